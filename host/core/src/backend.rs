@@ -1,0 +1,105 @@
+//! What a backend is: a name, the options it takes, and how to open it at either end.
+
+use std::path::PathBuf;
+
+use crate::{Conflict, Field, OptionSpec, Options, Result, Schema, Sink, Source};
+
+/// A kind of store.
+pub trait Backend: Send + Sync {
+    /// The word in job files: `file`.
+    fn name(&self) -> &'static str;
+
+    /// One line for `dkhost backends`.
+    fn summary(&self) -> &'static str;
+
+    /// The options of `[source]` beside the common ones: docs, linter and JSON Schema in one.
+    fn source_options(&self) -> &'static [OptionSpec];
+
+    /// The options of `[target]` beside the common ones.
+    fn target_options(&self) -> &'static [OptionSpec];
+
+    /// What a target with these options can hold; asked before the source is opened.
+    fn target_capabilities(&self, options: &Options) -> Result<Capabilities>;
+
+    /// Opens a source: reads the sample, freezes the schema.
+    fn open_source(&self, options: Options, open: &OpenSource) -> Result<Box<dyn Source>>;
+
+    /// Opens a target for the plan's schema. Nothing is written.
+    fn open_target(&self, options: Options, open: &OpenTarget) -> Result<Box<dyn Sink>>;
+}
+
+/// What a target can hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Capabilities {
+    /// Documents: the rest is merged into each record, so nothing can drift.
+    pub documents: bool,
+    /// Columns can be added during a run (`schema_drift = "evolve"`).
+    pub evolves: bool,
+}
+
+/// The bounds of a batch: bytes first, rows second.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BatchSize {
+    /// Rows at most.
+    pub rows: usize,
+    /// Bytes of decoded records at about the most; a batch holds at least one record.
+    pub bytes: usize,
+}
+
+impl Default for BatchSize {
+    /// 8192 rows or 8 MiB: beyond this nothing is gained.
+    fn default() -> Self {
+        BatchSize { rows: 8192, bytes: 8 << 20 }
+    }
+}
+
+/// What the engine tells a source that is opened.
+#[derive(Debug, Clone, Default)]
+pub struct OpenSource {
+    /// Relative paths start here: the folder of the job file.
+    pub base: PathBuf,
+    /// The bounds of a batch.
+    pub batch: BatchSize,
+    /// Only these columns, in this order; all of them when `None`.
+    pub columns: Option<Vec<String>>,
+    /// The declared key; empty for the store's own.
+    pub key: Vec<String>,
+    /// How many partitions are wanted; a source may give fewer or, one per file, more.
+    pub partitions: usize,
+    /// Whether explicit nulls are told from absent fields (the target holds documents).
+    pub explicit_nulls: bool,
+}
+
+/// What a document target writes for a null.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Nulls {
+    /// `"field": null`; a field that was absent in its source stays absent.
+    #[default]
+    Keep,
+    /// Nothing.
+    Omit,
+}
+
+/// What the engine tells a target that is opened.
+#[derive(Debug, Clone)]
+pub struct OpenTarget {
+    /// Relative paths start here: the folder of the job file.
+    pub base: PathBuf,
+    /// The job's name.
+    pub job: String,
+    /// The columns of every batch, key columns marked.
+    pub schema: Schema,
+    /// What happens when a record meets one with the same key.
+    pub conflict: Conflict,
+    /// Whether an absent target is created.
+    pub create: bool,
+    /// What a document target writes for a null.
+    pub nulls: Nulls,
+}
+
+impl OpenTarget {
+    /// The key columns of the plan's schema, in key order.
+    pub fn key(&self) -> Vec<&Field> {
+        self.schema.key().into_iter().map(|i| &self.schema.fields[i]).collect()
+    }
+}

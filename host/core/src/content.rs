@@ -1,0 +1,99 @@
+//! The order-free content sum that compares what was sent with what is held.
+//!
+//! Sum modulo 2^128 of a 128-bit hash per canonical row. Not XOR, which cancels pairs: a target
+//! that lost two equal rows would look complete.
+//!
+//! *Source* – row encoding: `arrow::row`; hash: XXH3-128.
+
+use std::ops::{Add, AddAssign, Sub};
+use std::sync::Arc;
+
+use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, StringArray};
+use arrow::row::{RowConverter, SortField};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use xxhash_rust::xxh3::xxh3_128;
+
+use crate::{Result, Role, Schema};
+
+/// The content of a set of rows, whatever their order. Serialised as 32 hexadecimal digits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct ContentSum(pub u128);
+
+impl ContentSum {
+    /// The content of every row of `records`.
+    pub fn of(records: &RecordBatch) -> Result<Self> {
+        Ok(row_hashes(records)?.into_iter().fold(ContentSum::default(), |sum, hash| ContentSum(sum.0.wrapping_add(hash))))
+    }
+}
+
+impl Add for ContentSum {
+    type Output = Self;
+    fn add(self, other: Self) -> Self {
+        ContentSum(self.0.wrapping_add(other.0))
+    }
+}
+
+impl AddAssign for ContentSum {
+    fn add_assign(&mut self, other: Self) {
+        *self = *self + other;
+    }
+}
+
+impl Sub for ContentSum {
+    type Output = Self;
+    fn sub(self, other: Self) -> Self {
+        ContentSum(self.0.wrapping_sub(other.0))
+    }
+}
+
+impl Serialize for ContentSum {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&format!("{:032x}", self.0))
+    }
+}
+
+impl<'de> Deserialize<'de> for ContentSum {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        u128::from_str_radix(&text, 16).map(ContentSum).map_err(serde::de::Error::custom)
+    }
+}
+
+/// A 128-bit hash of every row. Equal rows of the same columns hash equal in every process.
+pub fn row_hashes(records: &RecordBatch) -> Result<Vec<u128>> {
+    let schema = Schema::from_arrow(&records.schema())?;
+    let rest = schema.role(Role::Rest);
+    let columns: Vec<ArrayRef> = records
+        .columns()
+        .iter()
+        .enumerate()
+        .map(|(i, column)| if Some(i) == rest { canonical_rest(column) } else { column.clone() })
+        .collect();
+    if columns.is_empty() {
+        return Ok(vec![xxh3_128(b""); records.num_rows()]);
+    }
+    let sort_fields = columns.iter().map(|c| SortField::new(c.data_type().clone())).collect();
+    let rows = RowConverter::new(sort_fields)?.convert_columns(&columns)?;
+    Ok(rows.iter().map(|row| xxh3_128(row.as_ref())).collect())
+}
+
+/// The rest with its keys sorted: two stores may keep a document's unknown fields in another order.
+fn canonical_rest(rest: &ArrayRef) -> ArrayRef {
+    if rest.null_count() == rest.len() {
+        return rest.clone();
+    }
+    let sorted: StringArray = rest
+        .as_string::<i32>()
+        .iter()
+        .map(|object| {
+            object.map(|text| {
+                use std::collections::BTreeMap;
+                match serde_json::from_str::<BTreeMap<String, &serde_json::value::RawValue>>(text) {
+                    Ok(fields) => serde_json::to_string(&fields).unwrap_or_else(|_| text.to_owned()),
+                    Err(_) => text.to_owned(),
+                }
+            })
+        })
+        .collect();
+    Arc::new(sorted)
+}

@@ -1,0 +1,1 @@
+//! dkhost-sdk-derive
