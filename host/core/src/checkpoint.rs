@@ -110,4 +110,55 @@ pub struct Checkpoint {
     pub replaced_rows: u64,
     /// Whether the partition is finished. An empty source has a valid final state.
     pub done: bool,
+    /// Rows through each stage so far, in plan order.
+    #[serde(default)]
+    pub stages: Vec<StageCounts>,
+    /// Columns added to the target during the run (`schema_drift = "evolve"`): name and type.
+    #[serde(default)]
+    pub evolved: Vec<(String, String)>,
+}
+
+impl Checkpoint {
+    /// The start of a partition: nothing read, nothing written.
+    pub fn start(job: &str, run: &str, epoch: u64, plan_hash: &str, partition: u32) -> Self {
+        Checkpoint {
+            version: CHECKPOINT_VERSION,
+            job: job.to_owned(),
+            run: run.to_owned(),
+            epoch,
+            plan_hash: plan_hash.to_owned(),
+            partition,
+            seq: 0,
+            position: Position::start(),
+            counts: Counts::default(),
+            sent: ContentSum::default(),
+            replaced: ContentSum::default(),
+            replaced_rows: 0,
+            done: false,
+            stages: Vec::new(),
+            evolved: Vec::new(),
+        }
+    }
+}
+
+/// Rows through one stage of one partition.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct StageCounts {
+    /// Rows given to it.
+    pub rows_in: u64,
+    /// Rows it gave on.
+    pub rows_out: u64,
+    /// Records it refused.
+    pub rejected: u64,
+    /// Thread CPU time spent in it, in microseconds.
+    pub cpu_us: u64,
+}
+
+impl AddAssign for StageCounts {
+    fn add_assign(&mut self, other: Self) {
+        self.rows_in += other.rows_in;
+        self.rows_out += other.rows_out;
+        self.rejected += other.rejected;
+        self.cpu_us += other.cpu_us;
+    }
 }

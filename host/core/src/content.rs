@@ -77,7 +77,8 @@ pub fn row_hashes(records: &RecordBatch) -> Result<Vec<u128>> {
     Ok(rows.iter().map(|row| xxh3_128(row.as_ref())).collect())
 }
 
-/// The rest with its keys sorted: two stores may keep a document's unknown fields in another order.
+/// The rest with its keys sorted and explicit nulls left out: two stores may keep a document's
+/// unknown fields in another order, and `nulls` decides whether a null is written at all.
 fn canonical_rest(rest: &ArrayRef) -> ArrayRef {
     if rest.null_count() == rest.len() {
         return rest.clone();
@@ -89,11 +90,15 @@ fn canonical_rest(rest: &ArrayRef) -> ArrayRef {
             object.map(|text| {
                 use std::collections::BTreeMap;
                 match serde_json::from_str::<BTreeMap<String, &serde_json::value::RawValue>>(text) {
-                    Ok(fields) => serde_json::to_string(&fields).unwrap_or_else(|_| text.to_owned()),
+                    Ok(mut fields) => {
+                        fields.retain(|_, value| value.get() != "null");
+                        serde_json::to_string(&fields).unwrap_or_else(|_| text.to_owned())
+                    }
                     Err(_) => text.to_owned(),
                 }
             })
         })
+        .map(|object| object.filter(|text| text != "{}"))
         .collect();
     Arc::new(sorted)
 }

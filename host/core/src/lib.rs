@@ -35,7 +35,7 @@ pub mod types;
 
 pub use backend::{Backend, BatchSize, Capabilities, Nulls, OpenSource, OpenTarget};
 pub use batch::{Batch, Changed, Locator, Payload, Reject, RowReject, SourceRows};
-pub use checkpoint::{Checkpoint, Counts, Position};
+pub use checkpoint::{Checkpoint, Counts, Position, StageCounts};
 pub use content::ContentSum;
 pub use dead_letter::{DeadLetter, StageKind};
 pub use error::{Class, Error, Result, Span};
