@@ -1,0 +1,116 @@
+//! Which file this is, so that a file that was replaced, cut or written to is noticed.
+//!
+//! Device, inode, size and modification time are what the file system knows; the hash of the
+//! first 64 KiB catches a file that was replaced by a tool that keeps the rest. What is read from
+//! one identity is never continued in another ([`Identity::verify`]).
+
+use std::fs::File;
+use std::io::Read;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+
+use dkhost_core::{Error, Result};
+use serde::{Deserialize, Serialize};
+use xxhash_rust::xxh3::xxh3_128;
+
+/// Bytes at the start of a file that are hashed.
+const HEAD_BYTES: u64 = 64 << 10;
+
+/// Which file this is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Identity {
+    /// The path as the job writes it, or below the folder the job writes.
+    pub file: String,
+    /// The file system.
+    pub device: u64,
+    /// The file in it.
+    pub inode: u64,
+    /// Bytes.
+    pub size: u64,
+    /// Last modification, nanoseconds since 1970.
+    pub mtime_ns: i128,
+    /// XXH3-128 of the first 64 KiB, hexadecimal.
+    pub head: String,
+}
+
+impl Identity {
+    /// Opens a file and says which one it is.
+    ///
+    /// *Shape* – `label` is how the job names the file; `path` is where it is.
+    pub fn open(path: &Path, label: &str) -> Result<(File, Self)> {
+        let io = |cause| Error::io("open", label, cause);
+        let file = File::open(path).map_err(io)?;
+        let metadata = file.metadata().map_err(io)?;
+        if !metadata.is_file() {
+            return Err(Error::config(
+                "file::not_a_file",
+                format!("`{label}` is not a file"),
+            ));
+        }
+        let mut head = Vec::new();
+        (&file)
+            .take(HEAD_BYTES)
+            .read_to_end(&mut head)
+            .map_err(io)?;
+        let identity = Identity {
+            file: label.to_owned(),
+            device: metadata.dev(),
+            inode: metadata.ino(),
+            size: metadata.size(),
+            mtime_ns: i128::from(metadata.mtime()) * 1_000_000_000
+                + i128::from(metadata.mtime_nsec()),
+            head: hash(&head),
+        };
+        Ok((file, identity))
+    }
+
+    /// Refuses to go on in another file.
+    ///
+    /// *Errors* – `source::changed`.
+    pub fn verify(&self, now: &Identity) -> Result<()> {
+        let what = if self.size != now.size {
+            format!("it had {} bytes and has {} now", self.size, now.size)
+        } else if self.head != now.head {
+            "its first bytes are others now".to_owned()
+        } else if (self.device, self.inode) != (now.device, now.inode) {
+            "it was replaced by another file".to_owned()
+        } else if self.mtime_ns != now.mtime_ns {
+            "it was written to since".to_owned()
+        } else {
+            return Ok(());
+        };
+        Err(changed(&self.file, &what))
+    }
+
+    /// Refuses a file that was written to while it was being read.
+    ///
+    /// *Errors* – `source::changed`.
+    pub fn verify_open(&self, file: &File) -> Result<()> {
+        let metadata = file
+            .metadata()
+            .map_err(|cause| Error::io("look at", &self.file, cause))?;
+        let mtime_ns =
+            i128::from(metadata.mtime()) * 1_000_000_000 + i128::from(metadata.mtime_nsec());
+        if (metadata.size(), mtime_ns) == (self.size, self.mtime_ns) {
+            return Ok(());
+        }
+        Err(changed(
+            &self.file,
+            "it was written to while it was being read",
+        ))
+    }
+}
+
+/// The error for a source that is no longer what it was.
+pub fn changed(label: &str, what: &str) -> Error {
+    Error::data(
+        "source::changed",
+        format!("`{label}` is no longer the file this run began to read: {what}"),
+    )
+    .help("put the old file back to go on, or start anew with `dkhost run JOB --no-resume`")
+}
+
+/// XXH3-128 in hexadecimal.
+pub fn hash(bytes: &[u8]) -> String {
+    format!("{:032x}", xxh3_128(bytes))
+}
