@@ -1,0 +1,12 @@
+"""Polars on a route, streaming: ROUTE IN OUT."""
+import sys
+
+import polars
+
+route, source, target = sys.argv[1:]
+if route == "jsonl-jsonl":
+    polars.scan_ndjson(source).sink_ndjson(target)
+elif route == "csv-parquet":
+    polars.scan_csv(source, try_parse_dates=True).sink_parquet(target, compression="zstd")
+else:
+    sys.exit(f"no such route: {route}")

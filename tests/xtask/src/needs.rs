@@ -1,0 +1,97 @@
+//! What the chores need beside Rust itself: looked for every time, installed when absent.
+//!
+//! Each function leaves the thing in place or says how to get it by hand. Tools that take minutes
+//! to build are kept in a cache folder outside the checkout, so that the next clone finds them.
+
+use std::path::PathBuf;
+
+use crate::shell::{self, Outcome};
+
+/// The target plugins are compiled for.
+pub const PLUGIN_TARGET: &str = "wasm32-unknown-unknown";
+
+/// The release of cargo-deny that `deny.toml` was written for.
+const CARGO_DENY: &str = "0.20.2";
+
+/// Makes sure that Rust can compile plugins; says what it did.
+pub fn plugin_target() -> Outcome<String> {
+    if has_plugin_target() {
+        return Ok(format!("{PLUGIN_TARGET} is there"));
+    }
+    if !shell::works("rustup", &["--version"]) {
+        return Err(format!(
+            "this Rust has no `{PLUGIN_TARGET}`, and there is no rustup to add it with\n  \
+             help: install Rust with rustup, or your distribution's package for that target"
+        ));
+    }
+    println!("  adding the target {PLUGIN_TARGET}, which plugins are compiled for");
+    shell::run(shell::command("rustup").args(["target", "add", PLUGIN_TARGET]))?;
+    if has_plugin_target() {
+        return Ok(format!("{PLUGIN_TARGET} was added"));
+    }
+    Err(format!(
+        "rustup added `{PLUGIN_TARGET}` to another toolchain than the one cargo uses here"
+    ))
+}
+
+/// Asks the compiler itself: distributions ship the target without rustup.
+fn has_plugin_target() -> bool {
+    let arguments = ["--print", "target-libdir", "--target", PLUGIN_TARGET];
+    shell::output(shell::command(rustc()).args(arguments))
+        .is_ok_and(|folder| PathBuf::from(folder.trim()).is_dir())
+}
+
+/// `rustc 1.95.0 (…)`.
+pub fn compiler() -> Outcome<String> {
+    Ok(shell::output(shell::command(rustc()).arg("--version"))?
+        .trim()
+        .to_owned())
+}
+
+fn rustc() -> std::ffi::OsString {
+    std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into())
+}
+
+/// The path of cargo-deny, built into the cache folder when neither it nor one on the path has the
+/// release we use.
+pub fn cargo_deny() -> Outcome<PathBuf> {
+    let is_ours = |program: &PathBuf| {
+        shell::output(shell::command(program).arg("--version"))
+            .is_ok_and(|answer| answer.trim().ends_with(CARGO_DENY))
+    };
+    let cached = tools()?.join("bin/cargo-deny");
+    if let Some(found) = [PathBuf::from("cargo-deny"), cached.clone()]
+        .into_iter()
+        .find(is_ours)
+    {
+        return Ok(found);
+    }
+    println!(
+        "building cargo-deny {CARGO_DENY} once, into {} (some minutes)",
+        tools()?.display()
+    );
+    // Nobody waits for what it computes, only for its build: the quick profile.
+    let arguments = [
+        "install",
+        "cargo-deny",
+        "--locked",
+        "--debug",
+        "--version",
+        CARGO_DENY,
+    ];
+    let mut install = shell::cargo();
+    install.args(arguments).arg("--root").arg(tools()?);
+    install.env("CARGO_TARGET_DIR", tools()?.join("build"));
+    shell::run(&mut install)?;
+    let _ = std::fs::remove_dir_all(tools()?.join("build"));
+    Ok(cached)
+}
+
+/// The folder for tools that outlive a checkout.
+fn tools() -> Outcome<PathBuf> {
+    let cache = std::env::var_os("XDG_CACHE_HOME")
+        .map(PathBuf::from)
+        .or_else(|| std::env::home_dir().map(|home| home.join(".cache")))
+        .ok_or("there is no home folder to keep tools in; set XDG_CACHE_HOME")?;
+    Ok(cache.join("dkhost/tools"))
+}
