@@ -22,6 +22,7 @@ pub mod checkpoint;
 #[cfg(feature = "conformance")]
 pub mod conformance;
 pub mod content;
+pub mod dataknobs;
 pub mod dead_letter;
 pub mod error;
 pub mod json;
@@ -31,6 +32,7 @@ pub mod schema;
 pub mod sink;
 pub mod source;
 pub mod step;
+pub mod text;
 pub mod types;
 
 pub use backend::{Backend, BatchSize, Capabilities, Nulls, OpenSource, OpenTarget};

@@ -1,0 +1,1 @@
+//! Pure conversions of the dataknobs layouts.
