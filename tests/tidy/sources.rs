@@ -175,7 +175,7 @@ fn before_tests(text: &str) -> &str {
         text[*at..]
             .lines()
             .nth(1)
-            .is_some_and(|line| line.ends_with('{'))
+            .is_some_and(|line| line.contains('{'))
     };
     let starts = text.match_indices("#[cfg(test)]\nmod ").map(|(at, _)| at);
     &text[..starts.into_iter().find(inline).unwrap_or(text.len())]
