@@ -1,1 +1,0 @@
-//! Pure conversions of the dataknobs layouts.
