@@ -1,0 +1,233 @@
+//! The log of runs: what ran, how far it came, what it refused.
+//!
+//! The history may lag behind the target, never lead it (invariant 6): a checkpoint is copied here
+//! only after the target holds it durably, and dead letters are written before that. It is one
+//! SQLite file, created readable by its owner only; whoever deletes it loses the log, not data,
+//! because the target's own checkpoint is the authority.
+
+mod letters;
+mod lock;
+mod runs;
+
+use std::borrow::Cow;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use dkhost_core::{Class, Error, Result};
+use sqlx::migrate::{MigrateError, Migration, MigrationType, Migrator};
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
+use sqlx::{ConnectOptions, SqlSafeStr, SqliteConnection};
+
+pub use letters::{Letter, LetterFilter};
+pub use lock::JobLock;
+pub use runs::{Base, NewRun, RunRecord, Status};
+
+/// An open history.
+pub struct History {
+    path: PathBuf,
+    inner: Mutex<Inner>,
+}
+
+/// The connection and the runtime its driver needs; used by one thread at a time.
+struct Inner {
+    runtime: tokio::runtime::Runtime,
+    connection: SqliteConnection,
+}
+
+impl History {
+    /// Opens the history at `path`, creating the file and its folder when absent.
+    ///
+    /// *Errors* – `state::corrupt` and `state::newer` leave the file untouched.
+    pub fn open(path: &Path) -> Result<History> {
+        if let Some(folder) = path.parent() {
+            create_private_folder(folder)?;
+        }
+        create_private_file(path)?;
+        Self::connect(path)
+    }
+
+    /// Opens the history at `path` if it is there.
+    pub fn open_existing(path: &Path) -> Result<Option<History>> {
+        if path.exists() {
+            Self::connect(path).map(Some)
+        } else {
+            Ok(None)
+        }
+    }
+
+    fn connect(path: &Path) -> Result<History> {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_time()
+            .build()
+            .map_err(|cause| {
+                Error::infrastructure("state::runtime", "cannot start the history's runtime")
+                    .caused_by(cause)
+            })?;
+        let options = SqliteConnectOptions::new()
+            .filename(path)
+            .journal_mode(SqliteJournalMode::Wal)
+            .synchronous(SqliteSynchronous::Full)
+            .busy_timeout(std::time::Duration::from_secs(10))
+            .disable_statement_logging();
+        let connection = runtime.block_on(async {
+            let mut connection = options.connect().await?;
+            migrator().run_direct(None, &mut connection, false).await?;
+            Ok::<_, MigrateError>(connection)
+        });
+        let connection = connection.map_err(|cause| open_error(path, cause))?;
+        Ok(History {
+            path: path.to_path_buf(),
+            inner: Mutex::new(Inner {
+                runtime,
+                connection,
+            }),
+        })
+    }
+
+    /// The file.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        // A panic elsewhere leaves the connection usable: every change is one transaction.
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn error(&self, doing: &str, cause: sqlx::Error) -> Error {
+        let class = match code_of(&cause).as_deref() {
+            Some("11" | "26") => Class::State,
+            Some("5" | "6" | "261" | "517") => Class::Transient,
+            _ => Class::Infrastructure,
+        };
+        let code = if class == Class::State {
+            "state::corrupt"
+        } else {
+            "state::failed"
+        };
+        let error = Error::new(
+            class,
+            code,
+            format!("cannot {doing} in the history `{}`", self.path.display()),
+        )
+        .caused_by(cause);
+        if class == Class::State {
+            error.help(move_aside(&self.path))
+        } else {
+            error
+        }
+    }
+}
+
+fn code_of(error: &sqlx::Error) -> Option<String> {
+    error.as_database_error()?.code().map(Cow::into_owned)
+}
+
+fn migrator() -> Migrator {
+    let migration = |version, description: &'static str, sql: &'static str| {
+        Migration::new(
+            version,
+            description.into(),
+            MigrationType::Simple,
+            sql.into_sql_str(),
+            false,
+        )
+    };
+    Migrator::with_migrations(vec![migration(
+        1,
+        "runs",
+        include_str!("migrations/0001_runs.sql"),
+    )])
+}
+
+fn open_error(path: &Path, cause: MigrateError) -> Error {
+    let shown = path.display();
+    match &cause {
+        MigrateError::VersionMissing(_) | MigrateError::VersionTooNew(..) => Error::state(
+            "state::newer",
+            format!("the history `{shown}` was written by a newer dkhost"),
+        )
+        .help("use that version, or name another file in [state] url")
+        .caused_by(cause),
+        MigrateError::VersionMismatch(_) | MigrateError::Dirty(_) => Error::state(
+            "state::corrupt",
+            format!("the history `{shown}` is not as dkhost left it"),
+        )
+        .help(move_aside(path))
+        .caused_by(cause),
+        MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _) => {
+            match code_of(error).as_deref() {
+                Some("5" | "6" | "261") => Error::new(
+                    Class::Locked,
+                    "state::busy",
+                    format!("the history `{shown}` is locked by another process"),
+                )
+                .help("wait for it to finish; `fuser` names the process")
+                .caused_by(cause),
+                Some("8" | "14" | "1032" | "264") => Error::infrastructure(
+                    "state::unwritable",
+                    format!("the history `{shown}` cannot be written"),
+                )
+                .help("check its permissions, or name another file in [state] url")
+                .caused_by(cause),
+                Some("13") => Error::infrastructure(
+                    "state::disk_full",
+                    format!("no space left for the history `{shown}`"),
+                )
+                .help("free some space and run the same command again")
+                .caused_by(cause),
+                _ => Error::state(
+                    "state::corrupt",
+                    format!("`{shown}` is not a usable history"),
+                )
+                .help(move_aside(path))
+                .caused_by(cause),
+            }
+        }
+        _ => Error::state(
+            "state::corrupt",
+            format!("`{shown}` is not a usable history"),
+        )
+        .help(move_aside(path))
+        .caused_by(cause),
+    }
+}
+
+fn move_aside(path: &Path) -> String {
+    format!(
+        "nothing was changed. Move it aside (mv {0} {0}.broken) and run again: targets keep their own checkpoints, an unfinished run goes on from there",
+        path.display()
+    )
+}
+
+/// Creates a folder (and those above it) that only its owner may enter.
+pub fn create_private_folder(folder: &Path) -> Result<()> {
+    use std::os::unix::fs::DirBuilderExt;
+    if folder.as_os_str().is_empty() || folder.is_dir() {
+        return Ok(());
+    }
+    std::fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(folder)
+        .map_err(|cause| Error::io("create the state folder", folder, cause))
+}
+
+fn create_private_file(path: &Path) -> Result<()> {
+    use std::os::unix::fs::OpenOptionsExt;
+    match std::fs::OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(path)
+    {
+        Ok(_) => Ok(()),
+        Err(cause) if cause.kind() == std::io::ErrorKind::AlreadyExists => Ok(()),
+        Err(cause) => Err(Error::io("create the history", path, cause)),
+    }
+}
+
+/// Now, as the history writes it: RFC 3339 in UTC with milliseconds.
+pub fn now() -> String {
+    chrono::Utc::now().to_rfc3339_opts(chrono::SecondsFormat::Millis, true)
+}

@@ -1,0 +1,459 @@
+//! What the user wrote: the job file, read and checked as far as that needs no store.
+//!
+//! Every value keeps its place in the file, so that the plan's errors can point there too.
+
+mod later;
+mod plugins;
+pub mod quantity;
+pub mod schema;
+pub mod settings;
+mod steps;
+pub mod tree;
+
+use std::path::{Path, PathBuf};
+
+use dkhost_core::options::unknown_key;
+use dkhost_core::{Conflict, Error, Node, NodeKind, OptionSpec, OptionType, Options, Result, Span};
+
+pub use plugins::{PLUGIN_OPTIONS, PluginBinding, PluginSettings};
+pub use settings::{Drift, OnError, RunSettings, Verify};
+pub use steps::{STEP_OPTIONS, StepSpec};
+pub use tree::Variables;
+
+/// A job file, read.
+#[derive(Debug, Clone)]
+pub struct Job {
+    /// Stable name: the key of checkpoints and history.
+    pub name: String,
+    /// The path of the file, as given.
+    pub path: PathBuf,
+    /// Its text, for diagnostics.
+    pub text: String,
+    /// Its folder: relative paths start here.
+    pub base: PathBuf,
+    /// `[source]`.
+    pub source: SourceSection,
+    /// `[[steps]]`, in order.
+    pub steps: Vec<StepSpec>,
+    /// `[target]`.
+    pub target: TargetSection,
+    /// `[run]`.
+    pub run: RunSettings,
+    /// `[plugins.*]`.
+    pub plugins: Vec<PluginSettings>,
+    /// `[state] url`: path of the SQLite file that holds the history.
+    pub state: PathBuf,
+    /// `[source]`, `[[steps]]` and `[target]` as JSON: what the plan hash covers.
+    pub canonical: serde_json::Value,
+}
+
+/// The `[source]` section: common keys read, the backend's own still in `options`.
+#[derive(Debug, Clone)]
+pub struct SourceSection {
+    /// The backend's name and its place.
+    pub backend: (String, Span),
+    /// The backend's own keys.
+    pub options: Options,
+    /// Only these columns.
+    pub columns: Option<Vec<String>>,
+    /// The declared key, and its place.
+    pub key: (Vec<String>, Span),
+    /// SQL over the source's columns, and its place.
+    pub filter: Option<(String, Span)>,
+    /// How many partitions are wanted; `None` for `auto`.
+    pub partitions: Option<usize>,
+    /// Source records at most.
+    pub limit: Option<u64>,
+}
+
+/// The `[target]` section: common keys read, the backend's own still in `options`.
+#[derive(Debug, Clone)]
+pub struct TargetSection {
+    /// The backend's name and its place.
+    pub backend: (String, Span),
+    /// The backend's own keys.
+    pub options: Options,
+    /// What happens when a record meets one with the same key.
+    pub conflict: (Conflict, Span),
+    /// The declared key; else the source's.
+    pub key: Option<(Vec<String>, Span)>,
+    /// Whether an absent target is created.
+    pub create: bool,
+}
+
+const fn spec(
+    name: &'static str,
+    ty: OptionType,
+    required: bool,
+    help: &'static str,
+) -> OptionSpec {
+    OptionSpec {
+        name,
+        ty,
+        required,
+        help,
+    }
+}
+
+/// The sections of a job file.
+pub const SECTIONS: &[OptionSpec] = &[
+    spec(
+        "name",
+        OptionType::Text,
+        true,
+        "stable name of the job: the key of its checkpoints and history",
+    ),
+    spec("source", OptionType::Table, true, "where records come from"),
+    spec(
+        "steps",
+        OptionType::Any,
+        false,
+        "what happens to them, in order",
+    ),
+    spec("target", OptionType::Table, true, "where they go"),
+    spec("run", OptionType::Table, false, "bounds, policies, retries"),
+    spec("plugins", OptionType::Table, false, "components by name"),
+    spec(
+        "state",
+        OptionType::Table,
+        false,
+        "where the history is kept",
+    ),
+];
+
+/// The keys of `[source]` that every backend has.
+pub const SOURCE_OPTIONS: &[OptionSpec] = &[
+    spec(
+        "backend",
+        OptionType::Text,
+        true,
+        "kind of store: memory | file | sqlite",
+    ),
+    spec(
+        "columns",
+        OptionType::TextList,
+        false,
+        "only these columns, in this order (all)",
+    ),
+    spec(
+        "key",
+        OptionType::TextList,
+        false,
+        "columns that identify a record (the store's primary key)",
+    ),
+    spec(
+        "filter",
+        OptionType::Text,
+        false,
+        "SQL over the source's columns; other records are counted as filtered",
+    ),
+    spec(
+        "partitions",
+        OptionType::Any,
+        false,
+        "how many slices are read at once: a number or \"auto\"",
+    ),
+    spec(
+        "limit",
+        OptionType::Integer,
+        false,
+        "read only so many records, for trials",
+    ),
+];
+
+/// The keys of `[target]` that every backend has.
+pub const TARGET_OPTIONS: &[OptionSpec] = &[
+    spec(
+        "backend",
+        OptionType::Text,
+        true,
+        "kind of store: memory | file | sqlite",
+    ),
+    spec(
+        "on_conflict",
+        OptionType::Word(&["insert", "upsert", "skip", "replace-all"]),
+        false,
+        "a record meets one with the same key: insert (refuse it, default) | upsert | skip | replace-all",
+    ),
+    spec(
+        "key",
+        OptionType::TextList,
+        false,
+        "columns that identify a record in the target (the source's key)",
+    ),
+    spec(
+        "create",
+        OptionType::Boolean,
+        false,
+        "create what is absent, from the plan's schema (true)",
+    ),
+];
+
+const STATE_OPTIONS: &[OptionSpec] = &[spec(
+    "url",
+    OptionType::Text,
+    false,
+    "where the history is kept: sqlite:PATH (sqlite:.dkhost/state.db)",
+)];
+
+const LATER_SECTIONS: &[(&str, &str)] = &[
+    (
+        "lookups",
+        "lookup tables for plugins come in a later version",
+    ),
+    (
+        "schemas",
+        "schema versions and migrations come in a later version",
+    ),
+];
+
+const LATER_SOURCE: &[(&str, &str)] = &[(
+    "incremental",
+    "incremental reads come in a later version; every run reads the whole source today",
+)];
+
+impl Job {
+    /// Reads a job file from disk.
+    pub fn load(path: &Path, variables: Variables<'_>, set: &[String]) -> Result<Job> {
+        let bytes = std::fs::read(path).map_err(|cause| {
+            Error::io("read the job file", path, cause).with_class(dkhost_core::Class::Config)
+        })?;
+        let text = String::from_utf8(bytes).map_err(|cause| {
+            let at = cause.utf8_error().valid_up_to();
+            Error::config(
+                "job::not_utf8",
+                format!("the job file `{}` is not UTF-8 (byte {at})", path.display()),
+            )
+            .help("is this the data rather than the job?")
+        })?;
+        Self::parse(path, text, variables, set)
+    }
+
+    /// Reads the text of a job file; relative paths start at the folder of `path`.
+    pub fn parse(
+        path: &Path,
+        text: String,
+        variables: Variables<'_>,
+        set: &[String],
+    ) -> Result<Job> {
+        let mut root = tree::parse(&text, variables)?;
+        for assignment in set {
+            let (key, value) = assignment.split_once('=').ok_or_else(|| {
+                Error::config("job::set", format!("`--set {assignment}` has no `=`"))
+                    .help("write --set run.parallel=4")
+            })?;
+            tree::set(&mut root, key.trim(), tree::parse_value(value.trim()))?;
+        }
+        let canonical = canonical(&root);
+        let mut sections = Options::new("the job file", root)?;
+        later::refuse(&mut sections, LATER_SECTIONS)?;
+        sections.check(&[SECTIONS])?;
+        let base = match path.parent() {
+            Some(folder) if !folder.as_os_str().is_empty() => folder.to_path_buf(),
+            _ => PathBuf::from("."),
+        };
+        let empty = || Node::new(NodeKind::Table(Vec::new()));
+        let source = source_section(Options::new(
+            "[source]",
+            sections.take_node("source").unwrap_or_else(empty),
+        )?)?;
+        let target = target_section(Options::new(
+            "[target]",
+            sections.take_node("target").unwrap_or_else(empty),
+        )?)?;
+        let run = settings::read(Options::new(
+            "[run]",
+            sections.take_node("run").unwrap_or_else(empty),
+        )?)?;
+        let state = state_section(
+            Options::new("[state]", sections.take_node("state").unwrap_or_else(empty))?,
+            &base,
+        )?;
+        Ok(Job {
+            name: job_name(&mut sections)?,
+            path: path.to_path_buf(),
+            base,
+            source,
+            steps: steps::read(sections.take_node("steps"))?,
+            target,
+            run,
+            plugins: plugins::read(sections.take_node("plugins"))?,
+            state,
+            canonical,
+            text,
+        })
+    }
+
+    /// Binds `--plugin [NAME=]PATH`: to the steps that name it, else as the last step.
+    pub fn bind_plugins(&mut self, bindings: &[PluginBinding]) {
+        for binding in bindings {
+            match self
+                .plugins
+                .iter_mut()
+                .find(|plugin| plugin.name == binding.name)
+            {
+                Some(settings) => settings.path = binding.path.clone(),
+                None => self
+                    .plugins
+                    .push(PluginSettings::new(&binding.name, binding.path.clone())),
+            }
+            if !self
+                .steps
+                .iter()
+                .any(|step| step.uses_plugin(&binding.name))
+            {
+                self.steps.push(StepSpec::plugin(&binding.name));
+            }
+        }
+    }
+}
+
+fn job_name(sections: &mut Options) -> Result<String> {
+    let span = sections.span_of("name");
+    let name: String = sections.require("name")?;
+    let fine = !name.is_empty()
+        && name.len() <= 100
+        && name
+            .chars()
+            .all(|c| c.is_alphanumeric() || "-_.".contains(c))
+        && !name.starts_with('.');
+    if !fine {
+        return Err(Error::config(
+            "job::name",
+            format!("`{}` cannot be the name of a job", name.escape_debug()),
+        )
+        .at(span, "here")
+        .help("1 to 100 letters, digits, `-`, `_` or `.`; it names the job's files and history"));
+    }
+    Ok(name)
+}
+
+fn source_section(mut options: Options) -> Result<SourceSection> {
+    later::refuse(&mut options, LATER_SOURCE)?;
+    let backend = backend_name(&mut options)?;
+    let key_span = options.span_of("key");
+    let filter_span = options.span_of("filter");
+    Ok(SourceSection {
+        backend,
+        columns: options.take("columns")?,
+        key: (options.take("key")?.unwrap_or_default(), key_span),
+        filter: options
+            .take::<String>("filter")?
+            .map(|filter| (filter, filter_span)),
+        partitions: match options.take_node("partitions") {
+            None => Some(1),
+            Some(node) => partitions(&node)?,
+        },
+        limit: options
+            .take_node("limit")
+            .map(|node| settings::whole(&node, "limit", 0, i64::MAX))
+            .transpose()?
+            .map(|n| n as u64),
+        options,
+    })
+}
+
+fn partitions(node: &Node) -> Result<Option<usize>> {
+    match &node.kind {
+        NodeKind::Text(word) if word == "auto" => Ok(None),
+        NodeKind::Table(_) => Err(Error::config(
+            "job::later",
+            "partitions by listed values come in a later version",
+        )
+        .at(node.span.clone(), "not available yet")
+        .help("a number or \"auto\" works today")),
+        NodeKind::Integer(_) => Ok(Some(
+            settings::whole(node, "partitions", 1, 10_000)? as usize
+        )),
+        _ => Err(quantity::wrong(node, "partitions", "a number or \"auto\"")),
+    }
+}
+
+fn target_section(mut options: Options) -> Result<TargetSection> {
+    let backend = backend_name(&mut options)?;
+    let words = [
+        ("insert", Conflict::Insert),
+        ("upsert", Conflict::Upsert),
+        ("skip", Conflict::Skip),
+        ("replace-all", Conflict::ReplaceAll),
+    ];
+    let span = options.span_of("on_conflict");
+    let conflict = match options.take_node("on_conflict") {
+        Some(node) => settings::word(&node, "on_conflict", &words)?,
+        None => Conflict::Insert,
+    };
+    let key_span = options.span_of("key");
+    Ok(TargetSection {
+        backend,
+        conflict: (conflict, span),
+        key: options
+            .take::<Vec<String>>("key")?
+            .map(|key| (key, key_span)),
+        create: options.take("create")?.unwrap_or(true),
+        options,
+    })
+}
+
+fn backend_name(options: &mut Options) -> Result<(String, Span)> {
+    let span = options.span_of("backend");
+    Ok((options.require("backend")?, span))
+}
+
+fn state_section(mut options: Options, base: &Path) -> Result<PathBuf> {
+    options.check(&[STATE_OPTIONS])?;
+    let span = options.span_of("url");
+    let url: String = options
+        .take("url")?
+        .unwrap_or_else(|| "sqlite:.dkhost/state.db".to_owned());
+    state_path(&url, base).map_err(|error| error.at_least(span))
+}
+
+/// The path of a `sqlite:PATH` state.
+pub fn state_path(url: &str, base: &Path) -> Result<PathBuf> {
+    match url
+        .strip_prefix("sqlite://")
+        .or_else(|| url.strip_prefix("sqlite:"))
+    {
+        Some(path) if !path.is_empty() => Ok(base.join(path)),
+        _ if url.starts_with("postgres") => Err(Error::config(
+            "job::later",
+            "a history in PostgreSQL comes in a later version",
+        )
+        .help("use sqlite:PATH")),
+        _ => Err(Error::config(
+            "job::wrong_value",
+            format!("`{url}` is no place for the history"),
+        )
+        .help("use sqlite:PATH")),
+    }
+}
+
+/// What decides the content of the result; bounds and policies of `[run]` that do not are left out.
+fn canonical(root: &Node) -> serde_json::Value {
+    let json = root.to_json();
+    let run = |key: &str| json["run"][key].clone();
+    let mut source = json["source"].clone();
+    if let Some(source) = source.as_object_mut() {
+        source.remove("partitions");
+    }
+    let mut steps = json["steps"].clone();
+    for step in steps
+        .as_array_mut()
+        .into_iter()
+        .flatten()
+        .filter_map(|step| step.as_object_mut())
+    {
+        step.remove("on_error");
+    }
+    serde_json::json!({
+        "source": source,
+        "steps": steps,
+        "target": json["target"],
+        "run": { "schema_drift": run("schema_drift"), "nulls": run("nulls"), "allow_lossy": run("allow_lossy") },
+    })
+}
+
+/// The error for a step verb nobody knows.
+pub(crate) fn unknown_verb(key: &str, span: &Span, known: &[&str]) -> Error {
+    unknown_key("a step", key, span, known.iter().copied())
+}

@@ -1,0 +1,192 @@
+//! `[[steps]]`: each has exactly one verb, and optionally a name, a config and an `on_error`.
+
+use dkhost_core::{Error, Node, NodeKind, OptionSpec, OptionType, Options, Result, Span};
+
+use super::settings::{self, OnError};
+use super::{later, unknown_verb};
+
+/// One step as written.
+#[derive(Debug, Clone)]
+pub struct StepSpec {
+    /// The name given, if one was.
+    pub name: Option<String>,
+    /// The verb: `rename`, `set`, …, `plugin`.
+    pub verb: String,
+    /// What the verb is given.
+    pub node: Node,
+    /// `config` of a plugin step.
+    pub config: Option<Node>,
+    /// The step's own policy for records it refuses.
+    pub on_error: Option<OnError>,
+    /// Where the step stands.
+    pub span: Span,
+}
+
+impl StepSpec {
+    /// The step that `--plugin` adds when no step names the plugin.
+    pub fn plugin(name: &str) -> Self {
+        StepSpec {
+            name: None,
+            verb: "plugin".into(),
+            node: Node::new(NodeKind::Text(name.to_owned())),
+            config: None,
+            on_error: None,
+            span: 0..0,
+        }
+    }
+
+    /// The plugin this step names: component and, after `/`, the plugin inside it.
+    pub fn plugin_name(&self) -> Option<(&str, Option<&str>)> {
+        match &self.node.kind {
+            NodeKind::Text(text) if self.verb == "plugin" => Some(match text.split_once('/') {
+                Some((component, plugin)) => (component, Some(plugin)),
+                None => (text, None),
+            }),
+            _ => None,
+        }
+    }
+
+    /// Whether this step runs a plugin of the component called `name`.
+    pub fn uses_plugin(&self, name: &str) -> bool {
+        self.plugin_name()
+            .is_some_and(|(component, _)| component == name)
+    }
+}
+
+const fn spec(name: &'static str, ty: OptionType, help: &'static str) -> OptionSpec {
+    OptionSpec {
+        name,
+        ty,
+        required: false,
+        help,
+    }
+}
+
+/// The keys of a step beside its verb.
+pub const STEP_OPTIONS: &[OptionSpec] = &[
+    spec(
+        "name",
+        OptionType::Text,
+        "what reports and dead letters call the step",
+    ),
+    spec(
+        "on_error",
+        OptionType::Any,
+        "records this step refuses; as run.on_error",
+    ),
+    spec("config", OptionType::Table, "the configuration of a plugin"),
+];
+
+/// The verbs of this version.
+pub const VERBS: &[OptionSpec] = &[
+    spec("rename", OptionType::TextTable, "{ old = \"new\" }"),
+    spec(
+        "set",
+        OptionType::TextTable,
+        "{ column = \"SQL expression\" }",
+    ),
+    spec(
+        "apply",
+        OptionType::Table,
+        "{ column = \"lowercase\" } or a list of such, or { verb = arguments }",
+    ),
+    spec("drop", OptionType::TextList, "columns to leave out"),
+    spec(
+        "keep",
+        OptionType::TextList,
+        "columns to keep; all others are left out",
+    ),
+    spec(
+        "filter",
+        OptionType::Text,
+        "SQL; records for which it is not true are counted as filtered",
+    ),
+    spec(
+        "plugin",
+        OptionType::Text,
+        "a component, or component/plugin",
+    ),
+];
+
+const LATER: &[(&str, &str)] = &[
+    (
+        "validate",
+        "schema versions come in a later version; a `filter` or a plugin can check records today",
+    ),
+    ("migrate", "schema migrations come in a later version"),
+];
+
+/// Reads `[[steps]]`.
+pub fn read(node: Option<Node>) -> Result<Vec<StepSpec>> {
+    let Some(node) = node else {
+        return Ok(Vec::new());
+    };
+    let NodeKind::Array(items) = node.kind else {
+        return Err(Error::config("job::wrong_type", "steps are a list")
+            .at(node.span, "here")
+            .help("write each step under its own [[steps]] line"));
+    };
+    items.into_iter().map(step).collect()
+}
+
+fn step(node: Node) -> Result<StepSpec> {
+    let span = node.span.clone();
+    let mut options = Options::new("a step", node)?;
+    later::refuse(&mut options, LATER)?;
+    let name = options.take("name")?;
+    let config = options.take_node("config");
+    let on_error = options
+        .take_node("on_error")
+        .map(|node| settings::on_error(&node))
+        .transpose()?;
+    let known: Vec<&str> = VERBS.iter().map(|verb| verb.name).collect();
+    let keys: Vec<(String, Span)> = options
+        .keys()
+        .map(|(key, span)| (key.to_owned(), span.clone()))
+        .collect();
+    for (key, key_span) in &keys {
+        if !known.contains(&key.as_str()) {
+            return Err(unknown_verb(key, key_span, &known));
+        }
+    }
+    let verb = match keys.as_slice() {
+        [(verb, _)] => verb.clone(),
+        [] => {
+            return Err(Error::config("job::no_verb", "this step does nothing")
+                .at(span, "a step needs one verb")
+                .help(format!("one of: {}", known.join(", "))));
+        }
+        [_, (second, second_span), ..] => {
+            return Err(
+                Error::config("job::two_verbs", "a step has exactly one verb")
+                    .at(second_span.clone(), format!("`{second}` is the second one"))
+                    .help("write it under a [[steps]] line of its own"),
+            );
+        }
+    };
+    if config.is_some() && verb != "plugin" {
+        return Err(Error::config(
+            "job::unknown_key",
+            format!("`config` belongs to plugins, not to `{verb}`"),
+        )
+        .at(span, "in this step"));
+    }
+    let node = options
+        .take_node(&verb)
+        .unwrap_or_else(|| Node::new(NodeKind::Boolean(true)));
+    if verb == "plugin" && !matches!(node.kind, NodeKind::Text(_)) {
+        return Err(super::quantity::wrong(
+            &node,
+            "plugin",
+            "the name of a component, or component/plugin",
+        ));
+    }
+    Ok(StepSpec {
+        name,
+        verb,
+        node,
+        config,
+        on_error,
+        span,
+    })
+}

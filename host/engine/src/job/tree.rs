@@ -1,0 +1,221 @@
+//! TOML to a tree of values that know their place, variables filled in.
+
+use dkhost_core::{Error, Node, NodeKind, Result, Span};
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+/// Looks up `${NAME}`; the cli gives the process environment.
+pub type Variables<'a> = &'a dyn Fn(&str) -> Option<String>;
+
+/// A job file is written by hand; what is larger is something else.
+const JOB_MAX_BYTES: usize = 4 << 20;
+
+/// Parses the text of a job file.
+pub fn parse(text: &str, variables: Variables<'_>) -> Result<Node> {
+    if text.len() > JOB_MAX_BYTES {
+        return Err(Error::config(
+            "job::too_large",
+            format!("the job file has {} bytes", text.len()),
+        )
+        .help("a job file may have 4 MiB; is this the data rather than the job?"));
+    }
+    let table = DeTable::parse(text).map_err(|cause| syntax_error(text, &cause))?;
+    let span = table.span();
+    Ok(Node {
+        span: span.clone(),
+        kind: table_kind(table.into_inner(), text, variables)?,
+    })
+}
+
+/// Parses one value as it stands after `=`; text that is no TOML value stands for itself.
+pub fn parse_value(text: &str) -> NodeKind {
+    let line = format!("v = {text}");
+    let parsed = DeTable::parse(&line).ok().and_then(|table| {
+        let (_, value) = table.into_inner().into_iter().next()?;
+        kind(value, &line, &|_| None).ok()
+    });
+    parsed.unwrap_or_else(|| NodeKind::Text(text.to_owned()))
+}
+
+fn syntax_error(text: &str, cause: &toml::de::Error) -> Error {
+    let span = cause.span().unwrap_or(0..0);
+    let message = cause.message();
+    let code = if message.contains("duplicate key") {
+        "job::duplicate_key"
+    } else {
+        "job::syntax"
+    };
+    let error = Error::config(code, format!("the job file is not valid TOML: {message}"))
+        .at(clamp(span, text), "here");
+    if code == "job::duplicate_key" {
+        return error.help("each key stands once in its section");
+    }
+    error.help("text needs quotes, lists need [ ], tables need { } or a [section] line")
+}
+
+fn clamp(span: Span, text: &str) -> Span {
+    span.start.min(text.len())..span.end.min(text.len())
+}
+
+fn table_kind(table: DeTable<'_>, text: &str, variables: Variables<'_>) -> Result<NodeKind> {
+    let mut entries = Vec::with_capacity(table.len());
+    for (key, value) in table {
+        let key_span = key.span();
+        let span = value.span();
+        let node = Node {
+            kind: kind(value, text, variables)?,
+            span,
+        };
+        entries.push((key.into_inner().into_owned(), key_span, node));
+    }
+    Ok(NodeKind::Table(entries))
+}
+
+fn kind(value: Spanned<DeValue<'_>>, text: &str, variables: Variables<'_>) -> Result<NodeKind> {
+    let span = value.span();
+    Ok(match value.into_inner() {
+        DeValue::Boolean(value) => NodeKind::Boolean(value),
+        DeValue::Integer(integer) => match i64::from_str_radix(integer.as_str(), integer.radix()) {
+            Ok(value) => NodeKind::Integer(value),
+            Err(_) => {
+                return Err(
+                    Error::config("job::wrong_value", "this number does not fit 64 bits")
+                        .at(span, "too large"),
+                );
+            }
+        },
+        DeValue::Float(float) => match float.as_str().parse() {
+            Ok(value) => NodeKind::Float(value),
+            Err(_) => {
+                return Err(
+                    Error::config("job::wrong_value", "this is not a number").at(span, "here")
+                );
+            }
+        },
+        DeValue::String(raw) => NodeKind::Text(fill_in(&raw, &span, variables)?),
+        DeValue::Datetime(datetime) => NodeKind::Text(datetime.to_string()),
+        DeValue::Array(items) => NodeKind::Array(
+            items
+                .into_iter()
+                .map(|item| {
+                    let span = item.span();
+                    Ok(Node {
+                        kind: kind(item, text, variables)?,
+                        span,
+                    })
+                })
+                .collect::<Result<_>>()?,
+        ),
+        DeValue::Table(table) => table_kind(table, text, variables)?,
+    })
+}
+
+/// Replaces `${NAME}` once; what a variable holds is never looked at again. `$${` is a literal `${`.
+fn fill_in(raw: &str, span: &Span, variables: Variables<'_>) -> Result<String> {
+    let mut filled = String::with_capacity(raw.len());
+    let mut rest = raw;
+    while let Some(start) = rest.find("${") {
+        if rest[..start].ends_with('$') {
+            filled.push_str(&rest[..start - 1]);
+            filled.push_str("${");
+            rest = &rest[start + 2..];
+            continue;
+        }
+        filled.push_str(&rest[..start]);
+        let Some(end) = rest[start..].find('}') else {
+            return Err(Error::config("job::variable", "`${` without its `}`")
+                .at(span.clone(), "in this text")
+                .help("write `$${` for a literal `${`"));
+        };
+        let name = &rest[start + 2..start + end];
+        let value = variables(name).ok_or_else(|| {
+            Error::config(
+                "job::unset_variable",
+                format!("the environment variable `{name}` is not set"),
+            )
+            .at(span.clone(), "needed here")
+            .help(format!(
+                "set it first: {name}=… dkhost run …; write `$${{` for a literal `${{`"
+            ))
+        })?;
+        filled.push_str(&value);
+        rest = &rest[start + end + 1..];
+    }
+    filled.push_str(rest);
+    Ok(filled)
+}
+
+/// Sets `path` (`run.parallel`) to a value, making tables on the way.
+pub fn set(root: &mut Node, path: &str, value: NodeKind) -> Result<()> {
+    let mut node = root;
+    for part in path.split('.') {
+        let NodeKind::Table(entries) = &mut node.kind else {
+            return Err(Error::config(
+                "job::set",
+                format!("`--set {path}` goes through a value that is no table"),
+            ));
+        };
+        let index = match entries.iter().position(|(key, ..)| key == part) {
+            Some(index) => index,
+            None => {
+                entries.push((
+                    part.to_owned(),
+                    0..0,
+                    Node::new(NodeKind::Table(Vec::new())),
+                ));
+                entries.len() - 1
+            }
+        };
+        node = &mut entries[index].2;
+    }
+    node.kind = value;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text_of(toml: &str) -> Result<String> {
+        let variables = |name: &str| match name {
+            "HOME_DIR" => Some("/h/${HOME_DIR}".to_owned()),
+            _ => None,
+        };
+        let node = parse(toml, &variables)?;
+        Ok(node.to_json()["v"].as_str().unwrap().to_owned())
+    }
+
+    #[test]
+    fn a_variable_is_filled_in_once_and_never_again() {
+        assert_eq!(text_of("v = '${HOME_DIR}/x'").unwrap(), "/h/${HOME_DIR}/x");
+        assert_eq!(text_of("v = '$${HOME_DIR}'").unwrap(), "${HOME_DIR}");
+    }
+
+    #[test]
+    fn an_unset_variable_is_an_error_at_its_place() {
+        let error = text_of("v = '${NOPE}'").unwrap_err();
+        assert_eq!(error.code(), "job::unset_variable");
+        assert_eq!(error.place().unwrap().0, &(4..13));
+    }
+
+    #[test]
+    fn a_duplicate_key_is_refused() {
+        assert_eq!(
+            text_of("v = '1'\nv = '2'").unwrap_err().code(),
+            "job::duplicate_key"
+        );
+    }
+
+    #[test]
+    fn a_value_after_set_is_toml_or_text() {
+        assert_eq!(parse_value("4"), NodeKind::Integer(4));
+        assert_eq!(parse_value("out.db"), NodeKind::Text("out.db".into()));
+        let mut root = parse("[run]\nparallel = 1", &|_| None).unwrap();
+        set(&mut root, "run.parallel", NodeKind::Integer(4)).unwrap();
+        set(&mut root, "target.path", NodeKind::Text("x".into())).unwrap();
+        assert_eq!(
+            root.to_json(),
+            serde_json::json!({"run": {"parallel": 4}, "target": {"path": "x"}})
+        );
+    }
+}

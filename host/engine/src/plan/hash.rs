@@ -1,0 +1,36 @@
+//! The plan hash: what decides the result of a run, and nothing else.
+
+use std::fmt::Write;
+
+use dkhost_core::Schema;
+use sha2::{Digest, Sha256};
+
+use super::PlannedStage;
+use crate::job::Job;
+
+/// SHA-256 over the canonical job (without bounds and policies that do not change the result),
+/// the frozen source schema and the digests of the plugins; hexadecimal.
+pub fn plan_hash(job: &Job, schema: &Schema, stages: &[PlannedStage]) -> String {
+    let columns: Vec<String> = schema
+        .fields
+        .iter()
+        .map(|f| format!("{}:{}", f.name, f.logical))
+        .collect();
+    let plugins: Vec<Option<String>> = stages
+        .iter()
+        .map(|stage| stage.step.note().digest)
+        .collect();
+    let names: Vec<&str> = stages.iter().map(|stage| stage.name.as_str()).collect();
+    let covered = serde_json::json!({ "job": job.canonical, "columns": columns, "stages": names, "plugins": plugins });
+    hexadecimal(&Sha256::digest(covered.to_string().as_bytes()))
+}
+
+/// Bytes as hexadecimal digits.
+pub fn hexadecimal(bytes: &[u8]) -> String {
+    bytes
+        .iter()
+        .fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
+            let _ = write!(text, "{byte:02x}");
+            text
+        })
+}

@@ -1,0 +1,211 @@
+//! Every record read is accounted for exactly once (invariant 5).
+
+use dkhost_core::{Batch, Counts, Error, Outcome, Outcomes, Reject, Result, WriteReport};
+
+/// What became of a refused record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fate {
+    /// Counted and passed over.
+    Skipped,
+    /// Kept as a dead letter.
+    DeadLettered,
+}
+
+/// Counts the records of one batch after the sink has answered.
+///
+/// A record's rows may have met different ends; it counts as the best of them: written, else
+/// unchanged, else deduplicated. A record without a row and without a reject was filtered.
+///
+/// *Errors* – a bug if a record was counted twice or never.
+pub fn count(
+    batch: &Batch,
+    report: &WriteReport,
+    fate: impl Fn(&Reject) -> Fate,
+) -> Result<Counts> {
+    let records = batch.source.len();
+    // By ascending claim on the record: 0 filtered, then the outcomes.
+    const DEDUPLICATED: u8 = 1;
+    const UNCHANGED: u8 = 2;
+    const WRITTEN: u8 = 3;
+    const REFUSED: u8 = 4;
+    let mut ends = vec![0_u8; records];
+    let mut rows_written = 0;
+    for row in 0..batch.records.num_rows() {
+        let outcome = match &report.outcomes {
+            Outcomes::AllWritten => Outcome::Written,
+            Outcomes::Each(each) => *each
+                .get(row)
+                .ok_or_else(|| Error::bug("a sink returned too few outcomes"))?,
+        };
+        let end = match outcome {
+            Outcome::Written => WRITTEN,
+            Outcome::Unchanged => UNCHANGED,
+            Outcome::Deduplicated => DEDUPLICATED,
+            Outcome::Rejected => {
+                return Err(Error::bug("a refused row was not taken out of its batch"));
+            }
+        };
+        rows_written += u64::from(end == WRITTEN);
+        let record = ends
+            .get_mut(batch.source_row(row) as usize)
+            .ok_or_else(|| Error::bug("a row points at no source record"))?;
+        *record = end.max(*record);
+    }
+    let mut counts = Counts {
+        read: records as u64,
+        rows_written,
+        source_bytes: batch.source_bytes,
+        ..Counts::default()
+    };
+    for reject in &batch.rejects {
+        let record = ends
+            .get_mut(reject.source_row as usize)
+            .ok_or_else(|| Error::bug("a reject points at no source record"))?;
+        if *record != 0 {
+            return Err(Error::bug(
+                "a record was refused and written, or refused twice",
+            ));
+        }
+        *record = REFUSED;
+        match fate(reject) {
+            Fate::Skipped => counts.skipped += 1,
+            Fate::DeadLettered => counts.dead_lettered += 1,
+        }
+    }
+    for end in ends {
+        match end {
+            0 => counts.filtered += 1,
+            DEDUPLICATED => counts.deduplicated += 1,
+            UNCHANGED => counts.unchanged += 1,
+            WRITTEN => counts.written += 1,
+            _ => {}
+        }
+    }
+    if counts.is_conserved() {
+        Ok(counts)
+    } else {
+        Err(Error::bug("the records of a batch do not add up"))
+    }
+}
+
+/// Whether two rows of the batch come from one record.
+pub fn is_expanded(batch: &Batch) -> bool {
+    batch
+        .origin
+        .as_ref()
+        .is_some_and(|origin| origin.windows(2).any(|pair| pair[0] == pair[1]))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use dkhost_core::{Locator, Payload, Position, SourceRows, StageKind};
+    use std::sync::Arc;
+
+    #[derive(Debug)]
+    struct Rows(usize);
+    impl SourceRows for Rows {
+        fn len(&self) -> usize {
+            self.0
+        }
+        fn locator(&self, row: usize) -> Locator {
+            Locator::of([("row", row.into())])
+        }
+        fn payload(&self, _row: usize) -> Payload {
+            Payload {
+                bytes: Vec::new(),
+                media: "json",
+            }
+        }
+        fn memory_bytes(&self) -> usize {
+            0
+        }
+    }
+
+    fn batch(records: usize, origin: &[u32], rejected: &[u32]) -> Batch {
+        let column = Arc::new(arrow::array::Int64Array::from_iter_values(
+            origin.iter().map(|r| i64::from(*r)),
+        ));
+        let reject = |row: &u32| Reject {
+            source_row: *row,
+            kind: StageKind::Step,
+            stage: "s".into(),
+            column: None,
+            code: "c".into(),
+            message: "m".into(),
+        };
+        Batch {
+            records: arrow::array::RecordBatch::try_from_iter([("n", column as _)]).unwrap(),
+            origin: Some(origin.into()),
+            source: Arc::new(Rows(records)),
+            rejects: rejected.iter().map(reject).collect(),
+            until: Position::start(),
+            source_bytes: 7,
+        }
+    }
+
+    #[test]
+    fn every_record_ends_once() {
+        // Record 0 expands to two rows, 1 is refused, 2 filtered, 3 unchanged, 4 folded away.
+        let batch = batch(5, &[0, 0, 3, 4], &[1]);
+        let outcomes = vec![
+            Outcome::Written,
+            Outcome::Unchanged,
+            Outcome::Unchanged,
+            Outcome::Deduplicated,
+        ];
+        let report = WriteReport {
+            outcomes: Outcomes::Each(outcomes),
+            ..WriteReport::all_written()
+        };
+        let counts = count(&batch, &report, |_| Fate::DeadLettered).unwrap();
+        assert_eq!(
+            (
+                counts.read,
+                counts.written,
+                counts.unchanged,
+                counts.filtered,
+                counts.deduplicated,
+                counts.dead_lettered
+            ),
+            (5, 1, 1, 1, 1, 1)
+        );
+        assert!(counts.is_conserved());
+        assert!(is_expanded(&batch));
+    }
+
+    #[test]
+    fn a_sink_that_returns_too_few_outcomes_is_found_out() {
+        let report = WriteReport {
+            outcomes: Outcomes::Each(vec![Outcome::Written]),
+            ..WriteReport::all_written()
+        };
+        assert!(count(&batch(2, &[0, 1], &[]), &report, |_| Fate::Skipped).is_err());
+    }
+
+    #[test]
+    fn a_record_both_written_and_refused_is_found_out() {
+        assert!(
+            count(
+                &batch(2, &[0, 1], &[1]),
+                &WriteReport::all_written(),
+                |_| Fate::Skipped
+            )
+            .is_err()
+        );
+        assert!(
+            count(
+                &batch(2, &[0], &[1, 1]),
+                &WriteReport::all_written(),
+                |_| Fate::Skipped
+            )
+            .is_err()
+        );
+        assert!(
+            count(&batch(2, &[0, 7], &[]), &WriteReport::all_written(), |_| {
+                Fate::Skipped
+            })
+            .is_err()
+        );
+    }
+}

@@ -1,0 +1,342 @@
+//! Plan → Run: records move, checkpoints follow, and at the end the result is compared and published.
+
+mod account;
+mod budget;
+pub mod clock;
+mod evolve;
+mod limited;
+mod partition;
+mod policy;
+mod progress;
+mod report;
+mod retrying;
+mod stages;
+mod takeover;
+mod worker;
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
+
+use dkhost_core::{Checkpoint, Class, Error, Result, StageCounts};
+
+use crate::history::{History, JobLock, Status};
+use crate::plan::Plan;
+use crate::verify::{self, Expected};
+
+pub(crate) use partition::first_records;
+pub use progress::{PHASES, PartitionProgress, Progress, StopFlag};
+pub use report::{ErrorReport, PluginReport, Report, ReportCounts, StageReport};
+pub(crate) use retrying::Retrying;
+pub(crate) use stages::Stages;
+pub use takeover::short;
+
+/// How a run is started.
+pub struct RunOptions<'a> {
+    /// `run` or `retry`.
+    pub kind: &'static str,
+    /// Start over although an interrupted run could go on.
+    pub fresh: bool,
+    /// Go on although the plan changed.
+    pub accept_plan_change: bool,
+    /// Set by a signal handler.
+    pub stop: StopFlag,
+    /// Told once, when records begin to move.
+    pub on_start: &'a (dyn Fn(Arc<Progress>) + Sync),
+}
+
+/// How a run ended: what it counted, and why it stopped if it did.
+pub struct Ended {
+    /// The report; also kept in the history.
+    pub report: Report,
+    /// Why it stopped.
+    pub error: Option<Error>,
+}
+
+/// Runs a plan to its end, a signal, or an error.
+///
+/// *Errors* – before the run is recorded: the job is locked, the target cannot be claimed, the
+/// plan changed. Later errors come back in [`Ended`], with a report of how far the run came.
+pub fn run(plan: &Plan, history: &History, options: &RunOptions<'_>) -> Result<Ended> {
+    let began = Instant::now();
+    let cpu_before = clock::process_cpu();
+    let _lock = JobLock::take(history.path(), &plan.job.name)?;
+    let started = takeover::start(plan, history, options)?;
+    let progress = Arc::new(new_progress(plan, &started));
+    (options.on_start)(progress.clone());
+
+    let budget =
+        budget::Budget::new(usize::try_from(plan.job.run.memory_bytes).unwrap_or(usize::MAX));
+    let shared = worker::Shared {
+        plan,
+        history,
+        run: started.run.clone(),
+        policies: policy::Policies::new(
+            plan.job.run.on_error,
+            plan.stages
+                .iter()
+                .map(|stage| (stage.name.clone(), stage.on_error)),
+        ),
+        tally: Mutex::new(tally(plan, &started.checkpoints)),
+        budget: &budget,
+        evolution: evolve::Evolution::resume(
+            &started
+                .checkpoints
+                .iter()
+                .flat_map(|c| c.evolved.clone())
+                .collect::<Vec<_>>(),
+        )?,
+        progress,
+        stop: &options.stop,
+        halted: AtomicBool::new(false),
+        failure: Mutex::new(None),
+        counters: Mutex::default(),
+    };
+    worker::run(&shared, &started.partitions, &started.checkpoints);
+    let failure = shared
+        .failure
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner)
+        .take();
+    let finished = match failure {
+        Some(error) => Err(error),
+        None => finish(plan, history, &started, options),
+    };
+    let (verified, error) = match finished {
+        Ok(verified) => (verified, None),
+        Err(error) => (None, Some(error)),
+    };
+    let ending = Ending {
+        plan,
+        history,
+        started: &started,
+        options,
+        verified,
+        error,
+        busy_ms: millis(began.elapsed()),
+        cpu_ms: millis(clock::process_cpu() - cpu_before),
+        counters: shared.counters,
+    };
+    ending.record()
+}
+
+fn millis(duration: std::time::Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+fn new_progress(plan: &Plan, started: &takeover::Started) -> Progress {
+    let estimate = plan.source.estimate();
+    let limit = plan.job.source.limit;
+    let partition = |(partition, checkpoint): (&dkhost_core::Partition, &Checkpoint)| {
+        let counts = checkpoint.counts;
+        PartitionProgress {
+            label: partition.label.clone(),
+            read: counts.read.into(),
+            read_before: counts.read,
+            written: counts.rows_written.into(),
+            refused: (counts.dead_lettered + counts.skipped).into(),
+            bytes: counts.source_bytes.into(),
+            phase: 0.into(),
+        }
+    };
+    Progress {
+        job: plan.job.name.clone(),
+        run: started.run.clone(),
+        resumed: started.resumed,
+        total_records: match (estimate.records, limit) {
+            (Some(records), Some(limit)) => Some(records.min(limit)),
+            (records, limit) => records.or(limit),
+        },
+        total_bytes: estimate.bytes.filter(|_| limit.is_none()),
+        partitions: started
+            .partitions
+            .iter()
+            .zip(&started.checkpoints)
+            .map(partition)
+            .collect(),
+        began: Instant::now(),
+    }
+}
+
+fn tally(plan: &Plan, checkpoints: &[Checkpoint]) -> policy::Tally {
+    let mut tally = policy::Tally::default();
+    for checkpoint in checkpoints {
+        let stages = plan
+            .stages
+            .iter()
+            .zip(&checkpoint.stages)
+            .map(|(stage, counts)| (stage.name.clone(), counts.rejected));
+        tally.add(&checkpoint.counts, stages);
+    }
+    tally
+}
+
+/// Compares and publishes, once every partition is done.
+fn finish(
+    plan: &Plan,
+    history: &History,
+    started: &takeover::Started,
+    options: &RunOptions<'_>,
+) -> Result<Option<String>> {
+    let record = history.run(&started.run)?;
+    let done = record
+        .checkpoints
+        .iter()
+        .filter(|checkpoint| checkpoint.done)
+        .count();
+    if done < started.partitions.len() {
+        let signal = options.stop.load(Ordering::SeqCst);
+        if signal == 0 {
+            return Err(Error::bug("a partition ended without being done"));
+        }
+        return Err(Error::new(
+            Class::Stopped,
+            "run::stopped",
+            "stopped by a signal after the batches under way",
+        )
+        .help("nothing is lost; run the same command again and it goes on from there"));
+    }
+    let mut expected = Expected::default();
+    for checkpoint in &record.checkpoints {
+        expected.rows +=
+            i128::from(checkpoint.counts.rows_written) - i128::from(checkpoint.replaced_rows);
+        expected.content = expected.content + checkpoint.sent - checkpoint.replaced;
+    }
+    let verified = verify::verify(
+        plan.sink.as_ref(),
+        plan.job.run.verify,
+        started.base,
+        &expected,
+    )?;
+    plan.sink.publish()?;
+    Ok(verified)
+}
+
+/// Everything known when a run has ended.
+struct Ending<'a> {
+    plan: &'a Plan,
+    history: &'a History,
+    started: &'a takeover::Started,
+    options: &'a RunOptions<'a>,
+    verified: Option<String>,
+    error: Option<Error>,
+    busy_ms: u64,
+    cpu_ms: u64,
+    counters: Mutex<Vec<std::collections::BTreeMap<String, u64>>>,
+}
+
+impl Ending<'_> {
+    /// Records the end in the history, and only then lets the target forget the run.
+    fn record(mut self) -> Result<Ended> {
+        let record = self.history.run(&self.started.run)?;
+        let report = self.report(&record);
+        let status = match &self.error {
+            None => Status::Done,
+            Some(error) if error.class() == Class::Stopped => Status::Stopped,
+            Some(error) if error.class() == Class::Data => Status::Stopped,
+            Some(_) => Status::Failed,
+        };
+        let message = self.error.as_ref().map(Error::chain);
+        let json = serde_json::to_value(&report)
+            .map_err(|cause| Error::bug("a report could not be written").caused_by(cause))?;
+        self.history.end(
+            &self.started.run,
+            status,
+            report.exit_code,
+            message.as_deref(),
+            &json,
+            self.busy_ms,
+            self.cpu_ms,
+        )?;
+        if self.error.is_none() {
+            self.plan.sink.retire()?;
+        }
+        Ok(Ended {
+            report,
+            error: self.error.take(),
+        })
+    }
+
+    fn report(&self, record: &crate::history::RunRecord) -> Report {
+        let counts = record.counts();
+        let view = self.plan.view();
+        let here = counts.read.saturating_sub(
+            self.started
+                .checkpoints
+                .iter()
+                .map(|checkpoint| checkpoint.counts.read)
+                .sum(),
+        );
+        Report {
+            event: "report",
+            job: record.job.clone(),
+            run: record.id.clone(),
+            kind: self.options.kind,
+            epoch: self.started.epoch,
+            status: match &self.error {
+                None => "done",
+                Some(error) if matches!(error.class(), Class::Stopped | Class::Data) => "stopped",
+                Some(_) => "failed",
+            },
+            exit_code: report::exit_code(
+                self.error.as_ref(),
+                self.options.stop.load(Ordering::SeqCst),
+                &counts,
+            ),
+            delivery: view.delivery.clone(),
+            resumed: self.started.resumed,
+            counts: ReportCounts::from(&counts),
+            rows_written: counts.rows_written,
+            started_at: record.started_at.clone(),
+            duration_ms: record.busy_ms + self.busy_ms,
+            cpu_ms: record.cpu_ms + self.cpu_ms,
+            memory_peak_bytes: clock::peak_memory_bytes(),
+            records_per_second: here as f64 * 1_000.0 / self.busy_ms.max(1) as f64,
+            stages: self.stage_reports(record),
+            plugins: view
+                .stages
+                .iter()
+                .filter_map(|stage| {
+                    Some(PluginReport {
+                        stage: stage.name.clone(),
+                        name: stage.plugin.clone()?,
+                        digest: stage.digest.clone()?,
+                    })
+                })
+                .collect(),
+            verified: self.verified.clone(),
+            values_discarded: counts.values_discarded,
+            error: self.error.as_ref().map(ErrorReport::from),
+        }
+    }
+
+    fn stage_reports(&self, record: &crate::history::RunRecord) -> Vec<StageReport> {
+        let counters = self.counters.lock().unwrap_or_else(PoisonError::into_inner);
+        self.plan
+            .stages
+            .iter()
+            .enumerate()
+            .map(|(index, stage)| {
+                let mut sum = StageCounts::default();
+                for counts in record
+                    .checkpoints
+                    .iter()
+                    .filter_map(|checkpoint| checkpoint.stages.get(index))
+                {
+                    sum += *counts;
+                }
+                StageReport {
+                    name: stage.name.clone(),
+                    rows_in: sum.rows_in,
+                    rows_out: sum.rows_out,
+                    rejected: sum.rejected,
+                    cpu_ms: sum.cpu_us / 1_000,
+                    counters: counters
+                        .get(index)
+                        .map(|c| c.iter().map(|(k, v)| (k.clone(), *v)).collect())
+                        .unwrap_or_default(),
+                }
+            })
+            .collect()
+    }
+}

@@ -1,0 +1,421 @@
+//! One partition from source to sink: three threads, batches in order, one commit after another.
+//!
+//! ```text
+//! reader ──► stages ──► writer: write → account → dead letters → checkpoint → commit
+//! ```
+//!
+//! Dead letters are in the history before the checkpoint moves past their records, and a batch
+//! that stops the run is rolled back whole, so a crash at any point resumes to the same result.
+
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::{MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use dkhost_core::{
+    Batch, Checkpoint, ContentSum, Durable, Error, Partition, Position, Result, Role, StageCounts,
+    StageKind, WriteReport, Writer,
+};
+
+use super::account::{self, Fate};
+use super::budget::Permit;
+use super::policy::Tally;
+use super::progress::PartitionProgress;
+use super::stages::{Staged, Stages};
+use super::worker::Shared;
+use crate::dead_letters::{Place, letter};
+use crate::job::{Drift, Verify};
+use crate::verify;
+
+/// Batches that wait between two threads of a partition.
+const WAITING_BATCHES: usize = 2;
+
+/// The history's copy of a checkpoint is brought up to date this often; it may lag.
+const COPY_EVERY: Duration = Duration::from_millis(500);
+
+struct Read<'a> {
+    batch: Batch,
+    permit: Permit<'a>,
+}
+
+struct Ready<'a> {
+    staged: Staged,
+    permit: Permit<'a>,
+}
+
+/// Takes a partition from its checkpoint to its end, or until the run stops.
+pub(super) fn run(shared: &Shared<'_>, partition: &Partition, from: Checkpoint) -> Result<()> {
+    let progress = &shared.progress.partitions[partition.index as usize];
+    let (to_stages, from_reader) = sync_channel::<Read<'_>>(WAITING_BATCHES);
+    let (to_writer, from_stages) = sync_channel::<Ready<'_>>(WAITING_BATCHES);
+    let position = from.position.clone();
+    let already_read = from.counts.read;
+    std::thread::scope(|scope| {
+        let reader = scope.spawn(move || {
+            shared.guarded(|| read(shared, partition, position, already_read, &to_stages))
+        });
+        let stages = scope
+            .spawn(move || shared.guarded(|| stage(shared, partition, from_reader, &to_writer)));
+        let written = shared.guarded(|| {
+            Writing::open(shared, partition, from, progress)?.run(from_stages, progress)
+        });
+        // The first to fail has said so to all; the others only stopped.
+        let ended = [reader.join(), stages.join()].map(|thread| {
+            thread.unwrap_or_else(|_| Err(Error::bug("a thread of the run panicked")))
+        });
+        written.and(ended.into_iter().collect::<Result<Vec<()>>>().map(drop))
+    })
+}
+
+fn read<'a>(
+    shared: &Shared<'a>,
+    partition: &Partition,
+    mut position: Position,
+    already_read: u64,
+    to_stages: &SyncSender<Read<'a>>,
+) -> Result<()> {
+    let progress = &shared.progress.partitions[partition.index as usize];
+    let retrying = shared.retrying();
+    let mut reader = retrying.run(|| shared.plan.source.read(partition, &position))?;
+    let mut left =
+        shared.plan.job.source.limit.map(|limit| {
+            limit.saturating_sub(already_read + shared.read_elsewhere(partition.index))
+        });
+    // What the next batch will take is not known before it is there; the last one is a good guess.
+    let mut guess = shared.plan.job.run.batch.bytes;
+    while !shared.is_stopping() && left != Some(0) {
+        let permit = shared.budget.take(guess);
+        progress.enter("reading");
+        let mut failed = false;
+        let next = retrying.run(|| {
+            if failed {
+                // A reader that failed is opened again where it stood.
+                progress.enter("retrying");
+                reader = shared.plan.source.read(partition, &position)?;
+            }
+            let next = reader.next();
+            failed = next.is_err();
+            next
+        })?;
+        let Some(mut batch) = next else { return Ok(()) };
+        position = batch.until.clone();
+        guess = batch
+            .memory_bytes()
+            .clamp(1 << 16, 4 * shared.plan.job.run.batch.bytes);
+        if let Some(left) = &mut left {
+            batch = first_records(batch, *left)?;
+            *left -= batch.source.len() as u64;
+        }
+        if to_stages.send(Read { batch, permit }).is_err() {
+            return Ok(());
+        }
+    }
+    Ok(())
+}
+
+/// The first `records` source records of a batch.
+pub(crate) fn first_records(batch: Batch, records: u64) -> Result<Batch> {
+    if batch.source.len() as u64 <= records {
+        return Ok(batch);
+    }
+    let records = records as usize;
+    let rows = (0..batch.records.num_rows())
+        .take_while(|row| (batch.source_row(*row) as usize) < records)
+        .count();
+    Ok(Batch {
+        records: batch.records.slice(0, rows),
+        origin: Some((0..rows).map(|row| batch.source_row(row)).collect()),
+        rejects: batch
+            .rejects
+            .into_iter()
+            .filter(|reject| (reject.source_row as usize) < records)
+            .collect(),
+        source: std::sync::Arc::new(super::limited::Limited::new(batch.source, records)),
+        until: batch.until,
+        source_bytes: batch.source_bytes,
+    })
+}
+
+fn stage<'a>(
+    shared: &Shared<'a>,
+    partition: &Partition,
+    from_reader: Receiver<Read<'a>>,
+    to_writer: &SyncSender<Ready<'a>>,
+) -> Result<()> {
+    let progress = &shared.progress.partitions[partition.index as usize];
+    let retrying = shared.retrying();
+    let mut stages = Stages::open(shared.plan, partition.index)?;
+    for Read { batch, permit } in from_reader {
+        if shared.has_failed() {
+            break;
+        }
+        progress.enter("steps");
+        shared.policies.stop_if_told(&batch)?;
+        let staged = stages.apply(batch, &retrying)?;
+        shared.policies.stop_if_told(&staged.batch)?;
+        if to_writer.send(Ready { staged, permit }).is_err() {
+            break;
+        }
+    }
+    shared.keep_counters(stages.counters());
+    Ok(())
+}
+
+/// The writing end of a partition.
+struct Writing<'s, 'a> {
+    shared: &'s Shared<'a>,
+    writer: Box<dyn Writer>,
+    checkpoint: Checkpoint,
+    /// Durable in the target, not yet copied to the history.
+    uncopied: bool,
+    /// Committed, not yet durable.
+    undurable: bool,
+    copied_at: Instant,
+}
+
+impl<'s, 'a> Writing<'s, 'a> {
+    fn open(
+        shared: &'s Shared<'a>,
+        partition: &Partition,
+        from: Checkpoint,
+        progress: &PartitionProgress,
+    ) -> Result<Self> {
+        let writer = shared
+            .retrying()
+            .run(|| shared.plan.sink.writer(partition))?;
+        let held = writer.checkpoint().map_or(0, |checkpoint| checkpoint.seq);
+        if held != from.seq {
+            return Err(Error::state(
+                "state::target_behind",
+                format!(
+                    "the target holds {held} batches of partition {} and the run goes on after {}",
+                    partition.index, from.seq
+                ),
+            )
+            .help("the target was changed behind our back; `--no-resume` starts a new run"));
+        }
+        progress.enter("waiting");
+        Ok(Writing {
+            shared,
+            writer,
+            checkpoint: from,
+            uncopied: false,
+            undurable: false,
+            copied_at: Instant::now(),
+        })
+    }
+
+    fn run(mut self, from_stages: Receiver<Ready<'a>>, progress: &PartitionProgress) -> Result<()> {
+        let written = self.write_all(from_stages, progress);
+        let flushed = match &written {
+            Ok(()) if !self.shared.is_stopping() => self.finish(),
+            Ok(()) => self.writer.flush(),
+            // What was committed before the error stays committed; made durable if that still works.
+            Err(_) => self.writer.roll_back().and_then(|()| self.writer.flush()),
+        };
+        if flushed.is_ok() {
+            self.uncopied |= self.undurable;
+            self.copy_checkpoint(true)?;
+        }
+        progress.enter(if self.checkpoint.done {
+            "done"
+        } else {
+            "waiting"
+        });
+        written.and(flushed)
+    }
+
+    fn write_all(
+        &mut self,
+        from_stages: Receiver<Ready<'a>>,
+        progress: &PartitionProgress,
+    ) -> Result<()> {
+        use std::sync::atomic::Ordering::Relaxed;
+        for Ready { staged, permit } in from_stages {
+            if self.shared.has_failed() {
+                return Ok(());
+            }
+            progress.enter("writing");
+            self.commit_batch(staged)?;
+            drop(permit);
+            let counts = &self.checkpoint.counts;
+            progress.read.store(counts.read, Relaxed);
+            progress.written.store(counts.rows_written, Relaxed);
+            progress
+                .refused
+                .store(counts.dead_lettered + counts.skipped, Relaxed);
+            progress.bytes.store(counts.source_bytes, Relaxed);
+            self.copy_checkpoint(false)?;
+            if self.shared.is_stopping() {
+                return Ok(());
+            }
+        }
+        Ok(())
+    }
+
+    /// Marks the partition as done, with a commit of its own.
+    fn finish(&mut self) -> Result<()> {
+        if self.shared.has_failed() {
+            return self.writer.flush();
+        }
+        let done = Checkpoint {
+            done: true,
+            seq: self.checkpoint.seq + 1,
+            ..self.checkpoint.clone()
+        };
+        self.shared.retrying().run(|| self.writer.commit(&done))?;
+        self.writer.flush()?;
+        self.checkpoint = done;
+        self.uncopied = true;
+        Ok(())
+    }
+
+    /// Writes one batch and commits it with its checkpoint.
+    fn commit_batch(&mut self, staged: Staged) -> Result<()> {
+        let Staged {
+            batch,
+            counts: stages,
+            values_discarded,
+        } = staged;
+        let mut batch = self.for_target(batch)?;
+        let retrying = self.shared.retrying();
+        let (next, durable) = retrying.run(|| {
+            let result = self.write(&mut batch, &stages, values_discarded);
+            if result.is_err() {
+                self.writer.roll_back()?;
+            }
+            result
+        })?;
+        self.checkpoint = next;
+        match durable {
+            Durable::Now => (self.uncopied, self.undurable) = (true, false),
+            Durable::Later => self.undurable = true,
+        }
+        Ok(())
+    }
+
+    fn write(
+        &mut self,
+        batch: &mut Batch,
+        stages: &[StageCounts],
+        values_discarded: u64,
+    ) -> Result<(Checkpoint, Durable)> {
+        let shared = self.shared;
+        let report = self.stage_whole_records(batch)?;
+        let sent = verify::sent(batch, &report, &shared.plan.schema)?;
+        if shared.plan.job.run.verify == Verify::Full {
+            verify::compare(batch, &sent, &self.writer.read_back()?)?;
+        }
+        let mut counts = account::count(batch, &report, |reject| shared.policies.fate(reject))?;
+        counts.values_discarded = values_discarded;
+        // Counted before the commit and only kept after it: a batch that is tried again must not
+        // count twice against the limits.
+        let mut tally: MutexGuard<'_, Tally> =
+            shared.tally.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut admitted = tally.clone();
+        shared.policies.admit(&mut admitted, &counts, batch)?;
+        *tally = admitted;
+        drop(tally);
+        self.keep_letters(batch)?;
+        let content = if shared.plan.job.run.verify > Verify::Count {
+            ContentSum::of(&sent)?
+        } else {
+            ContentSum::default()
+        };
+        let next = self.next_checkpoint(batch, &report, counts, content, stages);
+        let durable = self.writer.commit(&next)?;
+        Ok((next, durable))
+    }
+
+    /// Stages a batch; when one row of an expanded record is refused, its siblings go with it.
+    fn stage_whole_records(&mut self, batch: &mut Batch) -> Result<WriteReport> {
+        loop {
+            let mut report = self.writer.write(batch)?;
+            if report.rejects.is_empty() {
+                return Ok(report);
+            }
+            let expanded = account::is_expanded(batch);
+            if expanded {
+                self.writer.roll_back()?;
+            }
+            let rejects = std::mem::take(&mut report.rejects);
+            *batch = batch.clone().refuse(rejects, StageKind::Write, "target")?;
+            self.shared.policies.stop_if_told(batch)?;
+            if !expanded {
+                if let dkhost_core::Outcomes::Each(each) = &mut report.outcomes {
+                    each.retain(|outcome| *outcome != dkhost_core::Outcome::Rejected);
+                }
+                return Ok(report);
+            }
+        }
+    }
+
+    fn next_checkpoint(
+        &self,
+        batch: &Batch,
+        report: &WriteReport,
+        counts: dkhost_core::Counts,
+        content: ContentSum,
+        stages: &[StageCounts],
+    ) -> Checkpoint {
+        let mut next = self.checkpoint.clone();
+        next.seq += 1;
+        next.position = batch.until.clone();
+        next.counts += counts;
+        next.sent += content;
+        next.replaced += report.replaced;
+        next.replaced_rows += report.replaced_rows;
+        next.stages.resize(stages.len(), StageCounts::default());
+        for (sum, stage) in next.stages.iter_mut().zip(stages) {
+            *sum += *stage;
+        }
+        next.evolved = self.shared.evolution.columns();
+        next
+    }
+
+    /// Without the rest, or with columns made of it, unless the target holds documents.
+    fn for_target(&mut self, mut batch: Batch) -> Result<Batch> {
+        let plan = self.shared.plan;
+        if plan.documents {
+            return Ok(batch);
+        }
+        if plan.job.run.drift == Drift::Evolve {
+            return self.shared.evolution.unfold(batch, self.writer.as_mut());
+        }
+        let schema = dkhost_core::Schema::from_arrow(&batch.records.schema())?;
+        if let Some(rest) = schema.role(Role::Rest) {
+            let kept: Vec<usize> = (0..schema.fields.len())
+                .filter(|index| *index != rest)
+                .collect();
+            batch.records = batch.records.project(&kept)?;
+        }
+        Ok(batch)
+    }
+
+    fn keep_letters(&self, batch: &Batch) -> Result<()> {
+        let shared = self.shared;
+        let place = Place {
+            job: &shared.plan.job.name,
+            run: &shared.run,
+            partition: self.checkpoint.partition,
+            batch: self.checkpoint.seq,
+        };
+        let letters: Vec<_> = batch
+            .rejects
+            .iter()
+            .filter(|reject| shared.policies.fate(reject) == Fate::DeadLettered)
+            .map(|reject| letter(place, batch, reject, shared.plugin_digest(&reject.stage)))
+            .collect();
+        shared.history.keep_letters(&letters)
+    }
+
+    fn copy_checkpoint(&mut self, now: bool) -> Result<()> {
+        if self.uncopied && (now || self.copied_at.elapsed() >= COPY_EVERY) {
+            self.shared
+                .history
+                .copy_checkpoints(std::slice::from_ref(&self.checkpoint))?;
+            self.uncopied = false;
+            self.copied_at = Instant::now();
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,292 @@
+//! Where a run begins: anew, or where an interrupted one stopped.
+//!
+//! The target's checkpoint is the authority. The history only knows which run it was and which
+//! slices it froze; where it claims more than the target holds, the target was changed behind our
+//! back and nothing is written.
+
+use dkhost_core::{Checkpoint, Claim, Error, Partition, Result, TargetState};
+
+use super::RunOptions;
+use crate::history::{Base, History, NewRun, RunRecord};
+use crate::job::Job;
+use crate::plan::Plan;
+use crate::verify;
+
+/// A run that may begin to move records.
+#[derive(Debug)]
+pub struct Started {
+    /// UUIDv7.
+    pub run: String,
+    /// Its epoch.
+    pub epoch: u64,
+    /// Whether an interrupted run goes on.
+    pub resumed: bool,
+    /// The frozen slices.
+    pub partitions: Vec<Partition>,
+    /// One per partition.
+    pub checkpoints: Vec<Checkpoint>,
+    /// What the target held before the run.
+    pub base: Option<Base>,
+}
+
+/// Claims the target for a new run, or for the one that was interrupted.
+pub fn start(plan: &Plan, history: &History, options: &RunOptions<'_>) -> Result<Started> {
+    let job = &plan.job;
+    let known = history.unfinished(&job.name)?;
+    let held = plan
+        .sink
+        .inspect(&job.name)?
+        .filter(|state| !state.published || known.as_ref().is_some_and(|run| run.id == state.run));
+    if options.fresh {
+        return anew(plan, history, options, known.as_ref(), held.as_ref());
+    }
+    match (known, held) {
+        (Some(run), held) => {
+            if run.kind != options.kind {
+                return Err(other_kind(&run, job));
+            }
+            if let Some(held) = &held
+                && held.run != run.id
+            {
+                return Err(other_run(&run.id, held));
+            }
+            let moved = run
+                .checkpoints
+                .iter()
+                .chain(held.iter().flat_map(|held| &held.checkpoints))
+                .any(|checkpoint| checkpoint.seq > 0);
+            if !moved
+                && (run.plan_hash != plan.hash || plan.source.fingerprint()? != run.fingerprint)
+            {
+                // Nothing of it reached the target, so there is nothing to go on with.
+                return anew(plan, history, options, Some(&run), held.as_ref());
+            }
+            go_on(plan, history, options, &run)
+        }
+        (None, Some(held)) if held.checkpoints.iter().any(|checkpoint| checkpoint.seq > 0) => {
+            adopt(plan, history, options, &held)
+        }
+        (None, held) => anew(plan, history, options, None, held.as_ref()),
+    }
+}
+
+fn anew(
+    plan: &Plan,
+    history: &History,
+    options: &RunOptions<'_>,
+    known: Option<&RunRecord>,
+    held: Option<&TargetState>,
+) -> Result<Started> {
+    let run = uuid::Uuid::now_v7().to_string();
+    let floor = known
+        .map_or(0, |run| run.epoch)
+        .max(held.map_or(0, |held| held.epoch));
+    let claimed = plan.sink.claim(&claim(plan, &run, floor))?;
+    let base = verify::base(plan.sink.as_ref(), plan.job.run.verify)?;
+    history.begin(&new_run(plan, options, &run)?, claimed.epoch, base.as_ref())?;
+    let checkpoints = plan
+        .partitions
+        .iter()
+        .map(|p| Checkpoint::start(&plan.job.name, &run, claimed.epoch, &plan.hash, p.index))
+        .collect();
+    Ok(Started {
+        run,
+        epoch: claimed.epoch,
+        resumed: false,
+        partitions: plan.partitions.clone(),
+        checkpoints,
+        base,
+    })
+}
+
+fn go_on(
+    plan: &Plan,
+    history: &History,
+    options: &RunOptions<'_>,
+    run: &RunRecord,
+) -> Result<Started> {
+    let mut remark = "taken up again".to_owned();
+    if run.plan_hash != plan.hash {
+        if !options.accept_plan_change {
+            return Err(plan_changed(&run.id));
+        }
+        remark = format!(
+            "taken up again with a changed plan ({} → {})",
+            short(&run.plan_hash),
+            short(&plan.hash)
+        );
+    }
+    if plan.source.fingerprint()? != run.fingerprint {
+        return Err(Error::data("source::changed", format!("the source is not what it was when run {} was interrupted", short(&run.id)))
+            .help("bring it back, or start over with `--no-resume` (what the interrupted run wrote is then met by on_conflict)"));
+    }
+    let claimed = plan.sink.claim(&claim(plan, &run.id, run.epoch))?;
+    let checkpoints = (0..run.partitions.len() as u32)
+        .map(|index| authoritative(plan, run, &claimed.checkpoints, index, claimed.epoch))
+        .collect::<Result<Vec<_>>>()?;
+    history.take_over(&run.id, claimed.epoch, &plan.hash, &remark)?;
+    for checkpoint in &checkpoints {
+        history.forget_letters(&run.id, checkpoint.partition, checkpoint.seq)?;
+    }
+    history.copy_checkpoints(&checkpoints)?;
+    Ok(Started {
+        run: run.id.clone(),
+        epoch: claimed.epoch,
+        resumed: true,
+        partitions: run.partitions.clone(),
+        checkpoints,
+        base: run.base,
+    })
+}
+
+/// The target's checkpoint of a partition, in the epoch of this process.
+fn authoritative(
+    plan: &Plan,
+    run: &RunRecord,
+    held: &[Checkpoint],
+    index: u32,
+    epoch: u64,
+) -> Result<Checkpoint> {
+    let held = held.iter().find(|checkpoint| checkpoint.partition == index);
+    let copied = run
+        .checkpoints
+        .iter()
+        .find(|checkpoint| checkpoint.partition == index);
+    let seq = |checkpoint: Option<&Checkpoint>| checkpoint.map_or(0, |checkpoint| checkpoint.seq);
+    if seq(copied) > seq(held) {
+        return Err(Error::state(
+            "state::target_behind",
+            format!(
+                "run {} committed {} batches of `{}`, but the target holds only {}",
+                short(&run.id),
+                seq(copied),
+                partition_label(run, index),
+                seq(held)
+            ),
+        )
+        .help("was the target restored or replaced? `--no-resume` starts over"));
+    }
+    let mut checkpoint = held
+        .cloned()
+        .unwrap_or_else(|| Checkpoint::start(&plan.job.name, &run.id, epoch, &plan.hash, index));
+    if checkpoint.version > dkhost_core::checkpoint::CHECKPOINT_VERSION {
+        return Err(Error::state(
+            "state::newer",
+            "the target's checkpoint was written by a newer dkhost",
+        )
+        .help("use that version"));
+    }
+    (checkpoint.epoch, checkpoint.plan_hash) = (epoch, plan.hash.clone());
+    Ok(checkpoint)
+}
+
+/// Goes on with a run only the target knows: its history is gone.
+fn adopt(
+    plan: &Plan,
+    history: &History,
+    options: &RunOptions<'_>,
+    held: &TargetState,
+) -> Result<Started> {
+    if held.plan_hash != plan.hash && !options.accept_plan_change {
+        return Err(plan_changed(&held.run));
+    }
+    let most = held
+        .checkpoints
+        .iter()
+        .map(|checkpoint| checkpoint.partition + 1)
+        .max()
+        .unwrap_or(0);
+    if most as usize > plan.partitions.len() {
+        return Err(Error::data(
+            "source::changed",
+            format!(
+                "run {} read {most} partitions and the source has {} now",
+                short(&held.run),
+                plan.partitions.len()
+            ),
+        )
+        .help("its history is gone, so the slices cannot be told; `--no-resume` starts over"));
+    }
+    let base = plan.sink.plan().fresh.then(|| Base {
+        rows: 0,
+        content: Some(Default::default()),
+    });
+    history.begin(
+        &new_run(plan, options, &held.run)?,
+        held.epoch,
+        base.as_ref(),
+    )?;
+    let record = history.run(&held.run)?;
+    go_on(plan, history, options, &record)
+}
+
+fn claim(plan: &Plan, run: &str, epoch_floor: u64) -> Claim {
+    Claim {
+        job: plan.job.name.clone(),
+        run: run.to_owned(),
+        plan_hash: plan.hash.clone(),
+        epoch_floor,
+    }
+}
+
+fn new_run(plan: &Plan, options: &RunOptions<'_>, id: &str) -> Result<NewRun> {
+    let view = plan.view();
+    let plugin = |stage: &crate::plan::StageView| {
+        Some((
+            stage.name.clone(),
+            stage.plugin.clone()?,
+            stage.digest.clone()?,
+        ))
+    };
+    Ok(NewRun {
+        id: id.to_owned(),
+        job: plan.job.name.clone(),
+        kind: options.kind,
+        plan_hash: plan.hash.clone(),
+        fingerprint: plan.source.fingerprint()?,
+        partitions: plan.partitions.clone(),
+        source: view.source.clone(),
+        target: view.target.label.clone(),
+        delivery: view.delivery.clone(),
+        job_path: plan.job.path.display().to_string(),
+        plugins: view.stages.iter().filter_map(plugin).collect(),
+    })
+}
+
+fn partition_label(run: &RunRecord, index: u32) -> String {
+    run.partitions
+        .get(index as usize)
+        .map_or_else(|| index.to_string(), |partition| partition.label.clone())
+}
+
+/// The first characters of an id or hash.
+pub fn short(id: &str) -> &str {
+    // UUIDv7s of one minute share their first characters; thirteen tell milliseconds apart.
+    id.get(..13).unwrap_or(id)
+}
+
+fn plan_changed(run: &str) -> Error {
+    Error::config("run::plan_changed", format!("the job, a plugin or the source's columns changed since run {} was interrupted", short(run))).help(
+        "put it back and run again; or go on with the new plan from where it stopped (`--accept-plan-change`, recorded); or start over (`--no-resume`)",
+    )
+}
+
+fn other_kind(run: &RunRecord, job: &Job) -> Error {
+    let (what, command) = match run.kind.as_str() {
+        "retry" => (
+            "a retry of dead letters",
+            format!("dkhost errors retry {}", job.path.display()),
+        ),
+        _ => ("a run", format!("dkhost run {}", job.path.display())),
+    };
+    Error::config(
+        "run::unfinished",
+        format!("{what} of job `{}` was interrupted", job.name),
+    )
+    .help(format!("finish it first: {command}"))
+}
+
+fn other_run(known: &str, held: &TargetState) -> Error {
+    Error::state("state::other_run", format!("the history goes on with run {}, but the target holds run {}", short(known), short(&held.run)))
+        .help("is this the right history ([state] url)? Two histories must not share a target; `--no-resume` starts over")
+}
