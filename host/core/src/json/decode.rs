@@ -19,6 +19,9 @@ pub struct DecodeOptions {
     /// Take Python's bare `NaN`, `Infinity` and `-Infinity` as values of float columns; elsewhere
     /// they are refused.
     pub bare_nan: bool,
+    /// Drop fields the schema does not know instead of keeping them in the rest: for a source that
+    /// was asked for some columns only.
+    pub skip_unknown: bool,
 }
 
 /// Appends documents to columns.
@@ -67,7 +70,7 @@ impl Decoder {
     pub fn new(schema: &Schema, options: DecodeOptions) -> Self {
         let (mut names, mut targets) = (Names::new(), Vec::new());
         for (column, field) in schema.fields.iter().enumerate() {
-            if !matches!(field.role, Some(Role::Meta | Role::Rest)) {
+            if field.role != Some(Role::Rest) {
                 names.push(&field.name);
                 targets.push(column);
             }
@@ -103,8 +106,8 @@ impl Decoder {
         self.columns.iter().map(Appender::value_bytes).sum()
     }
 
-    /// Appends a document: one JSON object with nothing but whitespace around it. An id column is
-    /// a field like any other here; a meta column stays null.
+    /// Appends a document: one JSON object with nothing but whitespace around it. The id and
+    /// the metadata are fields like any other here.
     ///
     /// *Errors* – nothing was appended.
     pub fn push(&mut self, object: &[u8]) -> Result<(), RowError> {
@@ -112,7 +115,7 @@ impl Decoder {
     }
 
     /// Appends a document whose id and metadata (a JSON object) the store gives beside its fields.
-    /// A field called like the id column is an unknown field here.
+    /// A field called like one of their columns is an unknown field here.
     ///
     /// *Errors* – nothing was appended.
     pub fn push_document(
@@ -151,11 +154,12 @@ impl Decoder {
             ));
         }
         let mut scanner = Scanner::of(object)?.bare_nan(self.options.bare_nan);
-        let reserved = if let Some((id, meta)) = beside {
-            self.fill_beside(id, meta)?;
-            self.id
-        } else {
-            None
+        let reserved = match beside {
+            Some((id, meta)) => {
+                self.fill_beside(id, meta)?;
+                [self.id, self.meta]
+            }
+            None => [None; 2],
         };
         self.names.restart();
         let mut more = scanner.enter_object()?;
@@ -172,7 +176,7 @@ impl Decoder {
     fn fill_member(
         &mut self,
         scanner: &mut Scanner<'_>,
-        reserved: Option<usize>,
+        reserved: [Option<usize>; 2],
     ) -> Result<(), RowError> {
         scanner.skip_space();
         let at = scanner.position();
@@ -180,7 +184,7 @@ impl Decoder {
         let name = unescape(raw, escaped);
         let column = self.names.find(&name).map(|index| self.targets[index]);
         let token = scanner.value()?;
-        match column.filter(|column| Some(*column) != reserved) {
+        match column.filter(|column| !reserved.contains(&Some(*column))) {
             None => self.keep_unknown(&name, &token, at),
             Some(column) if self.filled[column] == self.row => Err(duplicate(&name, at)),
             Some(column) => {
@@ -266,6 +270,9 @@ impl Decoder {
     }
 
     fn keep_unknown(&mut self, name: &str, token: &Token<'_>, at: usize) -> Result<(), RowError> {
+        if self.options.skip_unknown {
+            return Ok(());
+        }
         if let Kind::NotFinite(_) = token.kind {
             let message = format!("`{name}` holds NaN or infinity at byte {at}");
             return Err(RowError::new("json::not_a_number", message).in_column(name));
