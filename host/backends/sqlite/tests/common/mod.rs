@@ -1,0 +1,146 @@
+//! What the tests of this crate share: a folder with a database, jobs' sections, rows as text.
+#![allow(dead_code)]
+
+use std::path::Path;
+
+use arrow::array::RecordBatch;
+use dkhost_core::{
+    Backend, Batch, BatchSize, Conflict, Nulls, OpenSource, OpenTarget, Options, Partition,
+    Position, Result, Schema, Sink, Source, json,
+};
+use dkhost_sqlite::SqliteBackend;
+use rusqlite::Connection;
+use serde_json::Value;
+
+/// A folder with a database `a.db`.
+pub struct Folder(pub tempfile::TempDir);
+
+impl Folder {
+    pub fn with(sql: &str) -> Self {
+        let folder = Folder(tempfile::tempdir().unwrap());
+        folder.db().execute_batch(sql).unwrap();
+        folder
+    }
+
+    pub fn empty() -> Self {
+        Folder(tempfile::tempdir().unwrap())
+    }
+
+    pub fn path(&self) -> &Path {
+        self.0.path()
+    }
+
+    pub fn db(&self) -> Connection {
+        Connection::open(self.path().join("a.db")).unwrap()
+    }
+
+    /// Everything a query gives, a line per row, values as SQL literals with their class.
+    pub fn dump(&self, sql: &str) -> Vec<String> {
+        let db = self.db();
+        let mut statement = db.prepare(sql).unwrap();
+        let columns = statement.column_count();
+        let rows = statement.query_map([], |row| {
+            let cells = (0..columns).map(|i| match row.get_ref(i).unwrap() {
+                rusqlite::types::ValueRef::Null => "NULL".to_owned(),
+                rusqlite::types::ValueRef::Integer(value) => value.to_string(),
+                rusqlite::types::ValueRef::Real(value) => format!("{value:?}"),
+                rusqlite::types::ValueRef::Text(text) => {
+                    format!("'{}'", String::from_utf8_lossy(text))
+                }
+                rusqlite::types::ValueRef::Blob(bytes) => format!("x{bytes:02x?}"),
+            });
+            Ok(cells.collect::<Vec<_>>().join(" | "))
+        });
+        rows.unwrap().collect::<rusqlite::Result<_>>().unwrap()
+    }
+
+    pub fn source(&self, options: Value) -> Result<Box<dyn Source>> {
+        self.source_with(options, |_| ())
+    }
+
+    pub fn source_with(
+        &self,
+        options: Value,
+        set: impl FnOnce(&mut OpenSource),
+    ) -> Result<Box<dyn Source>> {
+        let mut open = OpenSource {
+            base: self.path().into(),
+            partitions: 1,
+            ..OpenSource::default()
+        };
+        set(&mut open);
+        SqliteBackend.open_source(with_path(options, "[source]"), &open)
+    }
+
+    pub fn sink(
+        &self,
+        options: Value,
+        schema: &Schema,
+        conflict: Conflict,
+    ) -> Result<Box<dyn Sink>> {
+        let open = OpenTarget {
+            base: self.path().into(),
+            job: "job".into(),
+            schema: schema.clone(),
+            conflict,
+            create: true,
+            nulls: Nulls::Keep,
+        };
+        SqliteBackend.open_target(with_path(options, "[target]"), &open)
+    }
+}
+
+fn with_path(mut options: Value, section: &str) -> Options {
+    options
+        .as_object_mut()
+        .unwrap()
+        .entry("path")
+        .or_insert("a.db".into());
+    Options::from_json(section, &options).unwrap()
+}
+
+pub fn small(rows: usize) -> BatchSize {
+    BatchSize {
+        rows,
+        bytes: 1 << 20,
+    }
+}
+
+/// Every batch of a partition from a position on.
+pub fn batches(source: &dyn Source, partition: &Partition, from: &Position) -> Vec<Batch> {
+    let mut reader = source.read(partition, from).unwrap();
+    std::iter::from_fn(|| reader.next().unwrap()).collect()
+}
+
+/// Every batch of every partition.
+pub fn all(source: &dyn Source) -> Vec<Batch> {
+    let partitions = source.partitions().unwrap();
+    partitions
+        .iter()
+        .flat_map(|partition| batches(source, partition, &Position::start()))
+        .collect()
+}
+
+/// Records as JSON lines.
+pub fn lines(records: &RecordBatch) -> Vec<String> {
+    (0..records.num_rows())
+        .map(|row| json::row(records, row))
+        .collect()
+}
+
+/// All records of a source as JSON lines.
+pub fn read(source: &dyn Source) -> Vec<String> {
+    all(source)
+        .iter()
+        .flat_map(|batch| lines(&batch.records))
+        .collect()
+}
+
+/// Names and types, in order.
+pub fn types(schema: &Schema) -> Vec<String> {
+    schema
+        .fields
+        .iter()
+        .map(|field| format!("{} {}", field.name, field.logical))
+        .collect()
+}
