@@ -19,7 +19,7 @@
 pub mod backend;
 pub mod batch;
 pub mod checkpoint;
-#[cfg(feature = "conformance")]
+#[cfg(any(test, feature = "conformance"))]
 pub mod conformance;
 pub mod content;
 pub mod dataknobs;

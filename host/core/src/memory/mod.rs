@@ -107,7 +107,9 @@ impl Backend for Memory {
             options.take_node("records"),
         ) {
             (Some(name), None) => Ok(Box::new(source::open_store(&name, open)?)),
-            (None, Some(records)) => Ok(Box::new(source::open_records(&records, &fields, sample, open)?)),
+            (None, Some(records)) => Ok(Box::new(source::open_records(
+                &records, &fields, sample, open,
+            )?)),
             _ => Err(Error::config(
                 "memory::no_records",
                 "a memory source needs `records` or `name`",

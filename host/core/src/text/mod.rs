@@ -32,6 +32,8 @@ use arrow::array::Array;
 pub use appender::Appender;
 pub use cells::Cells;
 pub use number::Number;
+#[cfg(any(test, feature = "conformance"))]
+pub(crate) use number::same_number;
 pub use time::{parse_date, parse_time, parse_timestamp, write_date, write_time, write_timestamp};
 
 use crate::{LogicalType, Result};

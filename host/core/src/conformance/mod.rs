@@ -1,0 +1,266 @@
+//! The suite every backend passes.
+//!
+//! A backend's test says how to get a fresh place and what the backend cannot do, and calls
+//! [`run`]:
+//!
+//! ```no_run
+//! use dkhost_core::conformance::{self, Fencing, Fixture, Place, Traits};
+//! use dkhost_core::{Backend, Conflict, Schema, memory::Memory};
+//!
+//! struct InMemory(std::sync::atomic::AtomicUsize);
+//!
+//! impl Fixture for InMemory {
+//!     fn backend(&self) -> &dyn Backend {
+//!         &Memory
+//!     }
+//!     fn place(&self) -> Place {
+//!         let next = self.0.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+//!         Place { base: "".into(), target: serde_json::json!({"name": format!("trial {next}")}) }
+//!     }
+//!     fn source(&self, place: &Place, _schema: &Schema) -> serde_json::Value {
+//!         place.target.clone()
+//!     }
+//!     fn traits(&self) -> Traits {
+//!         Traits::default()
+//!     }
+//! }
+//!
+//! conformance::run(&InMemory(Default::default()));
+//! ```
+//!
+//! Nothing is skipped silently: what a fixture says the backend cannot do, the suite sees it
+//! refuse. Every trial opens the backend anew, so a process is "killed" by dropping what it held.
+//!
+//! The cases of the suite, each callable alone: [`CASES`].
+
+mod commits;
+mod compare;
+mod conflicts;
+mod documents;
+mod positions;
+mod trial;
+mod types;
+mod values;
+
+use std::path::PathBuf;
+
+use crate::{Backend, Conflict, LogicalType, Schema};
+
+pub use compare::same_json;
+pub use values::{extremes, held_types};
+
+/// How the suite gets at a backend.
+pub trait Fixture {
+    /// The backend.
+    fn backend(&self) -> &dyn Backend;
+
+    /// A place where nothing is yet, another one at each call.
+    fn place(&self) -> Place;
+
+    /// Options that read what a run published at `place`. `schema` is what was written: a backend
+    /// whose stores keep no types declares them here (`fields = …`).
+    fn source(&self, place: &Place, schema: &Schema) -> serde_json::Value;
+
+    /// What the backend can and cannot do.
+    fn traits(&self) -> Traits;
+}
+
+/// Where a trial writes.
+#[derive(Debug, Clone)]
+pub struct Place {
+    /// Relative paths in the options start here.
+    pub base: PathBuf,
+    /// Options of the target, those of the backend only.
+    pub target: serde_json::Value,
+}
+
+/// How a backend keeps two processes from writing at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fencing {
+    /// The second claim succeeds and the first one's commits fail with `run::fenced`.
+    Epoch,
+    /// The second claim fails as [`crate::Class::Locked`] while the first sink lives.
+    Lock,
+}
+
+/// What a backend can and cannot do. Each "cannot" is checked.
+#[derive(Debug, Clone)]
+pub struct Traits {
+    /// Types whose columns the target refuses to open or calls lossy in its plan.
+    pub cannot_hold: Vec<LogicalType>,
+    /// Values the target rejects although it holds their type: type and text, as in
+    /// [`extremes`]: `("float64", "NaN")`.
+    pub rejects: Vec<(&'static str, &'static str)>,
+    /// What works on a target that exists; the others are refused when the target is opened.
+    pub conflicts: Vec<Conflict>,
+    /// Whether a declared key is unique in the target.
+    pub keyed: bool,
+    /// How two processes are kept apart.
+    pub fencing: Fencing,
+    /// Whether a source yields the rows in the order they were written.
+    pub ordered: bool,
+}
+
+impl Default for Traits {
+    /// Can do everything.
+    fn default() -> Self {
+        Traits {
+            cannot_hold: Vec::new(),
+            rejects: Vec::new(),
+            conflicts: vec![
+                Conflict::Insert,
+                Conflict::Upsert,
+                Conflict::Skip,
+                Conflict::ReplaceAll,
+            ],
+            keyed: true,
+            fencing: Fencing::Epoch,
+            ordered: true,
+        }
+    }
+}
+
+/// Why a case failed.
+#[derive(Debug)]
+pub struct Failure(pub String);
+
+impl From<crate::Error> for Failure {
+    fn from(error: crate::Error) -> Self {
+        Failure(format!("{}: {}", error.code(), error.chain()))
+    }
+}
+
+impl From<crate::json::RowError> for Failure {
+    fn from(error: crate::json::RowError) -> Self {
+        Failure(format!("{}: {}", error.code, error.message))
+    }
+}
+
+impl From<arrow::error::ArrowError> for Failure {
+    fn from(error: arrow::error::ArrowError) -> Self {
+        Failure(error.to_string())
+    }
+}
+
+/// What a case says.
+pub type Verdict = Result<(), Failure>;
+
+/// A case of the suite.
+pub type Case = fn(&dyn Fixture) -> Verdict;
+
+/// Every case, by the behaviour it asks for.
+pub const CASES: &[(&str, Case)] = &[
+    (
+        "every type and extreme comes back, or is refused",
+        types::every_type_comes_back,
+    ),
+    (
+        "all types side by side come back",
+        types::types_side_by_side,
+    ),
+    (
+        "documents come back the same",
+        documents::documents_come_back,
+    ),
+    (
+        "an empty source has a valid final state",
+        commits::an_empty_source,
+    ),
+    ("one row comes back", commits::one_row),
+    (
+        "exactly k batches come back in order",
+        commits::exactly_k_batches,
+    ),
+    (
+        "a run killed at any batch resumes to the same content",
+        commits::resume_at_every_batch,
+    ),
+    (
+        "an older epoch cannot commit",
+        commits::an_older_epoch_is_fenced,
+    ),
+    (
+        "a repeated commit changes nothing",
+        commits::a_repeated_commit,
+    ),
+    (
+        "a roll-back leaves nothing",
+        commits::a_roll_back_leaves_nothing,
+    ),
+    (
+        "what was written is read back before the commit",
+        commits::read_back_is_what_was_written,
+    ),
+    (
+        "publish and retire can be repeated",
+        commits::publish_and_retire_repeat,
+    ),
+    (
+        "leftovers of another run are dropped",
+        commits::another_runs_leftovers,
+    ),
+    ("two partitions end up together", commits::two_partitions),
+    ("columns are added, or refused", commits::columns_are_added),
+    (
+        "an absent target is not created against the job",
+        commits::create_false,
+    ),
+    (
+        "every conflict mode does what it says",
+        conflicts::every_mode,
+    ),
+    (
+        "a mode the backend has not is refused",
+        conflicts::other_modes_are_refused,
+    ),
+    (
+        "replace-all shows the old rows until it is published",
+        conflicts::replace_all_is_staged,
+    ),
+    ("insert adds to what is there", conflicts::insert_adds),
+    (
+        "reading from a position gives what is left",
+        positions::from_every_position,
+    ),
+    (
+        "reading twice gives the same batches and locators",
+        positions::reading_is_repeatable,
+    ),
+    (
+        "partitions cover every record once",
+        positions::partitions_cover_all,
+    ),
+    ("payloads decode again", positions::payloads_decode_again),
+    (
+        "only the columns asked for are read",
+        positions::only_some_columns,
+    ),
+];
+
+/// Runs every case and panics with all failures.
+#[expect(clippy::panic, reason = "this is a test")]
+pub fn run(fixture: &dyn Fixture) {
+    let mut failures = Vec::new();
+    for (name, case) in CASES {
+        if let Err(Failure(why)) = case(fixture) {
+            failures.push(format!("- {name}:\n  {why}"));
+        }
+    }
+    if !failures.is_empty() {
+        let (count, all) = (failures.len(), CASES.len());
+        panic!(
+            "{count} of {all} cases fail for `{}`:\n{}",
+            fixture.backend().name(),
+            failures.join("\n")
+        );
+    }
+}
+
+/// Fails unless `condition` holds.
+fn ensure(condition: bool, why: impl FnOnce() -> String) -> Verdict {
+    if condition {
+        Ok(())
+    } else {
+        Err(Failure(why()))
+    }
+}
