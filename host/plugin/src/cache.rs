@@ -1,0 +1,142 @@
+//! Keeps compiled plugins, so that a component is compiled once per machine and not once per run.
+//!
+//! An entry is named by everything its machine code depends on – digest of the component,
+//! configuration and CPU features of the engine, version of wasmtime – and by a checksum of its
+//! own bytes. Machine code is executed, so only files this user wrote are loaded, the folder and
+//! its files are 0700/0600, and an entry whose bytes do not match its name is compiled again.
+
+use std::fs::{self, DirBuilder, OpenOptions};
+use std::io::Write;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use dkhost_core::{Error, Result};
+use wasmtime::Engine;
+use wasmtime::component::Component;
+use xxhash_rust::xxh3::xxh3_128;
+
+use crate::compile::{CompileIn, compile};
+use crate::engine;
+
+/// A folder of compiled plugins.
+#[derive(Debug)]
+pub(crate) struct Cache {
+    folder: PathBuf,
+}
+
+impl Cache {
+    /// Opens the folder, creating it for this user alone.
+    ///
+    /// *Errors* – `plugin::cache_unsafe` when somebody else may write there.
+    pub(crate) fn open(folder: &Path) -> Result<Cache> {
+        DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(folder)
+            .map_err(|cause| Error::io("create", folder, cause))?;
+        let found = fs::metadata(folder).map_err(|cause| Error::io("look at", folder, cause))?;
+        if !is_ours(&found) {
+            return Err(Error::infrastructure(
+                "plugin::cache_unsafe",
+                format!(
+                    "others may write to the plugin cache `{}`",
+                    folder.display()
+                ),
+            )
+            .help(format!(
+                "`chmod 700 {}`, or remove it: it is filled again",
+                folder.display()
+            )));
+        }
+        Ok(Cache {
+            folder: folder.to_owned(),
+        })
+    }
+
+    /// The compiled component, from the cache or from the compiler.
+    ///
+    /// *Shape* – `digest` is the SHA-256 of `bytes` in hexadecimal.
+    pub(crate) fn load(
+        &self,
+        name: &str,
+        digest: &str,
+        bytes: &[u8],
+        place: &CompileIn,
+    ) -> Result<Component> {
+        let engine = engine::shared()?;
+        let key = format!(
+            "{digest}-{:016x}-{}",
+            engine::compatibility(engine),
+            engine::WASMTIME
+        );
+        if let Some(component) = self.find(engine, &key) {
+            return Ok(component);
+        }
+        let compiled = compile(place, name, bytes, &self.folder)?;
+        let path = self.store(&key, &compiled)?;
+        deserialize(engine, &path)
+            .ok_or_else(|| Error::bug("a plugin that was just compiled cannot be loaded"))
+    }
+
+    fn find(&self, engine: &Engine, key: &str) -> Option<Component> {
+        let entries = fs::read_dir(&self.folder).ok()?;
+        for entry in entries.flatten() {
+            let name = entry.file_name();
+            let Some(name) = name.to_str() else { continue };
+            let Some(sum) = name
+                .strip_prefix(key)
+                .and_then(|rest| rest.strip_prefix('-')?.strip_suffix(".cwasm"))
+            else {
+                continue;
+            };
+            let path = entry.path();
+            if is_intact(&path, sum)
+                && let Some(component) = deserialize(engine, &path)
+            {
+                return Some(component);
+            }
+            tracing::warn!(
+                entry = name,
+                "a cached plugin is damaged and is compiled again"
+            );
+            let _ = fs::remove_file(&path);
+        }
+        None
+    }
+
+    fn store(&self, key: &str, compiled: &[u8]) -> Result<PathBuf> {
+        let path = self
+            .folder
+            .join(format!("{key}-{:032x}.cwasm", xxh3_128(compiled)));
+        let draft = self
+            .folder
+            .join(format!("{key}.{}.part", std::process::id()));
+        let written = OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .mode(0o600)
+            .open(&draft)
+            .and_then(|mut file| file.write_all(compiled))
+            .and_then(|()| fs::rename(&draft, &path));
+        written.map_err(|cause| Error::io("write", &path, cause))?;
+        Ok(path)
+    }
+}
+
+fn is_ours(found: &fs::Metadata) -> bool {
+    found.uid() == rustix::process::geteuid().as_raw() && found.mode() & 0o022 == 0
+}
+
+fn is_intact(path: &Path, sum: &str) -> bool {
+    fs::symlink_metadata(path).is_ok_and(|found| found.is_file() && is_ours(&found))
+        && fs::read(path).is_ok_and(|bytes| format!("{:032x}", xxh3_128(&bytes)) == sum)
+}
+
+#[allow(unsafe_code)]
+fn deserialize(engine: &Engine, path: &Path) -> Option<Component> {
+    // SAFETY: the file holds what this program's own compiler wrote: it lies in a folder that only
+    // this user can write to, its checksum matches the one in its name, and the name carries the
+    // engine's compatibility hash. wasmtime checks its own version and settings once more.
+    unsafe { Component::deserialize_file(engine, path) }.ok()
+}
