@@ -28,7 +28,7 @@ pub struct Identity {
     /// Bytes.
     pub size: u64,
     /// Last modification, nanoseconds since 1970.
-    pub mtime_ns: i128,
+    pub mtime_ns: i64,
     /// XXH3-128 of the first 64 KiB, hexadecimal.
     pub head: String,
 }
@@ -57,8 +57,7 @@ impl Identity {
             device: metadata.dev(),
             inode: metadata.ino(),
             size: metadata.size(),
-            mtime_ns: i128::from(metadata.mtime()) * 1_000_000_000
-                + i128::from(metadata.mtime_nsec()),
+            mtime_ns: metadata.mtime() * 1_000_000_000 + metadata.mtime_nsec(),
             head: hash(&head),
         };
         Ok((file, identity))
@@ -89,8 +88,7 @@ impl Identity {
         let metadata = file
             .metadata()
             .map_err(|cause| Error::io("look at", &self.file, cause))?;
-        let mtime_ns =
-            i128::from(metadata.mtime()) * 1_000_000_000 + i128::from(metadata.mtime_nsec());
+        let mtime_ns = metadata.mtime() * 1_000_000_000 + metadata.mtime_nsec();
         if (metadata.size(), mtime_ns) == (self.size, self.mtime_ns) {
             return Ok(());
         }

@@ -1,0 +1,274 @@
+//! Which files a path means: one file, the files of a folder, or those a glob matches.
+//!
+//! The list is made once, when the source is opened, and frozen by the partitions. Files come in
+//! the order of their names, so that it is the same list every time.
+
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use dkhost_core::error::nearest;
+use dkhost_core::{Error, Result};
+
+use crate::compression::Compression;
+use crate::format::{self, Format};
+use crate::identity::Identity;
+use crate::options::{FileOptions, Layout};
+
+/// One file of a source.
+#[derive(Debug, Clone)]
+pub struct SourceFile {
+    /// Where it is.
+    pub path: PathBuf,
+    /// Its format.
+    pub format: Format,
+    /// How it is compressed, as its first bytes confirm.
+    pub compression: Compression,
+    /// Which file it is; `identity.file` is how the job names it.
+    pub identity: Identity,
+}
+
+impl SourceFile {
+    /// How the job names it.
+    pub fn label(&self) -> &str {
+        &self.identity.file
+    }
+}
+
+/// The files that the option `path` means, all of one format.
+///
+/// *Errors* – `file::not_found`, `file::no_files`, `file::unknown_format`, `file::mixed_formats`,
+/// `file::wrong_compression`, `file::wrong_format`.
+pub fn find(options: &FileOptions, base: &Path) -> Result<Vec<SourceFile>> {
+    let labels = labels(options, base)?;
+    let files = labels
+        .iter()
+        .map(|label| look_at(options, base, label))
+        .collect::<Result<Vec<_>>>()?;
+    let Some(first) = files.first() else {
+        return Err(no_files(options, "no file"));
+    };
+    if let Some(other) = files.iter().find(|file| file.format != first.format) {
+        return Err(Error::config(
+            "file::mixed_formats",
+            format!(
+                "`{}` is {} and `{}` is {}",
+                first.label(),
+                first.format,
+                other.label(),
+                other.format
+            ),
+        )
+        .at(options.path_span.clone(), "more than one format")
+        .help("a source has one format: name the files with a glob, `folder/*.jsonl`"));
+    }
+    Ok(files)
+}
+
+fn labels(options: &FileOptions, base: &Path) -> Result<Vec<String>> {
+    let path = base.join(&options.path);
+    if path.is_dir() {
+        return in_folder(options, &path);
+    }
+    // A file may have a star in its name; what is there goes before what it could mean.
+    if !path.exists() && options.path.contains(['*', '?', '[']) {
+        return matching(options, base);
+    }
+    if !path.exists() {
+        return Err(not_found(options, &path));
+    }
+    Ok(vec![options.path.clone()])
+}
+
+fn in_folder(options: &FileOptions, folder: &Path) -> Result<Vec<String>> {
+    let io = |cause| Error::io("list", &options.path, cause).at_least(options.path_span.clone());
+    let mut labels = Vec::new();
+    for entry in std::fs::read_dir(folder).map_err(io)? {
+        let entry = entry.map_err(io)?;
+        let name = entry.file_name().to_string_lossy().into_owned();
+        // Manifests, markers and temporary files begin like this by convention.
+        let hidden = name.starts_with(['.', '_']);
+        let known = options.format.is_some() || format::from_name(Path::new(&name)).0.is_some();
+        if !hidden && known && entry.path().is_file() {
+            labels.push(format!("{}/{name}", options.path.trim_end_matches('/')));
+        }
+    }
+    if labels.is_empty() {
+        return Err(no_files(options, "no file of a known format"));
+    }
+    labels.sort();
+    Ok(labels)
+}
+
+fn matching(options: &FileOptions, base: &Path) -> Result<Vec<String>> {
+    let pattern = Path::new(&glob::Pattern::escape(&base.to_string_lossy())).join(&options.path);
+    let found = glob::glob(&pattern.to_string_lossy()).map_err(|cause| {
+        Error::config(
+            "file::bad_glob",
+            format!("`{}` is no glob: {}", options.path, cause.msg),
+        )
+        .at(options.path_span.clone(), "")
+    })?;
+    let mut labels = Vec::new();
+    for path in found {
+        let path = path.map_err(|cause| {
+            let folder = cause.path().to_path_buf();
+            Error::io("list", folder, cause.into())
+        })?;
+        if path.is_file() {
+            let label = if Path::new(&options.path).is_absolute() {
+                &path
+            } else {
+                path.strip_prefix(base).unwrap_or(&path)
+            };
+            labels.push(label.to_string_lossy().into_owned());
+        }
+    }
+    if labels.is_empty() {
+        return Err(no_files(options, "no file"));
+    }
+    labels.sort();
+    Ok(labels)
+}
+
+fn no_files(options: &FileOptions, what: &str) -> Error {
+    Error::config(
+        "file::no_files",
+        format!("there is {what} in `{}`", options.path),
+    )
+    .at(options.path_span.clone(), "matches nothing")
+    .help(format!("known extensions: {}", format::EXTENSIONS))
+}
+
+fn not_found(options: &FileOptions, path: &Path) -> Error {
+    let wanted = path.file_name().unwrap_or_default().to_string_lossy();
+    let beside: Vec<String> = path
+        .parent()
+        .and_then(|folder| std::fs::read_dir(folder).ok())
+        .map(|entries| {
+            entries
+                .flatten()
+                .map(|e| e.file_name().to_string_lossy().into_owned())
+                .collect()
+        })
+        .unwrap_or_default();
+    let label = match nearest(&wanted, beside.iter().map(String::as_str)) {
+        Some(near) => format!("did you mean `{near}`?"),
+        None => "not there".to_owned(),
+    };
+    Error::config(
+        "file::not_found",
+        format!("there is no file `{}`", options.path),
+    )
+    .at(options.path_span.clone(), label)
+    .help("relative paths start at the folder of the job file")
+}
+
+/// Opens a file to see that it is what its name or the job says.
+fn look_at(options: &FileOptions, base: &Path, label: &str) -> Result<SourceFile> {
+    let path = base.join(label);
+    let (format, compression) = options.format_of(Path::new(label))?;
+    let (mut file, identity) =
+        Identity::open(&path, label).map_err(|e| e.at_least(options.path_span.clone()))?;
+    let mut head = [0; 8];
+    let read = rewind(&mut file).and_then(|()| read_some(&mut file, &mut head));
+    let read = read.map_err(|cause| Error::io("read", label, cause))?;
+    let head = &head[..read];
+    let compression = check_compression(options, label, head, format, compression)?;
+    if compression == Compression::None {
+        check_format(options, label, head, format)?;
+    }
+    Ok(SourceFile {
+        path,
+        format,
+        compression,
+        identity,
+    })
+}
+
+fn rewind(file: &mut std::fs::File) -> std::io::Result<()> {
+    std::io::Seek::rewind(file)
+}
+
+fn read_some(file: &mut std::fs::File, buffer: &mut [u8]) -> std::io::Result<usize> {
+    let mut read = 0;
+    while read < buffer.len() {
+        match file.read(&mut buffer[read..])? {
+            0 => break,
+            bytes => read += bytes,
+        }
+    }
+    Ok(read)
+}
+
+fn check_compression(
+    options: &FileOptions,
+    label: &str,
+    head: &[u8],
+    format: Format,
+    said: Compression,
+) -> Result<Compression> {
+    if format.is_binary() {
+        if said != Compression::None {
+            return Err(Error::config("file::not_for_format", format!("`{label}`: a {format} source is not compressed as a whole"))
+                .at(options.compression_span.clone(), "means nothing for this format")
+                .help(format!("{format} says inside how it is compressed: leave `compression` out, or unpack a file in {said} first")));
+        }
+        return Ok(Compression::None);
+    }
+    let found = Compression::from_magic(head);
+    if found == said {
+        return Ok(found);
+    }
+    // dataknobs-data names its files `.json.gz` without compressing them.
+    if options.layout == Layout::Dataknobs && format == Format::Json && found == Compression::None {
+        return Ok(Compression::None);
+    }
+    let is = |compression| match compression {
+        Compression::None => "not compressed".to_owned(),
+        other => format!("compressed with {other}"),
+    };
+    let what = if head.is_empty() {
+        "empty".to_owned()
+    } else {
+        is(found)
+    };
+    Err(Error::config(
+        "file::wrong_compression",
+        format!("`{label}` should be {}, and is {what}", is(said)),
+    )
+    .at(
+        options.compression_span.clone(),
+        "its first bytes say otherwise",
+    )
+    .help(format!(
+        "add `compression = \"{found}\"`, or correct the file's name"
+    )))
+}
+
+fn check_format(options: &FileOptions, label: &str, head: &[u8], said: Format) -> Result<()> {
+    let found = match head {
+        [b'P', b'A', b'R', b'1', ..] => Some(Format::Parquet),
+        [b'A', b'R', b'R', b'O', b'W', b'1', ..] => Some(Format::Arrow),
+        // The old Feather format, before it was Arrow.
+        [b'F', b'E', b'A', b'1', ..] => None,
+        // A stream of Arrow has no name at its start, only a length.
+        _ if said == Format::Arrow && head.first() == Some(&0xff) => Some(Format::Arrow),
+        _ if said.is_binary() => None,
+        _ => Some(said),
+    };
+    if found == Some(said) {
+        return Ok(());
+    }
+    let help = match found {
+        Some(found) => format!(
+            "it begins like {found}: add `format = \"{}\"`, or correct the file's name",
+            found.word()
+        ),
+        None => "was it written completely? `format` says which format a file has".to_owned(),
+    };
+    Err(
+        Error::config("file::wrong_format", format!("`{label}` is not {said}"))
+            .at(options.format_span.clone(), "its first bytes say otherwise")
+            .help(help),
+    )
+}

@@ -1,0 +1,78 @@
+//! Dead letters that are tried again: their payloads become rows, or rejects once more.
+
+use std::sync::Arc;
+
+use dkhost_core::json::RowError;
+use dkhost_core::{Batch, DeadLetter, Position, Result};
+
+use super::csv::{CsvDecoder, CsvScanner};
+use super::decoded::Decoded;
+use super::json::Documents;
+use super::rows::LetterRows;
+use super::split::{Range, Records};
+use super::stream::Piece;
+
+/// Decodes letters that hold documents.
+pub fn documents(letters: &[DeadLetter], mut documents: Documents, keyed: bool) -> Result<Batch> {
+    let (mut origin, mut refused) = (Vec::new(), Vec::new());
+    for (row, letter) in letters.iter().enumerate() {
+        let id = letter.source_id.as_deref().filter(|_| keyed);
+        match whole(letter).and_then(|payload| documents.push(payload, id)) {
+            Ok(()) => origin.push(row as u32),
+            Err(error) => refused.push((row as u32, error)),
+        }
+    }
+    let decoded = Decoded {
+        records: documents.finish()?,
+        origin,
+        refused,
+    };
+    Ok(batch(letters, decoded))
+}
+
+/// Decodes letters that hold lines of separated values.
+pub fn lines(
+    letters: &[DeadLetter],
+    scanner: CsvScanner,
+    mut decoder: CsvDecoder,
+    width: usize,
+) -> Result<Batch> {
+    let mut bytes = Vec::new();
+    let mut rows = Vec::with_capacity(letters.len());
+    for letter in letters {
+        let start = bytes.len();
+        bytes.extend_from_slice(&letter.payload);
+        rows.push(Range::new(start, bytes.len()));
+    }
+    let records = Records {
+        piece: Piece::whole(bytes),
+        rows,
+        keys: Vec::new(),
+    };
+    let mut lines = scanner.records(records);
+    let incomplete = letters
+        .iter()
+        .enumerate()
+        .filter_map(|(row, letter)| Some((row as u32, whole(letter).err()?)));
+    for (row, error) in incomplete {
+        lines.refuse(row, error, width);
+    }
+    let decoded = decoder.decode(lines, width)?;
+    Ok(batch(letters, decoded))
+}
+
+fn batch(letters: &[DeadLetter], decoded: Decoded) -> Batch {
+    decoded.into_batch(Arc::new(LetterRows(letters.to_vec())), Position::start(), 0)
+}
+
+fn whole(letter: &DeadLetter) -> Result<&[u8], RowError> {
+    if letter.payload_length == letter.payload.len() as u64 {
+        return Ok(&letter.payload);
+    }
+    let message = format!(
+        "only {} of the record's {} bytes were kept; correct it in the source and run the job again",
+        letter.payload.len(),
+        letter.payload_length
+    );
+    Err(RowError::new("file::payload_cut", message))
+}

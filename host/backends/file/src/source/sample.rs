@@ -1,0 +1,288 @@
+//! What the first records say about all of them: fields, types, and whether records have ids.
+//!
+//! A sample is bounded by records and by bytes. It reads nothing else, and what it finds is frozen
+//! for the run.
+
+use std::fs::File;
+
+use dkhost_core::json::Inference;
+use dkhost_core::{BatchSize, Error, Field, LogicalType, Result, dataknobs};
+
+use super::csv::{self, CsvInference, CsvScanner};
+use super::files::SourceFile;
+use super::json::{Container, JsonSplitter, unescape};
+use super::split::{Bounds, Range, Records};
+use super::stream::{Stream, StreamSpec};
+use super::text::Splitter;
+use crate::format::Format;
+use crate::options::{CsvOptions, Layout};
+
+/// A sample ends here, however few its records are.
+const SAMPLE_MAX_BYTES: u64 = 64 << 20;
+
+/// What was found.
+#[derive(Debug)]
+pub struct Sample {
+    /// The fields, in the order in which they were first seen.
+    pub fields: Vec<Field>,
+    /// Records looked at, malformed ones included.
+    pub records: u64,
+    /// Malformed ones among them.
+    pub malformed: u64,
+    /// Whether that was all there is.
+    pub complete: bool,
+    /// Whether records are keyed by an id beside them.
+    pub keyed: bool,
+}
+
+/// How much may still be looked at.
+struct Budget {
+    records: usize,
+    bytes: u64,
+}
+
+impl Budget {
+    fn new(records: usize) -> Self {
+        Budget {
+            records,
+            bytes: SAMPLE_MAX_BYTES,
+        }
+    }
+
+    fn is_spent(&self) -> bool {
+        self.records == 0 || self.bytes == 0
+    }
+
+    fn bounds(&self) -> Bounds {
+        Bounds::of(BatchSize {
+            rows: self.records.min(8192),
+            bytes: 8 << 20,
+        })
+    }
+
+    fn spend(&mut self, records: &Records) {
+        self.records = self.records.saturating_sub(records.rows.len());
+        self.bytes = self
+            .bytes
+            .saturating_sub(records.piece.bytes().len() as u64);
+    }
+}
+
+/// Opens a file's decoded stream from its start.
+pub fn open_stream(file: &SourceFile) -> Result<Stream> {
+    let (handle, spec) = open_spec(file)?;
+    Stream::open(handle, spec)
+}
+
+/// Opens a file that must still be the one that was found.
+///
+/// *Errors* – `source::changed`.
+pub fn open_spec(file: &SourceFile) -> Result<(File, StreamSpec)> {
+    let (handle, now) = crate::identity::Identity::open(&file.path, file.label())?;
+    file.identity.verify(&now)?;
+    Ok((
+        handle,
+        StreamSpec {
+            identity: now,
+            compression: file.compression,
+            end: None,
+        },
+    ))
+}
+
+/// A splitter for the documents of a stream at its start.
+pub fn open_splitter(stream: &mut Stream, format: Format, pointer: &[String]) -> Result<Splitter> {
+    Ok(match format {
+        Format::Json => Splitter::Json(JsonSplitter::open(stream, pointer)?),
+        _ => Splitter::Lines,
+    })
+}
+
+/// Looks at the first documents of some files.
+pub fn documents(
+    files: &[SourceFile],
+    pointer: &[String],
+    layout: Layout,
+    records: usize,
+) -> Result<Sample> {
+    let mut budget = Budget::new(records);
+    let mut found = Sample {
+        fields: Vec::new(),
+        records: 0,
+        malformed: 0,
+        complete: true,
+        keyed: false,
+    };
+    let mut inference = Inferring::new(layout);
+    for file in files {
+        if budget.is_spent() {
+            found.complete = false;
+            break;
+        }
+        let mut stream = open_stream(file)?;
+        let mut splitter = open_splitter(&mut stream, file.format, pointer)?;
+        found.keyed |=
+            matches!(&splitter, Splitter::Json(json) if json.container() == Container::Object);
+        while !budget.is_spent() {
+            let Some(records) = splitter.next(&mut stream, budget.bounds())? else {
+                break;
+            };
+            expect_documents(&stream, &records, found.records)?;
+            budget.spend(&records);
+            found.records += records.rows.len() as u64;
+            found.malformed += inference.observe(&records);
+        }
+        found.complete &= !budget.is_spent()
+            || splitter
+                .next(&mut stream, Bounds::of(BatchSize { rows: 1, bytes: 1 }))?
+                .is_none();
+    }
+    found.fields = inference.finish();
+    Ok(found)
+}
+
+/// Finds the fields of plain documents or of dataknobs records.
+enum Inferring {
+    Plain(Inference),
+    Dataknobs(dataknobs::Inference),
+}
+
+impl Inferring {
+    fn new(layout: Layout) -> Self {
+        match layout {
+            Layout::Plain => Inferring::Plain(Inference::new()),
+            Layout::Dataknobs => {
+                Inferring::Dataknobs(dataknobs::Inference::new(dataknobs::Form::File))
+            }
+        }
+    }
+
+    /// How many of the records are malformed.
+    fn observe(&mut self, records: &Records) -> u64 {
+        let bytes = records.piece.bytes();
+        let mut observe = |row: &Range| match self {
+            Inferring::Plain(inference) => inference.observe(row.of(bytes)),
+            Inferring::Dataknobs(inference) => inference.record(row.of(bytes)),
+        };
+        records
+            .rows
+            .iter()
+            .filter(|row| observe(row).is_err())
+            .count() as u64
+    }
+
+    fn finish(self) -> Vec<Field> {
+        match self {
+            Inferring::Plain(inference) => inference.finish(),
+            Inferring::Dataknobs(inference) => inference.finish(),
+        }
+    }
+}
+
+/// Refuses a file that is plainly something else, with the way out.
+fn expect_documents(stream: &Stream, records: &Records, before: u64) -> Result<()> {
+    let bytes = records.piece.bytes();
+    let list = |row: &Range| row.of(bytes).first() == Some(&b'[');
+    if let Some(at) = records
+        .keys
+        .iter()
+        .zip(&records.rows)
+        .position(|(_, row)| list(row))
+    {
+        let key = unescape(records.keys[at].of(bytes)).unwrap_or_default();
+        let pointer = key.replace('~', "~0").replace('/', "~1");
+        return Err(Error::config(
+            "file::no_records",
+            format!(
+                "`{}` is not keyed by id: its field `{key}` is an array",
+                stream.label()
+            ),
+        )
+        .help(format!(
+            "if the records are in there, add `records = \"/{pointer}\"`"
+        )));
+    }
+    if before == 0 && records.keys.is_empty() && records.rows.first().is_some_and(list) {
+        return Err(Error::config(
+            "file::no_records",
+            format!(
+                "the first record of `{}` is an array, not an object",
+                stream.label()
+            ),
+        )
+        .help("one array of all records is JSON, not JSON Lines: `format = \"json\"`"));
+    }
+    Ok(())
+}
+
+/// Looks at the first records of some files of separated values.
+///
+/// *Shape* – `headers[i]` are the columns of file *i*; the columns of the source are those of the
+/// first file that has any.
+pub fn delimited(
+    files: &[SourceFile],
+    headers: &[Vec<String>],
+    options: &CsvOptions,
+    records: usize,
+) -> Result<Sample> {
+    let columns = columns(headers);
+    let mut budget = Budget::new(records);
+    let mut inference = CsvInference::new(columns.len());
+    let (mut malformed, mut complete) = (0, true);
+    for (file, header) in files
+        .iter()
+        .zip(headers)
+        .filter(|(_, header)| !header.is_empty())
+    {
+        if budget.is_spent() {
+            complete = false;
+            break;
+        }
+        let places = places(columns, header);
+        let (handle, spec) = open_spec(file)?;
+        let (mut stream, _) = csv::open(handle, spec, options)?;
+        let scanner = CsvScanner::new(options, Some(header.len()));
+        while !budget.is_spent() {
+            let Some(lines) = scanner.next(&mut stream, budget.bounds())? else {
+                break;
+            };
+            budget.spend(&lines.records);
+            malformed += lines.bad.len() as u64;
+            inference.observe(&lines, &places, options);
+        }
+        complete &= !budget.is_spent()
+            || scanner
+                .next(&mut stream, Bounds::of(BatchSize { rows: 1, bytes: 1 }))?
+                .is_none();
+    }
+    let field = |(name, logical): (&String, LogicalType)| Field::new(name, logical);
+    let fields = columns.iter().zip(inference.finish()).map(field).collect();
+    Ok(Sample {
+        fields,
+        records: inference.records() as u64,
+        malformed,
+        complete,
+        keyed: false,
+    })
+}
+
+/// The columns of a source whose files have these headers.
+pub fn columns(headers: &[Vec<String>]) -> &[String] {
+    headers
+        .iter()
+        .find(|header| !header.is_empty())
+        .map_or(&[], Vec::as_slice)
+}
+
+/// For each column its place in a header that has the same ones.
+pub fn places(columns: &[String], header: &[String]) -> Vec<usize> {
+    columns
+        .iter()
+        .map(|name| {
+            header
+                .iter()
+                .position(|other| other == name)
+                .unwrap_or_default()
+        })
+        .collect()
+}
