@@ -18,7 +18,7 @@ pub struct Expected {
 }
 
 /// What the target holds before a run, as far as `verify` will need it.
-pub fn base(sink: &dyn Sink, verify: Verify) -> Result<Option<Base>> {
+pub fn base(sink: &dyn Sink, schema: &Schema, verify: Verify) -> Result<Option<Base>> {
     if sink.plan().fresh {
         return Ok(Some(Base {
             rows: 0,
@@ -32,7 +32,7 @@ pub fn base(sink: &dyn Sink, verify: Verify) -> Result<Option<Base>> {
             content: None,
         })),
         Verify::Checksum | Verify::Full => {
-            let (rows, content) = scan(sink)?;
+            let (rows, content) = scan(sink, schema)?;
             Ok(Some(Base {
                 rows,
                 content: Some(content),
@@ -46,6 +46,7 @@ pub fn base(sink: &dyn Sink, verify: Verify) -> Result<Option<Base>> {
 /// *Errors* – `verify::count`, `verify::checksum`.
 pub fn verify(
     sink: &dyn Sink,
+    schema: &Schema,
     verify: Verify,
     base: Option<Base>,
     expected: &Expected,
@@ -64,7 +65,7 @@ pub fn verify(
             Ok(Some(format!("{held} rows held, as expected")))
         }
         (Verify::Checksum | Verify::Full, Some(content)) => {
-            let (held, sum) = scan(sink)?;
+            let (held, sum) = scan(sink, schema)?;
             compare_rows(wanted, held)?;
             if sum != content + expected.content {
                 return Err(Error::data("verify::checksum", format!("the target holds {held} rows as expected, but their content differs from what was sent"))
@@ -80,11 +81,12 @@ pub fn verify(
     }
 }
 
-fn scan(sink: &dyn Sink) -> Result<(u64, ContentSum)> {
+/// Columns added by `evolve` stand behind the plan's and are not summed.
+fn scan(sink: &dyn Sink, schema: &Schema) -> Result<(u64, ContentSum)> {
     let (mut rows, mut content) = (0, ContentSum::default());
     sink.scan(&mut |records| {
         rows += records.num_rows() as u64;
-        content += ContentSum::of(&records)?;
+        content += ContentSum::of(&planned(&records, schema)?)?;
         Ok(())
     })?;
     Ok((rows, content))
@@ -101,11 +103,13 @@ fn compare_rows(wanted: i128, held: u64) -> Result<()> {
     .help("did something else write to the target? `dkhost history` shows what this run wrote"))
 }
 
+fn planned(records: &RecordBatch, schema: &Schema) -> Result<RecordBatch> {
+    Ok(records.project(&(0..schema.fields.len()).collect::<Vec<_>>())?)
+}
+
 /// The rows of a batch that were written, in the plan's columns.
 pub fn sent(batch: &Batch, report: &WriteReport, schema: &Schema) -> Result<RecordBatch> {
-    // Columns added by `evolve` stand behind the plan's and are not summed.
-    let planned: Vec<usize> = (0..schema.fields.len()).collect();
-    let records = batch.records.project(&planned)?;
+    let records = planned(&batch.records, schema)?;
     match &report.outcomes {
         Outcomes::AllWritten => Ok(records),
         Outcomes::Each(each) => {

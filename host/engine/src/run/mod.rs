@@ -204,6 +204,7 @@ fn finish(
     }
     let verified = verify::verify(
         plan.sink.as_ref(),
+        &plan.schema,
         plan.job.run.verify,
         started.base,
         &expected,

@@ -43,27 +43,30 @@ struct Ready<'a> {
 }
 
 /// Takes a partition from its checkpoint to its end, or until the run stops.
-pub(super) fn run(shared: &Shared<'_>, partition: &Partition, from: Checkpoint) -> Result<()> {
+pub(super) fn run(shared: &Shared<'_>, partition: &Partition, from: Checkpoint) {
     let progress = &shared.progress.partitions[partition.index as usize];
-    let (to_stages, from_reader) = sync_channel::<Read<'_>>(WAITING_BATCHES);
-    let (to_writer, from_stages) = sync_channel::<Ready<'_>>(WAITING_BATCHES);
+    let (to_stages, from_reader) = sync_channel::<Result<Read<'_>>>(WAITING_BATCHES);
+    let (to_writer, from_stages) = sync_channel::<Result<Ready<'_>>>(WAITING_BATCHES);
     let position = from.position.clone();
     let already_read = from.counts.read;
+    // An error travels behind the batches before it, so that these are committed first.
     std::thread::scope(|scope| {
-        let reader = scope.spawn(move || {
-            shared.guarded(|| read(shared, partition, position, already_read, &to_stages))
+        scope.spawn(move || {
+            shared.guarded(|| {
+                let end = read(shared, partition, position, already_read, &to_stages);
+                end.or_else(|error| to_stages.send(Err(error)).or(Ok(())))
+            })
         });
-        let stages = scope
-            .spawn(move || shared.guarded(|| stage(shared, partition, from_reader, &to_writer)));
-        let written = shared.guarded(|| {
+        scope.spawn(move || {
+            shared.guarded(|| {
+                let end = stage(shared, partition, from_reader, &to_writer);
+                end.or_else(|error| to_writer.send(Err(error)).or(Ok(())))
+            })
+        });
+        shared.guarded(|| {
             Writing::open(shared, partition, from, progress)?.run(from_stages, progress)
         });
-        // The first to fail has said so to all; the others only stopped.
-        let ended = [reader.join(), stages.join()].map(|thread| {
-            thread.unwrap_or_else(|_| Err(Error::bug("a thread of the run panicked")))
-        });
-        written.and(ended.into_iter().collect::<Result<Vec<()>>>().map(drop))
-    })
+    });
 }
 
 fn read<'a>(
@@ -71,7 +74,7 @@ fn read<'a>(
     partition: &Partition,
     mut position: Position,
     already_read: u64,
-    to_stages: &SyncSender<Read<'a>>,
+    to_stages: &SyncSender<Result<Read<'a>>>,
 ) -> Result<()> {
     let progress = &shared.progress.partitions[partition.index as usize];
     let retrying = shared.retrying();
@@ -105,7 +108,7 @@ fn read<'a>(
             batch = first_records(batch, *left)?;
             *left -= batch.source.len() as u64;
         }
-        if to_stages.send(Read { batch, permit }).is_err() {
+        if to_stages.send(Ok(Read { batch, permit })).is_err() {
             return Ok(());
         }
     }
@@ -138,13 +141,14 @@ pub(crate) fn first_records(batch: Batch, records: u64) -> Result<Batch> {
 fn stage<'a>(
     shared: &Shared<'a>,
     partition: &Partition,
-    from_reader: Receiver<Read<'a>>,
-    to_writer: &SyncSender<Ready<'a>>,
+    from_reader: Receiver<Result<Read<'a>>>,
+    to_writer: &SyncSender<Result<Ready<'a>>>,
 ) -> Result<()> {
     let progress = &shared.progress.partitions[partition.index as usize];
     let retrying = shared.retrying();
     let mut stages = Stages::open(shared.plan, partition.index)?;
-    for Read { batch, permit } in from_reader {
+    for read in from_reader {
+        let Read { batch, permit } = read?;
         if shared.has_failed() {
             break;
         }
@@ -152,7 +156,7 @@ fn stage<'a>(
         shared.policies.stop_if_told(&batch)?;
         let staged = stages.apply(batch, &retrying)?;
         shared.policies.stop_if_told(&staged.batch)?;
-        if to_writer.send(Ready { staged, permit }).is_err() {
+        if to_writer.send(Ok(Ready { staged, permit })).is_err() {
             break;
         }
     }
@@ -204,7 +208,11 @@ impl<'s, 'a> Writing<'s, 'a> {
         })
     }
 
-    fn run(mut self, from_stages: Receiver<Ready<'a>>, progress: &PartitionProgress) -> Result<()> {
+    fn run(
+        mut self,
+        from_stages: Receiver<Result<Ready<'a>>>,
+        progress: &PartitionProgress,
+    ) -> Result<()> {
         let written = self.write_all(from_stages, progress);
         let flushed = match &written {
             Ok(()) if !self.shared.is_stopping() => self.finish(),
@@ -226,11 +234,12 @@ impl<'s, 'a> Writing<'s, 'a> {
 
     fn write_all(
         &mut self,
-        from_stages: Receiver<Ready<'a>>,
+        from_stages: Receiver<Result<Ready<'a>>>,
         progress: &PartitionProgress,
     ) -> Result<()> {
         use std::sync::atomic::Ordering::Relaxed;
-        for Ready { staged, permit } in from_stages {
+        for ready in from_stages {
+            let Ready { staged, permit } = ready?;
             if self.shared.has_failed() {
                 return Ok(());
             }

@@ -82,7 +82,7 @@ fn anew(
         .map_or(0, |run| run.epoch)
         .max(held.map_or(0, |held| held.epoch));
     let claimed = plan.sink.claim(&claim(plan, &run, floor))?;
-    let base = verify::base(plan.sink.as_ref(), plan.job.run.verify)?;
+    let base = verify::base(plan.sink.as_ref(), &plan.schema, plan.job.run.verify)?;
     history.begin(&new_run(plan, options, &run)?, claimed.epoch, base.as_ref())?;
     let checkpoints = plan
         .partitions

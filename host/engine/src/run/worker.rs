@@ -54,7 +54,7 @@ impl<'a> Shared<'a> {
     }
 
     /// Runs one thread's work; its error, or its panic, stops the whole run. The first one counts.
-    pub fn guarded(&self, work: impl FnOnce() -> Result<()>) -> Result<()> {
+    pub fn guarded(&self, work: impl FnOnce() -> Result<()>) {
         let result = catch_unwind(AssertUnwindSafe(work))
             .unwrap_or_else(|panic| Err(panicked(panic.as_ref())));
         if let Err(error) = result {
@@ -62,7 +62,6 @@ impl<'a> Shared<'a> {
             failure.get_or_insert(error);
             self.halted.store(true, Ordering::SeqCst);
         }
-        Ok(())
     }
 
     /// The digest of the plugin behind a stage.
@@ -133,8 +132,7 @@ pub(super) fn run(shared: &Shared<'_>, partitions: &[Partition], checkpoints: &[
             if checkpoint.done {
                 shared.progress.partitions[index].enter("done");
             } else {
-                // An error has already stopped the run; see `guarded`.
-                let _ = shared.guarded(|| partition::run(shared, partition, checkpoint.clone()));
+                partition::run(shared, partition, checkpoint.clone());
             }
         }
     };
