@@ -1,0 +1,244 @@
+//! Conversions between dkhost's types that never change a value silently.
+//!
+//! The casts are Arrow's kernels. On top of them: json, uuid and number, which Arrow does not
+//! know, and exactness. A float with a fraction does not become an integer, an integer beyond 2^53
+//! does not become a float, a decimal keeps its digits. Rounding happens only where the target's
+//! nature is to be near: text or decimal to float, float64 to float32, float to decimal. A
+//! timestamp that becomes a date loses its time of day, which is what a date is.
+//!
+//! `type_cast` uses all of this; SQL's `cast` only where one side is json, uuid or number, and is
+//! DataFusion's otherwise.
+
+mod json;
+mod text;
+
+use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, new_null_array};
+use arrow::compute::kernels::{cmp, numeric};
+use arrow::compute::{CastOptions, cast_with_options};
+use arrow::datatypes::{DataType, Float64Type};
+use arrow::util::display::{FormatOptions, array_value_to_string};
+use dkhost_core::LogicalType;
+use dkhost_core::LogicalType::*;
+
+use super::fault::{Fault, shown};
+
+/// What became of an array.
+#[derive(Debug)]
+pub(crate) struct Converted {
+    /// The converted values; null where there was none and where the conversion failed.
+    pub(crate) values: ArrayRef,
+    /// Rows whose value cannot be of the type, ascending.
+    pub(crate) failed: Vec<u32>,
+}
+
+impl Converted {
+    /// Values that all could be converted.
+    fn whole(values: ArrayRef) -> Self {
+        Converted {
+            values,
+            failed: Vec::new(),
+        }
+    }
+
+    /// Rows that had a value in `before` and have none now have failed.
+    fn from_nulls(before: &dyn Array, values: ArrayRef) -> Self {
+        let mut failed = Vec::new();
+        if values.null_count() > before.logical_null_count() {
+            let is_failed = |row: &usize| before.is_valid(*row) && values.is_null(*row);
+            failed = (0..values.len())
+                .filter(is_failed)
+                .map(|row| row as u32)
+                .collect();
+        }
+        Converted { values, failed }
+    }
+
+    /// Why `row` of `input` has failed, in a sentence.
+    pub(crate) fn reason(
+        &self,
+        input: &dyn Array,
+        row: usize,
+        from: &LogicalType,
+        to: &LogicalType,
+    ) -> String {
+        let value = value_text(input, row, from);
+        let lossy = from.is_numeric() && (to.is_numeric() || *to == Boolean);
+        let without = if lossy { " without changing it" } else { "" };
+        format!("{value} cannot be cast to {to}{without}")
+    }
+}
+
+/// A value as a message shows it.
+pub(crate) fn value_text(array: &dyn Array, row: usize, logical: &LogicalType) -> String {
+    let text = match logical {
+        Uuid => text::uuid_text(array, row),
+        _ => array_value_to_string(array, row).unwrap_or_else(|_| "a value".to_owned()),
+    };
+    shown(&text, logical)
+}
+
+/// Why there is no conversion between two types; `None` if there is one.
+pub(crate) fn refusal(from: &LogicalType, to: &LogicalType) -> Option<String> {
+    let reason = match (from, to) {
+        _ if is_supported(from, to) => return None,
+        (
+            Int32 | Int64 | UInt64 | Float32 | Float64 | Decimal(..) | Number,
+            Timestamp(_) | Date32 | Time64,
+        ) => {
+            "; a number does not say its unit: use `set` with to_timestamp_seconds, to_timestamp_millis or to_timestamp_micros"
+        }
+        (Timestamp(_) | Date32, Int32 | Int64 | UInt64 | Float32 | Float64) => {
+            "; say which unit you want: use `set` with date_part('epoch', …)"
+        }
+        _ => "",
+    };
+    Some(format!("there is no cast from {from} to {to}{reason}"))
+}
+
+fn is_plain_number(logical: &LogicalType) -> bool {
+    matches!(
+        logical,
+        Boolean | Int32 | Int64 | UInt64 | Float32 | Float64 | Decimal(..)
+    )
+}
+
+fn is_supported(from: &LogicalType, to: &LogicalType) -> bool {
+    match (from, to) {
+        _ if from == to => true,
+        (Null, _) => true,
+        (_, Null) | (Vector(_), _) | (_, Vector(_)) => false,
+        (Json, to) => is_supported(&Utf8, to),
+        (from, Json) => *from != Binary,
+        (Utf8, _) | (_, Utf8) => true,
+        (Number, to) => to.is_numeric(),
+        (from, Number) => from.is_numeric(),
+        (Uuid, Binary) | (Binary, Uuid) => true,
+        (Date32, Timestamp(_)) | (Timestamp(_), Date32 | Time64 | Timestamp(_)) => true,
+        (Boolean, Decimal(..)) | (Decimal(..), Boolean) => false,
+        _ => is_plain_number(from) && is_plain_number(to),
+    }
+}
+
+/// Converts an array. Ask [`refusal`] first.
+///
+/// *Errors* – by no value: only if there is no conversion between the types.
+pub(crate) fn convert(
+    input: &ArrayRef,
+    from: &LogicalType,
+    to: &LogicalType,
+) -> Result<Converted, Fault> {
+    Ok(match (from, to) {
+        _ if from == to => Converted::whole(input.clone()),
+        (Null, _) => Converted::whole(new_null_array(&to.arrow(), input.len())),
+        (Json, _) => json::from_json(input, to)?,
+        (Utf8, Json) => json::parsed(input)?,
+        (Date32 | Time64 | Timestamp(_) | Uuid, Json) => {
+            let text = convert(input, from, &Utf8)?.values;
+            Converted::whole(json::quoted(&text))
+        }
+        (Number, Json | Utf8) => Converted::whole(input.clone()),
+        (_, Json | Number) if *from != Utf8 => {
+            let finite = finite_or_null(input)?;
+            Converted::from_nulls(input, arrow_cast(&finite, &DataType::Utf8)?)
+        }
+        (Utf8, Number) => text::numbers(input),
+        (Number, _) => convert(input, &Utf8, to)?,
+        (Utf8, Decimal(precision, scale)) => text::decimals(input, *precision, *scale)?,
+        (Utf8, Uuid) => text::uuids(input)?,
+        (Uuid, Utf8) => Converted::whole(text::uuid_texts(input)),
+        _ => Converted::from_nulls(
+            input,
+            exact(input, arrow_cast(input, &to.arrow())?, from, to)?,
+        ),
+    })
+}
+
+/// Arrow's cast, null where a value has none of the type.
+fn arrow_cast(input: &ArrayRef, layout: &DataType) -> Result<ArrayRef, Fault> {
+    const NULL_ON_FAILURE: CastOptions<'static> = CastOptions {
+        safe: true,
+        format_options: FormatOptions::new(),
+    };
+    cast_with_options(input, layout, &NULL_ON_FAILURE).map_err(Fault::from)
+}
+
+/// `output` with null where the cast has changed the value of `input`.
+fn exact(
+    input: &ArrayRef,
+    output: ArrayRef,
+    from: &LogicalType,
+    to: &LogicalType,
+) -> Result<ArrayRef, Fault> {
+    let keep = match (from, to) {
+        // Infinity stays infinity; what became infinite was too large.
+        (Float64, Float32) | (Utf8, Float32 | Float64) => not_grown_infinite(input, &output)?,
+        (Float32, Float64)
+        | (Float32 | Float64, Decimal(..))
+        | (Decimal(..), Float32 | Float64) => return Ok(output),
+        (from, to) if is_plain_number(from) && is_plain_number(to) => {
+            let back = arrow_cast(&output, input.data_type())?;
+            cmp::not_distinct(
+                &without_negative_zero(&back)?,
+                &without_negative_zero(input)?,
+            )?
+        }
+        _ => return Ok(output),
+    };
+    if keep.false_count() == 0 {
+        return Ok(output);
+    }
+    Ok(arrow::compute::nullif(
+        &output,
+        &arrow::compute::not(&keep)?,
+    )?)
+}
+
+/// -0.0 is 0 in every integer, and Arrow compares their bits.
+fn without_negative_zero(values: &ArrayRef) -> Result<ArrayRef, Fault> {
+    match values.data_type() {
+        DataType::Float64 => Ok(numeric::add(
+            values,
+            &arrow::array::Float64Array::new_scalar(0.0),
+        )?),
+        DataType::Float32 => Ok(numeric::add(
+            values,
+            &arrow::array::Float32Array::new_scalar(0.0),
+        )?),
+        _ => Ok(values.clone()),
+    }
+}
+
+fn not_grown_infinite(input: &ArrayRef, output: &ArrayRef) -> Result<BooleanArray, Fault> {
+    let output = arrow_cast(output, &DataType::Float64)?;
+    let output = output.as_primitive::<Float64Type>();
+    let was_finite = |row: usize| match input.data_type() {
+        DataType::Utf8 => input
+            .as_string::<i32>()
+            .value(row)
+            .contains(|c: char| c.is_ascii_digit()),
+        _ => input.as_primitive::<Float64Type>().value(row).is_finite(),
+    };
+    let keep = (0..output.len())
+        .map(|row| output.is_null(row) || !output.value(row).is_infinite() || !was_finite(row));
+    Ok(keep.collect::<Vec<bool>>().into())
+}
+
+/// Floats without NaN and infinity, which neither JSON nor a number has.
+fn finite_or_null(input: &ArrayRef) -> Result<ArrayRef, Fault> {
+    if !input.data_type().is_floating() {
+        return Ok(input.clone());
+    }
+    let wide = arrow_cast(input, &DataType::Float64)?;
+    let odd: BooleanArray = wide
+        .as_primitive::<Float64Type>()
+        .iter()
+        .map(|v| v.map(|v| !v.is_finite()))
+        .collect();
+    if odd.true_count() == 0 {
+        return Ok(input.clone());
+    }
+    Ok(arrow::compute::nullif(input, &odd)?)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,335 @@
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, StringArray};
+use arrow::util::display::array_value_to_string;
+use dkhost_core::LogicalType;
+
+use super::{convert, refusal};
+
+fn logical(name: &str) -> LogicalType {
+    name.parse().unwrap()
+}
+
+/// `texts` to `from` and on to `to`: the values, `null`, or the reason of a failure.
+fn cast(from: &str, to: &str, texts: &[&str]) -> Vec<String> {
+    let (from, to) = (logical(from), logical(to));
+    assert_eq!(refusal(&from, &to), None);
+    let texts: ArrayRef = Arc::new(
+        texts
+            .iter()
+            .map(|t| (*t != "∅").then_some(*t))
+            .collect::<StringArray>(),
+    );
+    let input = match from {
+        LogicalType::Json => texts,
+        _ => {
+            let input = convert(&texts, &LogicalType::Utf8, &from).unwrap();
+            assert!(input.failed.is_empty());
+            input.values
+        }
+    };
+    let converted = convert(&input, &from, &to).unwrap();
+    assert_eq!(*converted.values.data_type(), to.arrow());
+    (0..input.len())
+        .map(|row| match converted.failed.contains(&(row as u32)) {
+            true => converted.reason(&input, row, &from, &to),
+            false if converted.values.is_null(row) => "null".to_owned(),
+            false => array_value_to_string(&converted.values, row).unwrap(),
+        })
+        .collect()
+}
+
+#[test]
+fn json_gives_its_text_and_a_string_its_own() {
+    let json = [
+        r#""The Land Girls""#,
+        "300",
+        r#""a\"b\u00e9""#,
+        "null",
+        "∅",
+        "[1, {}]",
+        "1.50",
+        "true",
+        r#""\ud800""#,
+        " \"x\" ",
+    ];
+    assert_eq!(
+        cast("json", "utf8", &json),
+        [
+            "The Land Girls",
+            "300",
+            "a\"bé",
+            "null",
+            "null",
+            "[1, {}]",
+            "1.50",
+            "true",
+            r#""\ud800" cannot be cast to utf8"#,
+            "x"
+        ]
+    );
+}
+
+#[test]
+fn json_gives_numbers_and_truth_values_and_refuses_what_is_none() {
+    assert_eq!(
+        cast(
+            "json",
+            "int64",
+            &[
+                "12",
+                "12.0",
+                "1e3",
+                "\"12\"",
+                "1.5",
+                "null",
+                "\"x\"",
+                "[1]",
+                "9223372036854775807",
+                "1e30"
+            ]
+        ),
+        [
+            "12",
+            "12",
+            "1000",
+            "12",
+            "1.5 cannot be cast to int64",
+            "null",
+            r#""x" cannot be cast to int64"#,
+            "[1] cannot be cast to int64",
+            "9223372036854775807",
+            "1e30 cannot be cast to int64"
+        ]
+    );
+    assert_eq!(
+        cast("json", "float64", &["1", "1.5", "\"2.5\"", "true"]),
+        ["1.0", "1.5", "2.5", "true cannot be cast to float64"]
+    );
+    assert_eq!(
+        cast("json", "boolean", &["true", "\"false\"", "{}"]),
+        ["true", "false", "{} cannot be cast to boolean"]
+    );
+    assert_eq!(
+        cast("json", "date32", &["\"2020-02-29\"", "1"])[0],
+        "2020-02-29"
+    );
+    assert_eq!(
+        cast("json", "decimal(5, 2)", &["1.50", "1.505"]),
+        ["1.50", "1.505 cannot be cast to decimal(5, 2)"]
+    );
+    assert_eq!(
+        cast("json", "number", &["1.505e3", "\"a\""]),
+        ["1.505e3", "\"a\" cannot be cast to number"]
+    );
+}
+
+#[test]
+fn a_number_that_would_change_is_refused() {
+    for (from, to, texts, expected) in [
+        (
+            "float64",
+            "int64",
+            ["1.0", "1.5", "-0.0"],
+            ["1", "1.5 cannot be cast to int64 without changing it", "0"],
+        ),
+        (
+            "int64",
+            "float64",
+            [
+                "9007199254740992",
+                "9007199254740993",
+                "9223372036854775807",
+            ],
+            [
+                "9007199254740992.0",
+                "9007199254740993 cannot be cast to float64 without changing it",
+                "9223372036854775807 cannot be cast to float64 without changing it",
+            ],
+        ),
+        (
+            "int64",
+            "int32",
+            ["1", "2147483648", "-2147483648"],
+            [
+                "1",
+                "2147483648 cannot be cast to int32 without changing it",
+                "-2147483648",
+            ],
+        ),
+        (
+            "int64",
+            "uint64",
+            ["1", "-1", "0"],
+            ["1", "-1 cannot be cast to uint64 without changing it", "0"],
+        ),
+        (
+            "int64",
+            "boolean",
+            ["1", "2", "0"],
+            [
+                "true",
+                "2 cannot be cast to boolean without changing it",
+                "false",
+            ],
+        ),
+        (
+            "decimal(6, 2)",
+            "int64",
+            ["1.00", "1.50", "-3.00"],
+            [
+                "1",
+                "1.50 cannot be cast to int64 without changing it",
+                "-3",
+            ],
+        ),
+        (
+            "decimal(6, 2)",
+            "decimal(5, 1)",
+            ["1.50", "1.55", "9999.90"],
+            [
+                "1.5",
+                "1.55 cannot be cast to decimal(5, 1) without changing it",
+                "9999.9",
+            ],
+        ),
+        (
+            "int64",
+            "decimal(4, 2)",
+            ["99", "100", "-99"],
+            [
+                "99.00",
+                "100 cannot be cast to decimal(4, 2) without changing it",
+                "-99.00",
+            ],
+        ),
+        (
+            "float64",
+            "float32",
+            ["0.1", "1e300", "inf"],
+            [
+                "0.1",
+                "1e300 cannot be cast to float32 without changing it",
+                "inf",
+            ],
+        ),
+        (
+            "float64",
+            "json",
+            ["1.5", "NaN", "inf"],
+            [
+                "1.5",
+                "NaN cannot be cast to json",
+                "inf cannot be cast to json",
+            ],
+        ),
+    ] {
+        assert_eq!(cast(from, to, &texts), expected, "{from} to {to}");
+    }
+    assert_eq!(cast("boolean", "int64", &["true", "∅"]), ["1", "null"]);
+}
+
+#[test]
+fn text_is_parsed_or_refused_with_the_value_in_the_message() {
+    assert_eq!(
+        cast("utf8", "int64", &["12", "-1", " 12", "", "x\n", "∅"]),
+        [
+            "12",
+            "-1",
+            "12",
+            "\"\" cannot be cast to int64",
+            "\"x\\n\" cannot be cast to int64",
+            "null"
+        ]
+    );
+    assert_eq!(
+        cast("utf8", "float64", &["1e400", "inf", "1e3"]),
+        ["\"1e400\" cannot be cast to float64", "inf", "1000.0"]
+    );
+    assert_eq!(
+        cast("utf8", "json", &["{\"a\":1.0}", "a"]),
+        ["{\"a\":1.0}", "\"a\" cannot be cast to json"]
+    );
+    assert_eq!(
+        cast(
+            "utf8",
+            "number",
+            &["123456789012345678901234567890.1", "01", "+1"]
+        )[0],
+        "123456789012345678901234567890.1"
+    );
+    assert_eq!(
+        cast("utf8", "number", &["01", "+1"]),
+        [
+            "\"01\" cannot be cast to number",
+            "\"+1\" cannot be cast to number"
+        ]
+    );
+    assert_eq!(
+        cast("utf8", "timestamp(us, UTC)", &["2020-01-01T00:00:00+02:00"]),
+        ["2019-12-31T22:00:00Z"]
+    );
+    let long = "ü".repeat(100);
+    assert!(cast("utf8", "int64", &[&long])[0].starts_with(&format!("\"{}…\"", "ü".repeat(60))));
+}
+
+#[test]
+fn dates_uuids_and_numbers_have_a_text() {
+    assert_eq!(cast("date32", "utf8", &["2020-02-29"]), ["2020-02-29"]);
+    assert_eq!(cast("date32", "json", &["2020-02-29"]), ["\"2020-02-29\""]);
+    assert_eq!(
+        cast("timestamp", "date32", &["2020-02-29T23:59:59"]),
+        ["2020-02-29"]
+    );
+    assert_eq!(
+        cast("timestamp(us, UTC)", "utf8", &["2020-02-29T23:59:59Z"]),
+        ["2020-02-29T23:59:59Z"]
+    );
+    assert_eq!(
+        cast("uuid", "utf8", &["6BA7B8109DAD11D180B400C04FD430C8", "∅"]),
+        ["6ba7b810-9dad-11d1-80b4-00c04fd430c8", "null"]
+    );
+    assert_eq!(cast("number", "float64", &["1.50"]), ["1.5"]);
+    assert_eq!(cast("number", "utf8", &["1.50"]), ["1.50"]);
+    assert_eq!(cast("decimal(10, 2)", "number", &["1.50"]), ["1.50"]);
+    assert_eq!(cast("binary", "utf8", &["abc"]), ["abc"]);
+}
+
+#[test]
+fn casts_that_would_guess_are_refused() {
+    for (from, to) in [
+        ("int64", "timestamp"),
+        ("float64", "date32"),
+        ("timestamp", "int64"),
+        ("boolean", "date32"),
+        ("vector(3)", "utf8"),
+        ("binary", "json"),
+    ] {
+        assert!(
+            refusal(&logical(from), &logical(to)).is_some(),
+            "{from} to {to}"
+        );
+    }
+    assert!(
+        refusal(&logical("int64"), &logical("timestamp"))
+            .unwrap()
+            .contains("to_timestamp_seconds")
+    );
+}
+
+/// Every supported pair converts at least nulls and gives the right layout.
+#[test]
+fn every_supported_pair_has_a_conversion() {
+    for from in LogicalType::NAMES.map(logical) {
+        for to in LogicalType::NAMES
+            .map(logical)
+            .iter()
+            .filter(|to| refusal(&from, to).is_none())
+        {
+            let nulls = arrow::array::new_null_array(&from.arrow(), 3);
+            let converted = convert(&nulls, &from, to).unwrap();
+            assert_eq!(*converted.values.data_type(), to.arrow(), "{from} to {to}");
+            assert!(converted.failed.is_empty() && converted.values.len() == 3);
+        }
+    }
+}
