@@ -25,7 +25,7 @@ mod number;
 mod time;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use arrow::array::Array;
 

@@ -38,9 +38,9 @@ pub fn parse_timestamp(text: &str, zoned: bool) -> Option<i64> {
     if !cursor.0.is_empty() {
         return None;
     }
-    days.checked_mul(DAY)?
-        .checked_add(time)?
-        .checked_sub(offset)
+    // The first day of the range begins before it.
+    let micros = i128::from(days) * i128::from(DAY) + i128::from(time - offset);
+    i64::try_from(micros).ok()
 }
 
 /// Writes days since 1970-01-01.
