@@ -194,8 +194,9 @@ impl Reader {
                 see(&plain, &unescape(declared, declared.contains('\\')));
             }
             if !(same && named && bare_metadata && object.extras.is_empty()) {
-                let declared = object.declared.filter(|_| !same);
-                self.except(name, declared, &object);
+                // The type goes along even if it is the usual one: a step may change the value, and
+                // then nothing the field says fits any more.
+                self.except(name, object.declared, &object);
             }
             more = scanner.next_member()?;
         }
