@@ -12,13 +12,14 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use dkhost_core::error::nearest;
+use dkhost_core::options::unknown_key;
 use dkhost_core::{
-    Backend, Capabilities, Conflict, Error, OpenSource, OpenTarget, Partition, Result, Role,
-    Schema, Sink, Source, Span, Step,
+    Backend, Capabilities, Conflict, Error, OpenSource, OpenTarget, OptionSpec, Options, Partition,
+    Result, Role, Schema, Sink, Source, Span, Step,
 };
 
 use crate::drift::Guard;
-use crate::job::{Drift, Job, OnError, PluginSettings, StepSpec};
+use crate::job::{Drift, Job, OnError, PluginSettings, SOURCE_OPTIONS, StepSpec, TARGET_OPTIONS};
 use crate::registry::{LoadedPlugin, Registry};
 use crate::steps;
 
@@ -74,8 +75,16 @@ impl Plan {
     pub fn make(job: Job, registry: &Registry, purpose: Purpose) -> Result<Plan> {
         let reading = registry.backend(&job.source.backend.0, &job.source.backend.1)?;
         let writing = registry.backend(&job.target.backend.0, &job.target.backend.1)?;
-        job.source.options.check(&[reading.source_options()])?;
-        job.target.options.check(&[writing.target_options()])?;
+        check_keys(
+            &job.source.options,
+            reading.source_options(),
+            SOURCE_OPTIONS,
+        )?;
+        check_keys(
+            &job.target.options,
+            writing.target_options(),
+            TARGET_OPTIONS,
+        )?;
         let capabilities = writing.target_capabilities(&job.target.options)?;
         check_drift(&job, capabilities, writing.name())?;
 
@@ -114,6 +123,18 @@ impl Plan {
     /// The plan as people and programs read it.
     pub fn view(&self) -> PlanView {
         view::view(self)
+    }
+}
+
+/// The backend's own keys, checked; the common ones were taken out before and are only offered.
+fn check_keys(options: &Options, own: &[OptionSpec], common: &[OptionSpec]) -> Result<()> {
+    let known = || own.iter().chain(common).map(|spec| spec.name);
+    match options
+        .keys()
+        .find(|(key, _)| !own.iter().any(|spec| spec.name == *key))
+    {
+        Some((key, span)) => Err(unknown_key(&options.section, key, span, known())),
+        None => options.check(&[own]),
     }
 }
 
