@@ -88,6 +88,14 @@ fn arrow_message(cause: &ArrowError) -> String {
 
 /// One line with our type names, shortened, control characters escaped, starting in lower case.
 pub(crate) fn tidy(text: &str) -> String {
+    // The regex crate draws the pattern first and says why in the last line.
+    if text.contains("regex parse error") {
+        let why = text.lines().last().unwrap_or_default();
+        return format!(
+            "the pattern is not a regular expression: {}",
+            why.trim_start_matches("error: ")
+        );
+    }
     // What follows are candidate signatures in DataFusion's notation.
     let text = text.split(". You might need").next().unwrap_or(text);
     let mut line = text.trim().trim_end_matches('.');

@@ -13,6 +13,7 @@
 
 mod canonical;
 mod checked;
+mod constants;
 pub(crate) mod convert;
 mod evaluate;
 pub(crate) mod fault;
@@ -24,7 +25,6 @@ mod place;
 use std::sync::Arc;
 
 use chrono::{DateTime, SubsecRound, Utc};
-use datafusion_common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion_common::{DFSchema, DFSchemaRef};
 use datafusion_expr::execution_props::ExecutionProps;
 use datafusion_expr::physical_planning_context::PhysicalPlanningContext;
@@ -174,7 +174,7 @@ impl Expression {
             logical,
             nullable: field.is_nullable(),
         };
-        constants_can_be_computed(&simplified, &scope.reader, text)?;
+        constants::check(&simplified, &scope.reader, text)?;
         Ok(bound)
     }
 
@@ -254,23 +254,6 @@ fn columns(expr: &Expr, input: &Schema) -> Vec<String> {
     input.names().filter(is_read).map(str::to_owned).collect()
 }
 
-/// Refuses a part without columns that fails whenever it is computed: every record would be
-/// refused for a mistake in the job. A regular expression is such a part, too.
-fn constants_can_be_computed(expr: &Expr, reader: &str, text: &str) -> Result<()> {
-    let mut failed = None;
-    let walked = expr.apply(|node| {
-        if failed.is_none() {
-            failed = bad_pattern(node).or_else(|| constant_fault(node));
-        }
-        Ok(TreeNodeRecursion::Continue)
-    });
-    walked.map_err(|cause| Error::bug("an expression cannot be walked").caused_by(cause))?;
-    match failed {
-        Some(why) => Err(constant_error(reader, text, &why)),
-        None => Ok(()),
-    }
-}
-
 fn constant_error(reader: &str, text: &str, why: &str) -> Error {
     Error::config(
         "expr::constant",
@@ -278,49 +261,9 @@ fn constant_error(reader: &str, text: &str, why: &str) -> Error {
     )
 }
 
-fn constant_fault(node: &Expr) -> Option<String> {
-    if matches!(node, Expr::Literal(..) | Expr::Case(_)) || node.any_column_refs() {
-        return None;
-    }
-    let empty = DFSchema::empty();
-    let fault = match physical(node, &empty) {
-        Ok(physical) => evaluate::constant(&*physical).err()?,
-        Err(cause) => Fault::from(cause),
-    };
-    Some(fault.message)
-}
-
-fn bad_pattern(node: &Expr) -> Option<String> {
-    use datafusion_expr::Operator::*;
-    let pattern = match node {
-        Expr::ScalarFunction(call) if call.func.name().starts_with("regexp") => call.args.get(1)?,
-        Expr::BinaryExpr(binary)
-            if matches!(
-                binary.op,
-                RegexMatch | RegexIMatch | RegexNotMatch | RegexNotIMatch
-            ) =>
-        {
-            &*binary.right
-        }
-        _ => return None,
-    };
-    let Expr::Literal(pattern, _) = pattern else {
-        return None;
-    };
-    let pattern = pattern.try_as_str().flatten()?;
-    regex::Regex::new(pattern)
-        .err()
-        .map(|cause| pattern_fault(&cause))
-}
-
 /// Why a pattern is none, in a line.
 pub(crate) fn pattern_fault(cause: &regex::Error) -> String {
-    let text = cause.to_string();
-    let why = text.lines().last().unwrap_or_default();
-    format!(
-        "the pattern is not a regular expression: {}",
-        why.trim_start_matches("error: ")
-    )
+    fault::tidy(&cause.to_string())
 }
 
 #[cfg(test)]

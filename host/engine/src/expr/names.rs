@@ -88,6 +88,7 @@ fn resolve(scope: &Scope, place: Place, sql: &mut Sql) -> ControlFlow<Box<Error>
         Sql::Value(value) if matches!(value.value, Value::Placeholder(_)) => {
             Err(not_a_value(place, seen, "a placeholder"))
         }
+        Sql::Value(value) => exact_number(place, seen, &value.value),
         Sql::Lambda(_) => Err(not_a_value(place, seen, "a lambda")),
         _ => Ok(()),
     };
@@ -221,7 +222,7 @@ fn known_function(scope: &Scope, place: Place, function: &Function) -> Result<()
             place.seen(seen),
             "a resumed run would not end in the same state",
         )
-        .help("build the value from the record's own fields, for example with md5 or concat"));
+        .help("build the value from the record's own fields, for example with concat"));
     }
     if scope.now.is_none() && TIMES.contains(&lower.as_str()) {
         return Err(Error::config(
@@ -240,6 +241,28 @@ fn known_function(scope: &Scope, place: Place, function: &Function) -> Result<()
     Err(Error::config("expr::unknown_function", format!("there is no function `{lower}`"))
         .at(place.seen(seen), label)
         .help("the scalar functions of DataFusion are known: https://datafusion.apache.org/user-guide/sql/scalar_functions.html"))
+}
+
+/// DataFusion reads a whole number beyond 64 bits as a float, and one beyond that as infinity.
+fn exact_number(place: Place, seen: Seen, value: &Value) -> Result<()> {
+    let Value::Number(text, _) = value else {
+        return Ok(());
+    };
+    let is_whole = text.bytes().all(|b| b.is_ascii_digit() || b == b'_');
+    let is_read_exactly = match is_whole {
+        true => text.replace('_', "").parse::<u64>().is_ok(),
+        false => text.parse::<f64>().is_ok_and(f64::is_finite),
+    };
+    match is_read_exactly {
+        true => Ok(()),
+        false => Err(
+            Error::config("expr::number", format!("the number {text} is out of range"))
+                .at(place.seen(seen), "beyond 64 bits")
+                .help(format!(
+                    "write it as a decimal: cast('{text}' as decimal(38, 0))"
+                )),
+        ),
+    }
 }
 
 fn not_a_value(place: Place, seen: Seen, what: &str) -> Error {

@@ -560,3 +560,84 @@ fn an_expression_says_what_it_reads_and_whether_it_can_be_null() {
     assert_eq!(parse("a + 1").text(), "a + 1");
     let _: Arc<str> = parse("a").text().into();
 }
+
+#[test]
+fn values_of_different_types_meet_without_loss_or_not_at_all() {
+    let columns = [
+        ("a", "int64"),
+        ("u", "uint64"),
+        ("t", "utf8"),
+        ("d", "date32"),
+        ("ts", "timestamp"),
+        ("tz", "timestamp(us, UTC)"),
+        ("z", "null"),
+        ("f", "float64"),
+    ];
+    let record = r#"{"a":-1,"u":18446744073709551615,"t":"05","d":"2020-01-01","ts":"2020-01-01T00:00:00","tz":"2020-01-01T00:00:00Z","f":0.1}"#;
+    for (text, expected) in [
+        ("u > a", "true boolean"),
+        ("u + a", "18446744073709551614 decimal(21, 0)"),
+        ("greatest(a, u)", "18446744073709551615 decimal(20, 0)"),
+        ("t = 5", "true boolean"),
+        ("cast(t as bigint) = 5", "true boolean"),
+        ("t > 4", "true boolean"),
+        ("d = ts and ts = tz and d = '2020-01-01'", "true boolean"),
+        ("'a' || a", "a-1 utf8"),
+        ("t || null", "null utf8"),
+        ("z + 1", "null int64"),
+        ("a = null", "null boolean"),
+        ("f / 0", "inf float64"),
+        (
+            "sqrt(a)",
+            "fault: cannot take square root of a negative number",
+        ),
+        ("t is not null and cast(t as int) > 1", "true boolean"),
+    ] {
+        assert_eq!(value(text, &columns, record), expected, "{text}");
+    }
+    assert_eq!(
+        value("t = 5", &columns, r#"{"t":"x"}"#),
+        "fault: cannot cast string 'x' to value of int64 type"
+    );
+}
+
+#[test]
+fn a_condition_that_guards_another_is_respected_row_by_row() {
+    let schema = input(&[("t", "utf8")]);
+    let text = "t <> 'x' and cast(t as int) > 1";
+    let guarded = Expression::parse(text, &(0..text.len()), &scope(&schema)).unwrap();
+    let records = batch(
+        &schema,
+        r#"{"t":"x"} {"t":"2"} {"t":"1"} {"t":"y"} {"t":"3"}"#,
+    )
+    .records;
+    let (decided, faults) = guarded.decide(&records).unwrap();
+    assert_eq!(
+        decided.iter().map(|d| d == Some(true)).collect::<Vec<_>>(),
+        [false, true, false, false, true]
+    );
+    assert_eq!(
+        faults.iter().map(|fault| fault.row).collect::<Vec<_>>(),
+        [3]
+    );
+}
+
+#[test]
+fn a_number_that_would_be_rounded_while_it_is_read_is_refused() {
+    for text in [
+        "a = 99999999999999999999",
+        "a > 1e400",
+        "-36893488147419103232",
+    ] {
+        let error = refused(text, &[("a", "int64")]);
+        assert_eq!(error.code(), "expr::number", "{text}");
+    }
+    assert_eq!(
+        constant("-9223372036854775808"),
+        "-9223372036854775808 int64"
+    );
+    assert_eq!(
+        constant("18446744073709551615"),
+        "18446744073709551615 uint64"
+    );
+}

@@ -23,6 +23,8 @@ pub mod rest;
 mod set;
 
 #[cfg(test)]
+mod real_data;
+#[cfg(test)]
 pub(crate) mod testing;
 
 use dkhost_core::error::nearest;

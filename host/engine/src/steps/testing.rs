@@ -130,7 +130,10 @@ fn column(field: &Field, rows: &[Map<String, Value>]) -> ArrayRef {
             .map(Value::to_string)
             .filter(|json| json != "null")
     });
-    if field.logical == LogicalType::Null {
+    if rows
+        .iter()
+        .all(|row| row.get(&field.name).is_none_or(Value::is_null))
+    {
         return arrow::array::new_null_array(&field.logical.arrow(), rows.len());
     }
     let json: ArrayRef = Arc::new(json.collect::<StringArray>());

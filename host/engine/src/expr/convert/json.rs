@@ -1,5 +1,6 @@
 //! Between JSON text and everything else.
 
+use std::fmt::Write;
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, StringArray, StringBuilder};
@@ -104,18 +105,23 @@ fn whole_floats(
     })
 }
 
-/// Text that is JSON already, kept as it is.
+/// Text that is JSON already, kept as it is; JSON's null gives null.
 pub(super) fn parsed(input: &ArrayRef) -> Result<Converted, Fault> {
+    let texts = input.as_string::<i32>();
+    let is_null = |text: &str| text.trim() == "null";
     let is_bad = |text: &str| serde_json::from_str::<&RawValue>(text).is_err();
-    let bad: BooleanArray = input
-        .as_string::<i32>()
+    let gone: BooleanArray = texts
         .iter()
-        .map(|text| text.map(is_bad))
+        .map(|text| text.map(|text| is_null(text) || is_bad(text)))
         .collect();
-    if bad.true_count() == 0 {
+    if gone.true_count() == 0 {
         return Ok(Converted::whole(input.clone()));
     }
-    Ok(Converted::from_nulls(input, nullif(input, &bad)?))
+    let mut converted = Converted::from_nulls(input, nullif(input, &gone)?);
+    converted
+        .failed
+        .retain(|row| !is_null(texts.value(*row as usize)));
+    Ok(converted)
 }
 
 /// Text without special characters (dates, uuids) as JSON strings.
@@ -124,7 +130,14 @@ pub(super) fn quoted(texts: &ArrayRef) -> ArrayRef {
     let mut quoted =
         StringBuilder::with_capacity(texts.len(), texts.value_data().len() + 2 * texts.len());
     for text in texts {
-        quoted.append_option(text.map(|text| format!("\"{text}\"")));
+        match text {
+            Some(text) => {
+                // A builder of text cannot fail to be written to.
+                let _ = write!(quoted, "\"{text}\"");
+                quoted.append_value("");
+            }
+            None => quoted.append_null(),
+        }
     }
     Arc::new(quoted.finish())
 }

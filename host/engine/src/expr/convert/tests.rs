@@ -247,8 +247,8 @@ fn text_is_parsed_or_refused_with_the_value_in_the_message() {
         ["\"1e400\" cannot be cast to float64", "inf", "1000.0"]
     );
     assert_eq!(
-        cast("utf8", "json", &["{\"a\":1.0}", "a"]),
-        ["{\"a\":1.0}", "\"a\" cannot be cast to json"]
+        cast("utf8", "json", &["{\"a\":1.0}", "a", " null"]),
+        ["{\"a\":1.0}", "\"a\" cannot be cast to json", "null"]
     );
     assert_eq!(
         cast(

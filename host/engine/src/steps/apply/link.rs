@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use arrow::array::{
-    Array, ArrayRef, AsArray, Datum, RecordBatch, Scalar, StringArray, new_null_array,
+    Array, ArrayRef, AsArray, Datum, RecordBatch, Scalar, StringBuilder, new_null_array,
 };
 use arrow::compute::is_null;
 use arrow::compute::kernels::zip::zip;
@@ -86,13 +86,13 @@ impl Link {
             }
             Link::Fill { value } => fill(&values, value),
             Link::Extract { pattern, group } => {
-                let found =
-                    |text: &str| Some(pattern.captures(text)?.get(*group)?.as_str().to_owned());
-                let texts = values
-                    .as_string::<i32>()
-                    .iter()
-                    .map(|text| text.and_then(found));
-                Ok(Arc::new(texts.collect::<StringArray>()))
+                let texts = values.as_string::<i32>();
+                let mut found = StringBuilder::with_capacity(texts.len(), texts.value_data().len());
+                for text in texts {
+                    let part = text.and_then(|text| pattern.captures(text)?.get(*group));
+                    found.append_option(part.map(|part| part.as_str()));
+                }
+                Ok(Arc::new(found.finish()))
             }
         }
     }

@@ -7,9 +7,12 @@
 mod chain;
 mod link;
 mod literal;
+mod map;
+mod numbers;
 mod pattern;
 mod timestamp;
 mod verbs;
+mod vocabulary;
 
 use dkhost_core::{Error, Field, LogicalType, Node, Result, Role, Step};
 
@@ -19,7 +22,7 @@ use super::{entries, index_of};
 use crate::expr::Scope;
 use chain::Chain;
 
-pub use verbs::{APPLY_VERBS, ApplyVerb};
+pub use vocabulary::{APPLY_VERBS, ApplyVerb};
 
 pub(super) fn build(node: &Node, scope: &Scope) -> Result<Box<dyn Step>> {
     let (mut assignments, mut summary, mut reads) = (Vec::new(), Vec::new(), Vec::new());

@@ -185,6 +185,29 @@ fn a_value_that_cannot_be_cast_is_refused_by_name_or_becomes_the_default() {
 }
 
 #[test]
+fn a_column_without_nulls_stays_one_also_when_a_record_is_refused() {
+    let mut schema = input(&[("v", "utf8")]);
+    schema.fields[0].nullable = false;
+    let step = build(
+        "apply",
+        json!({"v": [{"type_cast": "int64"}, {"multiply": 2}]}),
+        &schema,
+    )
+    .unwrap();
+    assert!(!step.output().fields[0].nullable);
+    check_rejects(
+        (
+            "apply",
+            json!({"v": [{"type_cast": "int64"}, {"multiply": 2}]}),
+        ),
+        &schema,
+        r#"{"v":"1"} {"v":"x"} {"v":"3"}"#,
+        r#"{"v":2} {"v":6}"#,
+        &["1 step::cast v \"x\" cannot be cast to int64"],
+    );
+}
+
+#[test]
 fn a_record_is_refused_once_for_the_first_column_that_fails() {
     check_rejects(
         (

@@ -1,0 +1,181 @@
+//! The vocabulary of `apply`: its documentation, linter and JSON Schema in one.
+
+use dkhost_core::{OptionSpec, OptionType};
+
+/// A verb of `apply`.
+#[derive(Debug, Clone, Copy)]
+pub struct ApplyVerb {
+    /// The verb: `lowercase`.
+    pub name: &'static str,
+    /// What it does, in one sentence.
+    pub help: &'static str,
+    /// Its arguments.
+    pub arguments: &'static [OptionSpec],
+    /// The argument that may be written alone: `{ truncate = 10 }`.
+    pub alone: Option<&'static str>,
+}
+
+const fn plain(name: &'static str, help: &'static str) -> ApplyVerb {
+    ApplyVerb {
+        name,
+        help,
+        arguments: &[],
+        alone: None,
+    }
+}
+
+const fn argument(
+    name: &'static str,
+    ty: OptionType,
+    required: bool,
+    help: &'static str,
+) -> OptionSpec {
+    OptionSpec {
+        name,
+        ty,
+        required,
+        help,
+    }
+}
+
+/// The vocabulary of `apply`, for help and JSON Schema.
+pub const APPLY_VERBS: &[ApplyVerb] = &[
+    plain("lowercase", "text in lower case"),
+    plain("uppercase", "text in upper case"),
+    plain(
+        "title",
+        "text with each word's first letter in upper case and the others in lower case",
+    ),
+    plain(
+        "trim",
+        "text without white space at both ends, of any kind Unicode knows",
+    ),
+    ApplyVerb {
+        name: "default",
+        help: "a value for records that have none",
+        arguments: &[argument(
+            "value",
+            OptionType::Any,
+            true,
+            "the value, of the column's type",
+        )],
+        alone: Some("value"),
+    },
+    ApplyVerb {
+        name: "type_cast",
+        help: "another type, exactly; a value that cannot be of it is refused or becomes the default",
+        arguments: &[
+            argument(
+                "to",
+                OptionType::Text,
+                true,
+                "the type: utf8, int64, decimal(10, 2), …",
+            ),
+            argument(
+                "default",
+                OptionType::Any,
+                false,
+                "what a value becomes that cannot be cast; a null stays null",
+            ),
+        ],
+        alone: Some("to"),
+    },
+    ApplyVerb {
+        name: "regex_replace",
+        help: "text with the matches of a regular expression replaced",
+        arguments: &[
+            argument("pattern", OptionType::Text, true, "a regular expression"),
+            argument(
+                "with",
+                OptionType::Text,
+                true,
+                "what stands there instead; ${1} or ${name} is a group, $$ a dollar",
+            ),
+            argument(
+                "all",
+                OptionType::Boolean,
+                false,
+                "every match (default), or only the first",
+            ),
+        ],
+        alone: None,
+    },
+    ApplyVerb {
+        name: "regex_extract",
+        help: "the part of a text that a regular expression matches; null where it does not match",
+        arguments: &[
+            argument("pattern", OptionType::Text, true, "a regular expression"),
+            argument(
+                "group",
+                OptionType::Any,
+                false,
+                "number or name of a group; default the first, or the match if there is none",
+            ),
+        ],
+        alone: Some("pattern"),
+    },
+    ApplyVerb {
+        name: "truncate",
+        help: "the first characters of a text",
+        arguments: &[argument(
+            "length",
+            OptionType::Integer,
+            true,
+            "characters that are kept at most",
+        )],
+        alone: Some("length"),
+    },
+    ApplyVerb {
+        name: "map_values",
+        help: "other values for certain values",
+        arguments: &[
+            argument(
+                "map",
+                OptionType::Table,
+                true,
+                "old values and their new ones",
+            ),
+            argument(
+                "default",
+                OptionType::Any,
+                false,
+                "what all other values become; without it they stay",
+            ),
+        ],
+        alone: None,
+    },
+    ApplyVerb {
+        name: "multiply",
+        help: "a number times another; whole numbers stay exact, and one out of range is refused",
+        arguments: &[argument("by", OptionType::Any, true, "the factor")],
+        alone: Some("by"),
+    },
+    ApplyVerb {
+        name: "divide",
+        help: "a number divided by another, as float64",
+        arguments: &[argument("by", OptionType::Any, true, "the divisor, not 0")],
+        alone: Some("by"),
+    },
+    ApplyVerb {
+        name: "round",
+        help: "a number to some decimal places, halves away from zero",
+        arguments: &[argument(
+            "digits",
+            OptionType::Integer,
+            false,
+            "decimal places, default 0",
+        )],
+        alone: Some("digits"),
+    },
+    ApplyVerb {
+        name: "to_timestamp",
+        help: "text to a timestamp by the first format that fits; one that fits none is refused",
+        arguments: &[argument(
+            "formats",
+            OptionType::TextList,
+            true,
+            "strftime formats, tried in order; without a time of day it is midnight",
+        )],
+        alone: Some("formats"),
+    },
+];
