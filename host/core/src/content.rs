@@ -13,7 +13,8 @@ use arrow::row::{RowConverter, SortField};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use xxhash_rust::xxh3::xxh3_128;
 
-use crate::{Result, Role, Schema};
+use crate::dataknobs::{Style, restyle};
+use crate::{LogicalType, Result, Role, Schema};
 
 /// The content of a set of rows, whatever their order. Serialised as 32 hexadecimal digits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -67,7 +68,11 @@ pub fn row_hashes(records: &RecordBatch) -> Result<Vec<u128>> {
         .columns()
         .iter()
         .enumerate()
-        .map(|(i, column)| if Some(i) == rest { canonical_rest(column) } else { column.clone() })
+        .map(|(i, column)| match schema.fields[i].logical {
+            _ if Some(i) == rest => canonical_json(&canonical_rest(column)),
+            LogicalType::Json => canonical_json(column),
+            _ => column.clone(),
+        })
         .collect();
     if columns.is_empty() {
         return Ok(vec![xxh3_128(b""); records.num_rows()]);
@@ -75,6 +80,23 @@ pub fn row_hashes(records: &RecordBatch) -> Result<Vec<u128>> {
     let sort_fields = columns.iter().map(|c| SortField::new(c.data_type().clone())).collect();
     let rows = RowConverter::new(sort_fields)?.convert_columns(&columns)?;
     Ok(rows.iter().map(|row| xxh3_128(row.as_ref())).collect())
+}
+
+/// JSON on one line, with one way to escape: a store may lay it out as it likes.
+fn canonical_json(column: &ArrayRef) -> ArrayRef {
+    let Some(texts) = column.as_string_opt::<i32>().filter(|texts| texts.null_count() < texts.len()) else {
+        return column.clone();
+    };
+    let mut out = Vec::new();
+    let canonical: StringArray = texts
+        .iter()
+        .map(|text| {
+            out.clear();
+            restyle(text?, Style::Ascii, &mut out);
+            Some(String::from_utf8_lossy(&out).into_owned())
+        })
+        .collect();
+    Arc::new(canonical)
 }
 
 /// The rest with its keys sorted and explicit nulls left out: two stores may keep a document's
@@ -101,4 +123,25 @@ fn canonical_rest(rest: &ArrayRef) -> ArrayRef {
         .map(|object| object.filter(|text| text != "{}"))
         .collect();
     Arc::new(sorted)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Field;
+
+    fn hash(logical: LogicalType, text: &str) -> u128 {
+        let schema = Schema::new(vec![Field::new("c", logical)]);
+        let column: ArrayRef = Arc::new(StringArray::from(vec![text]));
+        row_hashes(&RecordBatch::try_new(schema.to_arrow(), vec![column]).unwrap()).unwrap()[0]
+    }
+
+    #[test]
+    fn json_is_compared_by_its_tokens_and_text_by_its_bytes() {
+        let json = |text| hash(LogicalType::Json, text);
+        assert_eq!(json("{\"a\":[1,\"\u{e9}\"]}"), json("{ \"a\" : [\n 1, \"\\u00e9\" ] }"));
+        assert_ne!(json("[1, 2]"), json("[12]"));
+        assert_ne!(json("[1.0]"), json("[1.00]"));
+        assert_ne!(hash(LogicalType::Utf8, "[1, 2]"), hash(LogicalType::Utf8, "[1,2]"));
+    }
 }

@@ -1,0 +1,370 @@
+//! Stores of the Python package dataknobs-data, as it writes them itself.
+//!
+//! The JSON store is one object keyed by id, indented by two; it keeps everything. The CSV store
+//! begins with `__id__` and the fields in alphabetical order. A cell is a bare value where
+//! dataknobs gives it back unchanged, else the whole field as JSON, as its version 0.11 does. It
+//! has no place for a record's metadata.
+//!
+//! *Source* – `dataknobs-data` 0.11.0, `backends/file.py`; Python's `json` and `csv` modules.
+
+use std::borrow::Cow;
+
+use ::arrow::array::RecordBatch;
+use dkhost_core::dataknobs::{BoundWriter, Form, Reader, Writer};
+use dkhost_core::json::{DecodeOptions, Decoder, Kind, RowError, Scanner, escape, unescape};
+use dkhost_core::{LogicalType, Nulls, Result, RowReject, Schema};
+
+use super::csv::Dialect;
+use super::json::{not_representable, unreadable, with_schema};
+use super::text::Rows;
+
+/// The first column of a CSV store.
+pub const ID_COLUMN: &str = "__id__";
+
+/// The members of a JSON store.
+pub struct DataknobsJson {
+    writer: Writer,
+    schema: Schema,
+}
+
+impl DataknobsJson {
+    /// Members from the columns of `schema`.
+    pub fn new(schema: &Schema, nulls: Nulls) -> Self {
+        DataknobsJson {
+            writer: Writer::new(schema, Form::File, nulls),
+            schema: schema.clone(),
+        }
+    }
+}
+
+impl Rows for DataknobsJson {
+    fn begin(&self, out: &mut Vec<u8>) {
+        out.push(b'{');
+    }
+
+    fn rows(
+        &self,
+        records: &RecordBatch,
+        mut any: bool,
+        out: &mut Vec<u8>,
+    ) -> Result<Vec<RowReject>> {
+        let mut bound = self.writer.bind(records)?;
+        let mut rejects = Vec::new();
+        for row in 0..records.num_rows() {
+            let start = out.len();
+            let written = id_of(&bound, row).and_then(|id| {
+                out.extend_from_slice(if any { b",\n  " } else { b"\n  " });
+                escape(&id, out);
+                out.extend_from_slice(b": ");
+                bound.record(row, &id, out)
+            });
+            match written {
+                Ok(()) => any = true,
+                Err(refused) => {
+                    out.truncate(start);
+                    rejects.push(not_representable(refused, row));
+                }
+            }
+        }
+        Ok(rejects)
+    }
+
+    fn end(&self, any: bool, out: &mut Vec<u8>) {
+        // As Python's json.dump: no newline at the end.
+        out.extend_from_slice(if any { b"\n}" } else { b"}" });
+    }
+
+    fn boundary(&self, text: &[u8]) -> usize {
+        memchr::memmem::rfind(text, b"\n  },").map_or(0, |at| at + 5)
+    }
+
+    fn read(&self, text: &[u8], _first: bool) -> Result<RecordBatch> {
+        let mut reader = Reader::new(&self.schema);
+        let options = DecodeOptions {
+            explicit_nulls: true,
+            bare_nan: true,
+            ..DecodeOptions::default()
+        };
+        let mut decoder = Decoder::new(&self.schema, options);
+        // The text may be the middle of the object: from after one member to after another.
+        let end = memchr::memmem::rfind(text, b"\n  }").map_or(0, |at| at + 4);
+        let members = std::str::from_utf8(&text[..end]).map_err(unreadable)?;
+        let rest = format!("{{{}}}", members.trim_start_matches(['{', ',', '\n', ' ']));
+        let mut scanner = Scanner::new(&rest).bare_nan(true);
+        let mut more = scanner.enter_object().map_err(unreadable)?;
+        while more {
+            let (key, escaped) = scanner.key().map_err(unreadable)?;
+            let key = unescape(key, escaped);
+            let token = scanner.value().map_err(unreadable)?;
+            let record = reader
+                .record(Some(&key), token.raw.as_bytes())
+                .map_err(unreadable)?;
+            decoder
+                .push_document(record.fields, record.id, record.meta)
+                .map_err(unreadable)?;
+            more = scanner.next_member().map_err(unreadable)?;
+        }
+        with_schema(decoder.finish()?, &self.schema)
+    }
+
+    fn count(&self, text: &[u8], _first: bool) -> u64 {
+        // A member ends on the only kind of line that begins with exactly two spaces and a brace.
+        memchr::memmem::find_iter(text, b"\n  }").count() as u64
+    }
+}
+
+fn id_of(bound: &BoundWriter<'_>, row: usize) -> Result<String, RowError> {
+    bound.id(row).ok_or_else(|| {
+        RowError::new(
+            "dataknobs::no_id",
+            "the record has no id, and dataknobs keeps records by id",
+        )
+    })
+}
+
+/// The lines of a CSV store.
+pub struct DataknobsCsv {
+    writer: Writer,
+    schema: Schema,
+    /// The columns in alphabetical order: name, and whether a bare text is a JSON token as it is.
+    columns: Vec<(String, Bare)>,
+}
+
+/// How a bare cell is to be understood.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Bare {
+    /// Text.
+    Text,
+    /// A number, `True` or `False`.
+    Token,
+    /// There are none: what the value is would be lost.
+    Never,
+}
+
+const DIALECT: Dialect = Dialect {
+    delimiter: b',',
+    quote: Some(b'"'),
+};
+
+impl DataknobsCsv {
+    /// Lines from the columns of `schema`.
+    pub fn new(schema: &Schema, nulls: Nulls) -> Self {
+        let bare = |logical: &LogicalType| match logical {
+            LogicalType::Json => Bare::Never,
+            LogicalType::Boolean => Bare::Token,
+            logical if logical.is_numeric() => Bare::Token,
+            _ => Bare::Text,
+        };
+        let mut columns: Vec<_> = schema
+            .data_fields()
+            .map(|(_, field)| (field.name.clone(), bare(&field.logical)))
+            .collect();
+        columns.sort_by(|a, b| a.0.cmp(&b.0));
+        DataknobsCsv {
+            writer: Writer::new(schema, Form::Object, nulls),
+            schema: schema.clone(),
+            columns,
+        }
+    }
+
+    fn line(&self, id: &str, record: &str, out: &mut Vec<u8>) -> Result<(), RowError> {
+        let mut cells: Vec<Option<Cow<'_, str>>> = vec![None; self.columns.len()];
+        each_field(record, &mut |name, field| {
+            let Ok(column) = self
+                .columns
+                .binary_search_by(|(column, _)| column.as_str().cmp(name))
+            else {
+                let message = format!("the field `{name}` is in no column of the store");
+                return Err(RowError::new("dataknobs::no_column", message).in_column(name));
+            };
+            cells[column] = cell(field, self.columns[column].1)?;
+            Ok(())
+        })?;
+        quoted(id, out);
+        for cell in cells {
+            out.push(b',');
+            if let Some(cell) = cell {
+                quoted(&cell, out);
+            }
+        }
+        out.extend_from_slice(b"\r\n");
+        Ok(())
+    }
+
+    /// The record a line stands for, its id, and where its fields are.
+    fn record(&self, line: &[u8], record: &mut Vec<u8>) -> Result<String> {
+        let mut cells = DIALECT.cells(line);
+        let id = cells
+            .next()
+            .map(|(text, _)| text.into_owned())
+            .unwrap_or_default();
+        record.clear();
+        record.extend_from_slice(b"{\"fields\":{");
+        let empty = record.len();
+        for ((name, bare), (cell, is_quoted)) in self.columns.iter().zip(cells) {
+            if cell.is_empty() && !is_quoted {
+                continue;
+            }
+            if record.len() > empty {
+                record.push(b',');
+            }
+            escape(name, record);
+            record.push(b':');
+            let text = std::str::from_utf8(&cell).map_err(unreadable)?;
+            match bare {
+                _ if text.starts_with('{') => record.extend_from_slice(&cell),
+                Bare::Token => record.extend_from_slice(token(text).as_bytes()),
+                _ => escape(text, record),
+            }
+        }
+        record.extend_from_slice(b"}}");
+        String::from_utf8(id).map_err(unreadable)
+    }
+}
+
+impl Rows for DataknobsCsv {
+    fn begin(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(ID_COLUMN.as_bytes());
+        for (name, _) in &self.columns {
+            out.push(b',');
+            quoted(name, out);
+        }
+        out.extend_from_slice(b"\r\n");
+    }
+
+    fn rows(&self, records: &RecordBatch, _any: bool, out: &mut Vec<u8>) -> Result<Vec<RowReject>> {
+        let mut bound = self.writer.bind(records)?;
+        let (mut rejects, mut record) = (Vec::new(), Vec::new());
+        for row in 0..records.num_rows() {
+            let start = out.len();
+            record.clear();
+            let written = id_of(&bound, row).and_then(|id| {
+                bound.record(row, &id, &mut record)?;
+                self.line(&id, &String::from_utf8_lossy(&record), out)
+            });
+            if let Err(refused) = written {
+                out.truncate(start);
+                rejects.push(not_representable(refused, row));
+            }
+        }
+        Ok(rejects)
+    }
+
+    fn end(&self, _any: bool, _out: &mut Vec<u8>) {}
+
+    fn boundary(&self, text: &[u8]) -> usize {
+        DIALECT.line_ends(text).last().unwrap_or(0)
+    }
+
+    fn read(&self, text: &[u8], first: bool) -> Result<RecordBatch> {
+        let mut reader = Reader::new(&self.schema);
+        let options = DecodeOptions {
+            explicit_nulls: true,
+            bare_nan: true,
+            ..DecodeOptions::default()
+        };
+        let mut decoder = Decoder::new(&self.schema, options);
+        let (mut start, mut record) = (0, Vec::new());
+        for (line, end) in DIALECT.line_ends(text).enumerate() {
+            if !(first && line == 0) {
+                let line = text[start..end].trim_ascii_end();
+                let id = self.record(line, &mut record)?;
+                let plain = reader.record(Some(&id), &record).map_err(unreadable)?;
+                decoder
+                    .push_document(plain.fields, plain.id, None)
+                    .map_err(unreadable)?;
+            }
+            start = end;
+        }
+        with_schema(decoder.finish()?, &self.schema)
+    }
+
+    fn count(&self, text: &[u8], first: bool) -> u64 {
+        (DIALECT.line_ends(text).count() as u64).saturating_sub(first.into())
+    }
+}
+
+/// Told the name and the JSON of a member.
+type Each<'e, 'a> = &'e mut dyn FnMut(&str, &'a str) -> Result<(), RowError>;
+
+/// Calls `each` with the name and the JSON of every field of a record.
+fn each_field<'a>(record: &'a str, each: Each<'_, 'a>) -> Result<(), RowError> {
+    each_member(record, &mut |name, fields| match name {
+        "fields" => each_member(fields, each),
+        _ => Ok(()),
+    })
+}
+
+fn each_member<'a>(object: &'a str, each: Each<'_, 'a>) -> Result<(), RowError> {
+    let mut scanner = Scanner::new(object).bare_nan(true);
+    let mut more = scanner.enter_object()?;
+    while more {
+        let (name, escaped) = scanner.key()?;
+        each(&unescape(name, escaped), scanner.value()?.raw)?;
+        more = scanner.next_member()?;
+    }
+    Ok(())
+}
+
+/// The cell of a field: its bare value where nothing else is to be said, else all of it.
+fn cell(field: &str, bare: Bare) -> Result<Option<Cow<'_, str>>, RowError> {
+    let mut scanner = Scanner::new(field).bare_nan(true);
+    let (mut value, mut plain) = (None, bare != Bare::Never);
+    let mut more = scanner.enter_object()?;
+    while more {
+        let (name, _) = scanner.key()?;
+        let token = scanner.value()?;
+        match name {
+            "name" => (),
+            "value" => value = Some(token.kind),
+            "type" => {
+                plain &= matches!(
+                    token.raw,
+                    r#""string""# | r#""text""# | r#""integer""# | r#""float""# | r#""boolean""#
+                )
+            }
+            "metadata" => plain &= token.raw == "{}",
+            _ => plain = false,
+        }
+        more = scanner.next_member()?;
+    }
+    Ok(match value {
+        None | Some(Kind::Null) => None,
+        Some(Kind::Boolean(value)) if plain => {
+            Some(Cow::Borrowed(if value { "True" } else { "False" }))
+        }
+        Some(Kind::Number(number)) if plain => Some(Cow::Owned(number.text.to_owned())),
+        Some(Kind::NotFinite(value)) if plain => Some(Cow::Owned(value.to_string().to_lowercase())),
+        // dataknobs takes a text with a bracket in front for JSON.
+        Some(Kind::Text(inner, escaped)) if plain && !inner.starts_with(['{', '[']) => {
+            Some(Cow::Owned(unescape(inner, escaped).into_owned()))
+        }
+        Some(_) => Some(Cow::Borrowed(field)),
+    })
+}
+
+/// The JSON of a bare cell that is no text.
+fn token(cell: &str) -> &str {
+    match cell {
+        "True" => "true",
+        "False" => "false",
+        "nan" => "NaN",
+        "inf" => "Infinity",
+        "-inf" => "-Infinity",
+        number => number,
+    }
+}
+
+/// Writes a cell as Python's csv module does, with an empty text in quotes: a null is nothing.
+fn quoted(cell: &str, out: &mut Vec<u8>) {
+    let needs_quotes = cell.is_empty()
+        || cell
+            .bytes()
+            .any(|b| matches!(b, b',' | b'"' | b'\r' | b'\n'));
+    if !needs_quotes {
+        return out.extend_from_slice(cell.as_bytes());
+    }
+    out.push(b'"');
+    out.extend_from_slice(cell.replace('"', "\"\"").as_bytes());
+    out.push(b'"');
+}

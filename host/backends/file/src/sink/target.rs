@@ -1,0 +1,442 @@
+//! A target that is being written: who owns it, and how far each part is committed.
+//!
+//! Every write happens under the lock and after a look whether the log is still ours, so a process
+//! that lost the target can neither write into it nor move its checkpoint.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File, OpenOptions};
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use dkhost_core::checkpoint::CHECKPOINT_VERSION;
+use dkhost_core::sink::fenced;
+use dkhost_core::{Checkpoint, Claim, Claimed, Conflict, Error, Result, Schema, TargetState};
+
+use super::encode::{self, Encoder};
+use super::lock::{Lock, is_same};
+use super::log::{Commit, Log, Owner, PartState, State, corrupt};
+use super::manifest;
+use super::place::{Place, remove, sync_folder};
+use super::shape::Shape;
+
+/// Commits after which one is made durable even if they hold next to nothing: a filter that drops
+/// everything must not send a resume back to the start.
+const DURABLE_COMMITS: u32 = 64;
+
+/// Who may read a store of dataknobs: its owner, as the package has it.
+const DATAKNOBS_MODE: u32 = 0o600;
+const USUAL_MODE: u32 = 0o666;
+
+/// A target, shared by the sink and its writers.
+pub struct Target {
+    /// Where it lies.
+    pub place: Place,
+    /// What is written.
+    pub shape: Shape,
+    /// The plan's columns.
+    pub schema: Schema,
+    /// Whether an existing target is replaced.
+    pub conflict: Conflict,
+    /// Whether an absent folder is created.
+    pub create: bool,
+    held: Mutex<Option<Held>>,
+    parts: Mutex<BTreeMap<u32, Arc<Mutex<Part>>>>,
+}
+
+/// The log of a target that is ours, and what it says.
+pub struct Held {
+    /// The log.
+    pub log: Log,
+    /// What it says.
+    pub state: State,
+}
+
+impl Target {
+    /// A target that nobody owns yet.
+    pub fn new(
+        place: Place,
+        shape: Shape,
+        schema: Schema,
+        conflict: Conflict,
+        create: bool,
+    ) -> Self {
+        Target {
+            place,
+            shape,
+            schema,
+            conflict,
+            create,
+            held: Mutex::default(),
+            parts: Mutex::default(),
+        }
+    }
+
+    /// What a run of `job` left; `None` if nothing.
+    pub fn inspect(&self, job: &str) -> Result<Option<TargetState>> {
+        let state = State::read(&self.place.log())?.filter(|state| state.owner.job == job);
+        Ok(state.map(|state| TargetState {
+            published: self.is_published(&state),
+            run: state.owner.run,
+            epoch: state.owner.epoch,
+            plan_hash: state.owner.plan_hash,
+            checkpoints: state.checkpoints.into_values().collect(),
+        }))
+    }
+
+    /// Whether the result has its final name.
+    pub fn is_published(&self, state: &State) -> bool {
+        let staging = self.place.staging();
+        state.publishing
+            && match File::open(&staging) {
+                Err(_) => true,
+                Ok(_) if self.place.is_folder => {
+                    manifest::is_of_run(&self.place.path, &state.owner.run)
+                }
+                // Renamed by a link, and the old name not removed yet.
+                Ok(staged) => is_same(&staged, &self.place.path).unwrap_or(false),
+            }
+    }
+
+    /// Takes the target over.
+    pub fn claim(&self, claim: &Claim) -> Result<Claimed> {
+        // Refused before the first file is created, and again when nobody can interfere.
+        let left = State::read(&self.place.log())?;
+        self.check(&left, claim)?;
+        self.place.create_parent()?;
+        let lock = Lock::exclusive(&self.place.lock())?;
+        let claimed = self.claim_locked(claim);
+        if claimed.is_err() && !self.place.log().exists() {
+            remove(&self.place.lock())?;
+        }
+        drop(lock);
+        claimed
+    }
+
+    fn check(&self, left: &Option<State>, claim: &Claim) -> Result<()> {
+        let ours = left
+            .as_ref()
+            .is_some_and(|s| s.owner.run == claim.run && self.is_published(s));
+        self.place.check(self.conflict, self.create, ours)
+    }
+
+    fn claim_locked(&self, claim: &Claim) -> Result<Claimed> {
+        let left = State::read(&self.place.log())?;
+        self.check(&left, claim)?;
+        let seen = left.as_ref().map_or(0, |state| state.owner.epoch);
+        let owner = Owner {
+            version: CHECKPOINT_VERSION,
+            job: claim.job.clone(),
+            run: claim.run.clone(),
+            epoch: seen.max(claim.epoch_floor) + 1,
+            plan_hash: claim.plan_hash.clone(),
+            shape: self.shape.words(&self.schema),
+        };
+        let resumed = left.filter(|state| state.owner.run == claim.run);
+        let state = match resumed {
+            Some(left) => self.resume(left, owner)?,
+            None => {
+                let state = State::new(owner);
+                // The log first: leftovers without a log are nothing, a log without its part is
+                // a broken promise.
+                let log = Log::create(&self.place.log(), &state)?;
+                self.restore_old()?;
+                remove(&self.place.staging())?;
+                remove(&self.place.old())?;
+                return self.hold(log, state);
+            }
+        };
+        let log = Log::create(&self.place.log(), &state)?;
+        self.hold(log, state)
+    }
+
+    /// Puts the old folder back that a run had moved aside and could not replace any more.
+    fn restore_old(&self) -> Result<()> {
+        if !self.place.old().exists() || self.place.path.exists() {
+            return Ok(());
+        }
+        fs::rename(self.place.old(), &self.place.path)
+            .map_err(|c| Error::io("put back", &self.place.label, c))
+    }
+
+    fn resume(&self, mut state: State, owner: Owner) -> Result<State> {
+        if state.owner.shape != owner.shape {
+            return Err(Error::config(
+                "target::other_shape",
+                format!(
+                    "the unfinished run wrote `{}` in another format or with other columns",
+                    self.place.label
+                ),
+            )
+            .help("`dkhost run JOB --no-resume` drops what it wrote and starts anew"));
+        }
+        state.publishing = self.is_published(&state);
+        for (part, committed) in state.parts.iter().filter(|_| !state.publishing) {
+            let path = self.part_path(*part);
+            let there = fs::metadata(&path).map_or(0, |found| found.len());
+            if there < committed.length {
+                let what = format!(
+                    "`{}` has {there} of {} committed bytes",
+                    path.display(),
+                    committed.length
+                );
+                return Err(corrupt(&self.place.log(), &what));
+            }
+            if !encode::is_intact(&self.shape, committed) {
+                return Err(corrupt(
+                    &self.place.log(),
+                    "it does not say where the row groups lie",
+                ));
+            }
+        }
+        state.owner = owner;
+        Ok(state)
+    }
+
+    fn hold(&self, log: Log, state: State) -> Result<Claimed> {
+        if self.place.is_folder && !state.publishing && !self.place.staging().is_dir() {
+            fs::create_dir(self.place.staging())
+                .map_err(|cause| Error::io("create the folder", self.place.staging(), cause))?;
+            sync_folder(&self.place.parent)?;
+        }
+        let claimed = Claimed {
+            epoch: state.owner.epoch,
+            checkpoints: state.checkpoints.values().cloned().collect(),
+        };
+        lock(&self.parts).clear();
+        *lock(&self.held) = Some(Held { log, state });
+        Ok(claimed)
+    }
+
+    /// The log and its state.
+    pub fn held(&self) -> MutexGuard<'_, Option<Held>> {
+        lock(&self.held)
+    }
+
+    /// The epoch under which the target is ours.
+    pub fn epoch(&self) -> Result<u64> {
+        self.held()
+            .as_ref()
+            .map(|held| held.state.owner.epoch)
+            .ok_or_else(not_claimed)
+    }
+
+    /// Forgets that the target was ours.
+    pub fn release(&self) {
+        lock(&self.parts).clear();
+        *self.held() = None;
+    }
+
+    /// Where a part is before the target is published.
+    pub fn part_path(&self, part: u32) -> PathBuf {
+        match self.place.is_folder {
+            true => self
+                .place
+                .staging()
+                .join(manifest::part_name(part, &self.shape.extension())),
+            false => self.place.staging(),
+        }
+    }
+
+    /// Opens a part's file, cut to what is committed.
+    pub fn open_part(&self, part: u32, committed: u64) -> Result<File> {
+        let path = self.part_path(part);
+        let is_new = !path.exists();
+        let mode = if self.shape.is_dataknobs() {
+            DATAKNOBS_MODE
+        } else {
+            USUAL_MODE
+        };
+        let file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(mode)
+            .open(&path);
+        let file = file.map_err(|cause| Error::io("create", &path, cause))?;
+        let length = file
+            .metadata()
+            .map_err(|cause| Error::io("look at", &path, cause))?
+            .len();
+        if length != committed {
+            file.set_len(committed)
+                .map_err(|cause| Error::io("cut", &path, cause))?;
+        }
+        if is_new {
+            sync_folder(path.parent().unwrap_or(&self.place.parent))?;
+        }
+        Ok(file)
+    }
+
+    /// Refuses to go on when somebody else owns the target.
+    ///
+    /// *Errors* – `run::fenced`.
+    pub fn ensure_current(&self, epoch: u64) -> Result<()> {
+        let held = self.held();
+        let Some(held) = held.as_ref() else {
+            return Err(not_claimed());
+        };
+        let owner = &held.state.owner;
+        if owner.epoch != epoch {
+            return Err(fenced(&owner.run, epoch, owner.epoch));
+        }
+        if held.log.is_current()? {
+            return Ok(());
+        }
+        let theirs = State::read(&self.place.log())
+            .ok()
+            .flatten()
+            .map_or(epoch, |state| state.owner.epoch);
+        Err(fenced(&owner.run, epoch, theirs))
+    }
+
+    /// The part that a partition writes to, and the partition's checkpoint.
+    pub fn part(&self, partition: u32) -> Result<(Arc<Mutex<Part>>, Option<Checkpoint>)> {
+        let number = if self.place.is_folder { partition } else { 0 };
+        let (state, checkpoint) = {
+            let held = self.held();
+            let state = &held.as_ref().ok_or_else(not_claimed)?.state;
+            (
+                state.parts.get(&number).cloned().unwrap_or_default(),
+                state.checkpoints.get(&partition).cloned(),
+            )
+        };
+        let mut parts = lock(&self.parts);
+        let part = match parts.get(&number) {
+            // A partition that is opened again starts from what is durable.
+            Some(part) if !lock(part).is_stale(partition) => part.clone(),
+            _ => {
+                let part = Arc::new(Mutex::new(Part::new(self, number, &state)?));
+                parts.insert(number, part.clone());
+                part
+            }
+        };
+        Ok((part, checkpoint))
+    }
+
+    /// Makes everything committed durable.
+    pub fn flush(&self) -> Result<()> {
+        let parts: Vec<_> = lock(&self.parts).values().cloned().collect();
+        let epoch = self.epoch()?;
+        parts
+            .iter()
+            .try_for_each(|part| lock(part).make_durable(self, epoch))
+    }
+}
+
+fn not_claimed() -> Error {
+    Error::bug("the target was not claimed")
+}
+
+/// A lock is only ever poisoned by a panic, which is our bug and was reported as such.
+pub fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex
+        .lock()
+        .unwrap_or_else(std::sync::PoisonError::into_inner)
+}
+
+/// A file that grows.
+pub struct Part {
+    number: u32,
+    /// Turns batches into bytes.
+    pub encoder: Box<dyn Encoder>,
+    pub(super) file: Option<File>,
+    length: u64,
+    rows: u64,
+    /// Checkpoints that are committed and not yet durable.
+    pending: BTreeMap<u32, Checkpoint>,
+    commits: u32,
+    /// After a failed write or sync nobody knows what the disk holds: the part is opened anew,
+    /// and cut to what is durable.
+    is_broken: bool,
+}
+
+impl Part {
+    fn new(target: &Target, number: u32, state: &PartState) -> Result<Self> {
+        Ok(Part {
+            number,
+            encoder: encode::open(&target.shape, &target.schema, state)?,
+            file: None,
+            length: state.length,
+            rows: state.rows,
+            pending: BTreeMap::new(),
+            commits: 0,
+            is_broken: false,
+        })
+    }
+
+    fn is_stale(&self, partition: u32) -> bool {
+        self.is_broken || self.pending.contains_key(&partition)
+    }
+
+    /// Whether a partition has commits that are not durable.
+    pub fn is_pending(&self, partition: u32) -> bool {
+        self.pending.contains_key(&partition)
+    }
+
+    /// Keeps what is staged, and the checkpoint that goes with it.
+    pub fn accept(&mut self, checkpoint: &Checkpoint) -> Result<()> {
+        self.ensure_whole()?;
+        self.is_broken = true;
+        self.encoder.accept()?;
+        self.is_broken = false;
+        self.pending
+            .insert(checkpoint.partition, checkpoint.clone());
+        self.commits += 1;
+        Ok(())
+    }
+
+    /// Whether it is time to make the commits durable.
+    pub fn is_full(&self) -> bool {
+        self.commits >= DURABLE_COMMITS || self.encoder.is_full()
+    }
+
+    /// Makes all commits durable: the bytes first, then the log that counts them.
+    pub fn make_durable(&mut self, target: &Target, epoch: u64) -> Result<()> {
+        if self.pending.is_empty() {
+            return Ok(());
+        }
+        self.ensure_whole()?;
+        let _lock = Lock::shared(&target.place.lock())?;
+        target.ensure_current(epoch)?;
+        self.is_broken = true;
+        let sealed = self.encoder.take()?;
+        let length = self.length + sealed.bytes.len() as u64;
+        if !sealed.bytes.is_empty() {
+            let file = match self.file.take() {
+                Some(file) => file,
+                None => target.open_part(self.number, self.length)?,
+            };
+            file.write_all_at(&sealed.bytes, self.length)
+                .and_then(|()| file.sync_data())
+                .map_err(|cause| Error::io("write", target.part_path(self.number), cause))?;
+            self.file = Some(file);
+        }
+        let commit = Commit {
+            part: self.number,
+            length,
+            rows: self.rows + sealed.rows,
+            tails: sealed.tails,
+            checkpoints: std::mem::take(&mut self.pending).into_values().collect(),
+        };
+        (self.length, self.rows, self.commits) = (commit.length, commit.rows, 0);
+        let mut held = target.held();
+        let held = held.as_mut().ok_or_else(not_claimed)?;
+        held.log.commit(&commit)?;
+        held.state.apply(commit);
+        self.is_broken = false;
+        Ok(())
+    }
+
+    fn ensure_whole(&self) -> Result<()> {
+        match self.is_broken {
+            false => Ok(()),
+            true => Err(Error::infrastructure(
+                "io::failed",
+                "an earlier write to the target failed",
+            )
+            .help("run the same command again: it goes on from the last checkpoint")),
+        }
+    }
+}
