@@ -3,11 +3,12 @@
 use arrow::array::{RecordBatch, RecordBatchOptions};
 use arrow::datatypes::SchemaRef;
 
-use super::RowError;
-use super::names::Names;
+use super::names::{Key, Names};
 use super::scan::{Kind, Scanner, Token, valid};
-use super::strings::{escape_inner, unescape};
+use super::strings::escape_inner;
+use super::{RowError, Stop};
 use crate::text::Appender;
+use crate::text::appender::COLUMN_MAX_BYTES;
 use crate::{Field, LogicalType, Result, Role, Schema};
 
 /// How a [`Decoder`] reads.
@@ -49,6 +50,8 @@ pub struct Decoder {
     filled: Vec<u64>,
     row: u64,
     rows: usize,
+    /// At most this many bytes went into any column since the last batch.
+    taken: usize,
     id: Option<usize>,
     meta: Option<usize>,
     rest: Option<usize>,
@@ -88,6 +91,7 @@ impl Decoder {
             filled: vec![0; schema.fields.len()],
             row: 0,
             rows: 0,
+            taken: 0,
             id: schema.role(Role::Id),
             meta: schema.role(Role::Meta),
             rest: schema.role(Role::Rest),
@@ -139,20 +143,11 @@ impl Decoder {
         }
         self.rest_row.text.clear();
         self.rest_row.unknown.clear();
-        result
+        result.map_err(RowError::from)
     }
 
-    fn fill(&mut self, object: &[u8], beside: Option<Beside<'_>>) -> Result<(), RowError> {
-        if !self
-            .columns
-            .iter()
-            .all(|column| column.has_room(2 * object.len() + 2))
-        {
-            return Err(RowError::new(
-                "json::too_large",
-                "more text than a batch can hold",
-            ));
-        }
+    fn fill(&mut self, object: &[u8], beside: Option<Beside<'_>>) -> Result<(), Stop> {
+        self.make_room(2 * object.len() + 2)?;
         let mut scanner = Scanner::of(object)?.bare_nan(self.options.bare_nan);
         let reserved = match beside {
             Some((id, meta)) => {
@@ -165,11 +160,22 @@ impl Decoder {
         let mut more = scanner.enter_object()?;
         while more {
             self.fill_member(&mut scanner, reserved)?;
-            more = scanner.next_member()?;
+            more = scanner.scan_comma()?;
         }
-        scanner.end()?;
+        scanner.end().map_err(Box::new)?;
         self.fill_rest()?;
         self.fill_nulls()
+    }
+
+    /// Refuses a document when a column could overflow with it.
+    #[inline]
+    fn make_room(&mut self, length: usize) -> Result<(), Stop> {
+        self.taken += length;
+        let all_fit = || self.columns.iter().all(|column| column.has_room(length));
+        if self.taken < COLUMN_MAX_BYTES || all_fit() {
+            return Ok(());
+        }
+        Err(RowError::new("json::too_large", "more text than a batch can hold").into())
     }
 
     #[inline]
@@ -177,28 +183,31 @@ impl Decoder {
         &mut self,
         scanner: &mut Scanner<'_>,
         reserved: [Option<usize>; 2],
-    ) -> Result<(), RowError> {
+    ) -> Result<(), Stop> {
         scanner.skip_space();
         let at = scanner.position();
-        let (raw, escaped) = scanner.key()?;
-        let name = unescape(raw, escaped);
-        let column = self.names.find(&name).map(|index| self.targets[index]);
-        let token = scanner.value()?;
-        match column.filter(|column| !reserved.contains(&Some(*column))) {
-            None => self.keep_unknown(&name, &token, at),
-            Some(column) if self.filled[column] == self.row => Err(duplicate(&name, at)),
-            Some(column) => {
-                self.filled[column] = self.row;
-                match token.kind {
-                    Kind::Null => self.fill_explicit_null(column),
-                    _ if self.columns[column].append_json(&token) => Ok(()),
-                    _ => self.keep_misfit(column, &token, at),
-                }
-            }
+        let key = self.names.scan(scanner)?;
+        let token = scanner.scan_value()?;
+        let column = match key {
+            Key::Known(index) => self.targets[index],
+            Key::Unknown(name) => return self.keep_unknown(&name, &token, at),
+        };
+        if reserved.contains(&Some(column)) {
+            let name = self.fields[column].name.clone();
+            return self.keep_unknown(&name, &token, at);
+        }
+        if self.filled[column] == self.row {
+            return Err(duplicate(&self.fields[column].name, at));
+        }
+        self.filled[column] = self.row;
+        match token.kind {
+            Kind::Null => self.fill_explicit_null(column),
+            _ if self.columns[column].append_json(&token) => Ok(()),
+            _ => self.keep_misfit(column, &token, at),
         }
     }
 
-    fn fill_beside(&mut self, id: Option<&str>, meta: Option<&str>) -> Result<(), RowError> {
+    fn fill_beside(&mut self, id: Option<&str>, meta: Option<&str>) -> Result<(), Stop> {
         if let (Some(column), Some(id)) = (self.id, id) {
             self.filled[column] = self.row;
             if !self.columns[column].append(id) {
@@ -216,7 +225,7 @@ impl Decoder {
         Ok(())
     }
 
-    fn fill_explicit_null(&mut self, column: usize) -> Result<(), RowError> {
+    fn fill_explicit_null(&mut self, column: usize) -> Result<(), Stop> {
         let field = &self.fields[column];
         // Without the mark a null in the column is an explicit one already.
         if self.options.explicit_nulls && self.rest.is_some() && field.null_is_absent {
@@ -225,17 +234,19 @@ impl Decoder {
         self.fill_null(column)
     }
 
-    fn fill_null(&mut self, column: usize) -> Result<(), RowError> {
+    fn fill_null(&mut self, column: usize) -> Result<(), Stop> {
         let field = &self.fields[column];
         if !field.nullable {
             let message = format!("no value for `{}`, which must have one", field.name);
-            return Err(RowError::new("json::missing_value", message).in_column(&field.name));
+            return Err(RowError::new("json::missing_value", message)
+                .in_column(&field.name)
+                .into());
         }
         self.columns[column].append_null();
         Ok(())
     }
 
-    fn fill_nulls(&mut self) -> Result<(), RowError> {
+    fn fill_nulls(&mut self) -> Result<(), Stop> {
         for column in 0..self.columns.len() {
             if self.filled[column] != self.row {
                 self.fill_null(column)?;
@@ -245,11 +256,13 @@ impl Decoder {
     }
 
     #[cold]
-    fn keep_misfit(&mut self, column: usize, token: &Token<'_>, at: usize) -> Result<(), RowError> {
+    fn keep_misfit(&mut self, column: usize, token: &Token<'_>, at: usize) -> Result<(), Stop> {
         let field = &self.fields[column];
         if let Kind::NotFinite(_) = token.kind {
             let message = format!("`{}` holds NaN or infinity at byte {at}", field.name);
-            return Err(RowError::new("json::not_a_number", message).in_column(&field.name));
+            return Err(RowError::new("json::not_a_number", message)
+                .in_column(&field.name)
+                .into());
         }
         if self.rest.is_none() {
             let what = token.kind.what();
@@ -260,33 +273,39 @@ impl Decoder {
     }
 
     #[cold]
-    fn mismatch(&self, column: usize, what: &str) -> RowError {
+    fn mismatch(&self, column: usize, what: &str) -> Stop {
         let Field { name, logical, .. } = &self.fields[column];
         let message = match logical {
             LogicalType::Utf8 => format!("`{name}` holds {what}, which is not text"),
             _ => format!("`{name}` holds {what}, which is not exactly a value of type {logical}"),
         };
-        RowError::new("json::type_mismatch", message).in_column(name)
+        RowError::new("json::type_mismatch", message)
+            .in_column(name)
+            .into()
     }
 
-    fn keep_unknown(&mut self, name: &str, token: &Token<'_>, at: usize) -> Result<(), RowError> {
+    fn keep_unknown(&mut self, name: &str, token: &Token<'_>, at: usize) -> Result<(), Stop> {
         if self.options.skip_unknown {
             return Ok(());
         }
         if let Kind::NotFinite(_) = token.kind {
             let message = format!("`{name}` holds NaN or infinity at byte {at}");
-            return Err(RowError::new("json::not_a_number", message).in_column(name));
+            return Err(RowError::new("json::not_a_number", message)
+                .in_column(name)
+                .into());
         }
         if self.rest.is_none() {
             let message = format!("the field `{name}` at byte {at} is not in the schema");
-            return Err(RowError::new("json::unknown_field", message).in_column(name));
+            return Err(RowError::new("json::unknown_field", message)
+                .in_column(name)
+                .into());
         }
         let (from, to) = self.rest_row.add(name, token.raw);
         self.rest_row.unknown.push((from, to, at));
         Ok(())
     }
 
-    fn fill_rest(&mut self) -> Result<(), RowError> {
+    fn fill_rest(&mut self) -> Result<(), Stop> {
         let Some(column) = self.rest.filter(|_| !self.rest_row.text.is_empty()) else {
             return Ok(());
         };
@@ -294,7 +313,7 @@ impl Decoder {
         self.rest_row.text.push(b'}');
         self.filled[column] = self.row;
         let Ok(text) = simdutf8::basic::from_utf8(&self.rest_row.text) else {
-            return Err(RowError::new("json::not_utf8", "the rest is not UTF-8"));
+            return Err(RowError::new("json::not_utf8", "the rest is not UTF-8").into());
         };
         self.columns[column].append_checked_json(text);
         Ok(())
@@ -308,7 +327,7 @@ impl Decoder {
             .map(Appender::finish)
             .collect::<Result<_>>()?;
         let options = RecordBatchOptions::new().with_row_count(Some(self.rows));
-        self.rows = 0;
+        (self.rows, self.taken) = (0, 0);
         Ok(RecordBatch::try_new_with_options(
             self.arrow.clone(),
             columns,
@@ -333,7 +352,7 @@ impl RestRow {
         (from, to)
     }
 
-    fn refuse_duplicates(&mut self) -> Result<(), RowError> {
+    fn refuse_duplicates(&mut self) -> Result<(), Stop> {
         if self.unknown.len() < 2 {
             return Ok(());
         }
@@ -356,10 +375,11 @@ impl RestRow {
 }
 
 #[cold]
-fn duplicate(name: &str, at: usize) -> RowError {
+fn duplicate(name: &str, at: usize) -> Stop {
     RowError::new(
         "json::duplicate_key",
         format!("the key `{name}` comes again at byte {at}"),
     )
     .in_column(name)
+    .into()
 }

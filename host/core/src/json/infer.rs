@@ -3,10 +3,12 @@
 //! Strings stay strings: nothing is guessed to be a date. What mixes kinds is json, which holds
 //! everything; so does a field that was only ever null.
 
+use std::borrow::Cow;
+use std::collections::HashSet;
+
 use super::RowError;
-use super::names::Names;
+use super::names::{Key, Names};
 use super::scan::{Kind, Scanner};
-use super::strings::unescape;
 use crate::text::Number;
 use crate::{Field, LogicalType};
 
@@ -30,6 +32,8 @@ pub struct Inference {
     seen: Vec<Seen>,
     /// Fields of the document that is being read: nothing counts if it turns out malformed.
     current: Vec<(Option<usize>, String, u16)>,
+    /// Names that are new in this document.
+    fresh: HashSet<String>,
     stamp: u64,
     bare_nan: bool,
 }
@@ -73,6 +77,7 @@ impl Inference {
             order: Vec::new(),
             seen: Vec::new(),
             current: Vec::new(),
+            fresh: HashSet::new(),
             stamp: 0,
             bare_nan: false,
         }
@@ -91,6 +96,7 @@ impl Inference {
     pub fn observe(&mut self, object: &[u8]) -> Result<(), RowError> {
         self.stamp += 1;
         self.current.clear();
+        self.fresh.clear();
         self.scan(object)?;
         for (index, name, kinds) in std::mem::take(&mut self.current) {
             let index = match index.or_else(|| self.position(&name)) {
@@ -118,32 +124,25 @@ impl Inference {
         while more {
             scanner.skip_space();
             let at = scanner.position();
-            let (raw, escaped) = scanner.key()?;
-            let name = unescape(raw, escaped);
-            let index = self.names.find(&name);
+            let (index, name) = match self.names.scan(&mut scanner)? {
+                Key::Known(index) => (Some(index), Cow::Borrowed("")),
+                Key::Unknown(name) => (None, name),
+            };
             let again = match index {
                 Some(index) => {
                     let before = std::mem::replace(&mut self.seen[index].stamp, self.stamp);
                     before == self.stamp
                 }
-                None => self
-                    .current
-                    .iter()
-                    .any(|(index, new, _)| index.is_none() && **new == *name),
+                None => !self.fresh.insert(name.clone().into_owned()),
             };
             if again {
+                let name = index.map_or(name.as_ref(), |index| &self.order[index]);
                 let message = format!("the key `{name}` comes again at byte {at}");
                 return Err(RowError::new("json::duplicate_key", message).in_column(name));
             }
-            let kinds = kinds(&scanner.value()?.kind);
-            // The name of a known field is not needed again.
-            let name = if index.is_some() {
-                String::new()
-            } else {
-                name.into_owned()
-            };
-            self.current.push((index, name, kinds));
-            more = scanner.next_member()?;
+            let kinds = kinds(&scanner.scan_value()?.kind);
+            self.current.push((index, name.into_owned(), kinds));
+            more = scanner.scan_comma()?;
         }
         scanner.end()
     }

@@ -98,3 +98,12 @@ impl fmt::Display for RowError {
 }
 
 impl std::error::Error for RowError {}
+
+/// The same on the way up through the hot path, where a result must be small.
+pub(crate) type Stop = Box<RowError>;
+
+impl From<Stop> for RowError {
+    fn from(stop: Stop) -> Self {
+        *stop
+    }
+}

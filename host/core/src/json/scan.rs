@@ -3,7 +3,7 @@
 //! A scalar token carries what the scan has learnt about it (a number's digits, whether a string
 //! has escapes), an array or object only its extent: nested text is checked once and kept.
 
-use super::{MAX_DEPTH, RowError};
+use super::{MAX_DEPTH, RowError, Stop};
 use crate::text::Number;
 
 /// One value and its text.
@@ -56,9 +56,6 @@ pub struct Scanner<'a> {
     at: usize,
     bare_nan: bool,
 }
-
-/// The scan stops: code and what is wrong; the position is the scanner's.
-type Stop = RowError;
 
 impl<'a> Scanner<'a> {
     /// At the start of `text`.
@@ -121,7 +118,7 @@ impl<'a> Scanner<'a> {
 
     #[cold]
     pub(crate) fn stop(&self, code: &'static str, what: &str) -> Stop {
-        RowError::new(code, format!("{what} at byte {}", self.at))
+        Box::new(RowError::new(code, format!("{what} at byte {}", self.at)))
     }
 
     #[cold]
@@ -138,7 +135,7 @@ impl<'a> Scanner<'a> {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn expect(&mut self, byte: u8, wanted: &str) -> Result<(), Stop> {
         self.skip_space();
         if self.peek() == Some(byte) {
@@ -153,7 +150,7 @@ impl<'a> Scanner<'a> {
     pub fn enter_object(&mut self) -> Result<bool, RowError> {
         self.skip_space();
         if self.peek() != Some(b'{') {
-            return Err(match self.peek() {
+            return Err(*match self.peek() {
                 Some(b'[' | b'"' | b'-' | b'0'..=b'9' | b't' | b'f' | b'n') => self.stop(
                     "json::not_an_object",
                     "a record must be an object; another value",
@@ -173,6 +170,23 @@ impl<'a> Scanner<'a> {
     /// A key and the colon after it: the text between its quotes and whether that has escapes.
     #[inline]
     pub fn key(&mut self) -> Result<(&'a str, bool), RowError> {
+        Ok(self.scan_key()?)
+    }
+
+    /// Goes past this key and its colon, if it is the one that is next. `quoted` is the key as it
+    /// stands in the text, quotes included.
+    #[inline]
+    pub(crate) fn skip_key(&mut self, quoted: &[u8]) -> Result<bool, Stop> {
+        self.skip_space();
+        if !self.text.as_bytes()[self.at..].starts_with(quoted) {
+            return Ok(false);
+        }
+        self.at += quoted.len();
+        self.expect(b':', "a colon").map(|()| true)
+    }
+
+    #[inline]
+    pub(crate) fn scan_key(&mut self) -> Result<(&'a str, bool), Stop> {
         self.expect(b'"', "a key")?;
         let key = self.string()?;
         self.expect(b':', "a colon")?;
@@ -182,6 +196,11 @@ impl<'a> Scanner<'a> {
     /// After a member's value: `true` if another key is next, `false` after the closing brace.
     #[inline]
     pub fn next_member(&mut self) -> Result<bool, RowError> {
+        Ok(self.scan_comma()?)
+    }
+
+    #[inline]
+    pub(crate) fn scan_comma(&mut self) -> Result<bool, Stop> {
         self.skip_space();
         match self.peek() {
             Some(b',') => {
@@ -219,7 +238,7 @@ impl<'a> Scanner<'a> {
                 self.at += 1;
                 Ok(false)
             }
-            _ => Err(self.unexpected("a comma or the end of the list")),
+            _ => Err(*self.unexpected("a comma or the end of the list")),
         }
     }
 
@@ -228,13 +247,18 @@ impl<'a> Scanner<'a> {
         self.skip_space();
         match self.peek() {
             None => Ok(()),
-            Some(_) => Err(self.stop("json::trailing_characters", "more text after the value")),
+            Some(_) => Err(*self.stop("json::trailing_characters", "more text after the value")),
         }
     }
 
     /// The next value, whole.
     #[inline]
     pub fn value(&mut self) -> Result<Token<'a>, RowError> {
+        Ok(self.scan_value()?)
+    }
+
+    #[inline(always)]
+    pub(crate) fn scan_value(&mut self) -> Result<Token<'a>, Stop> {
         self.skip_space();
         let start = self.at;
         let kind = match self.peek() {
@@ -260,7 +284,7 @@ impl<'a> Scanner<'a> {
     }
 
     /// A number or a word.
-    #[inline]
+    #[inline(always)]
     fn scalar(&mut self) -> Result<Kind<'a>, Stop> {
         match self.peek() {
             Some(b'-' | b'0'..=b'9') => self.number(),
@@ -289,7 +313,7 @@ impl<'a> Scanner<'a> {
         Ok(kind)
     }
 
-    #[inline]
+    #[inline(always)]
     fn number(&mut self) -> Result<Kind<'a>, Stop> {
         match Number::scan(&self.text[self.at..]) {
             Ok(number) => {
@@ -315,7 +339,7 @@ impl<'a> Scanner<'a> {
     }
 
     /// The string after its opening quote.
-    #[inline]
+    #[inline(always)]
     fn string(&mut self) -> Result<(&'a str, bool), Stop> {
         let (bytes, start) = (self.text.as_bytes(), self.at);
         let mut escaped = false;
@@ -415,7 +439,7 @@ impl<'a> Scanner<'a> {
         self.skip_space();
         match (bracket, self.peek()) {
             (b'{', Some(b'}')) | (b'[', Some(b']')) => Ok(true),
-            (b'{', _) => self.key().map(|_| self.skip_space()).map(|()| false),
+            (b'{', _) => self.scan_key().map(|_| self.skip_space()).map(|()| false),
             _ => Ok(false),
         }
     }
