@@ -24,7 +24,7 @@ pub(super) fn may_hold(declared: &str, kind: &Kind<'_>) -> bool {
     match (kind, declared) {
         (Kind::Null, _) | (_, "json") => true,
         (Kind::Boolean(_), _) => declared == "boolean",
-        (Kind::Number(number), "integer") => number.integer,
+        (Kind::Number(number), "integer") => number.is_integer(),
         (Kind::Number(_) | Kind::NotFinite(_), _) => declared == "float",
         (Kind::Text(..), _) => !matches!(
             declared,
@@ -40,7 +40,7 @@ fn detected(kind: &Kind<'_>) -> &'static str {
     match kind {
         Kind::Null => "string",
         Kind::Boolean(_) => "boolean",
-        Kind::Number(number) if number.integer => "integer",
+        Kind::Number(number) if number.is_integer() => "integer",
         Kind::Number(_) | Kind::NotFinite(_) => "float",
         Kind::Text(inner, escaped) => match inner.len() {
             0..=1000 => "string",

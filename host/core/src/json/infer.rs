@@ -175,7 +175,7 @@ fn number_kinds(number: &Number<'_>) -> u16 {
         (Some(value), _) if value < 0 => INTEGER | NEGATIVE,
         (Some(_), _) => INTEGER,
         (None, Some(_)) => ABOVE,
-        _ if number.integer && number.text != "-0" => BEYOND,
+        _ if number.is_integer() && number.text != "-0" => BEYOND,
         _ => FLOAT,
     };
     integer

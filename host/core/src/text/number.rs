@@ -12,16 +12,22 @@
 pub struct Number<'a> {
     /// The text.
     pub text: &'a str,
-    /// Whether it begins with a minus.
-    pub negative: bool,
-    /// Whether it has neither a fraction nor an exponent.
-    pub integer: bool,
     /// The digits as a number; with `exponent` the absolute value, if `whole`.
     mantissa: u64,
     /// Power of ten of the mantissa.
     exponent: i32,
-    /// Whether mantissa and exponent hold the number completely.
-    whole: bool,
+    /// One word instead of three bools: a number is copied about a lot, and copying bytes that were
+    /// written one by one stalls.
+    flags: u32,
+}
+
+const NEGATIVE: u32 = 1;
+const INTEGER: u32 = 2;
+/// Mantissa and exponent hold the number completely.
+const WHOLE: u32 = 4;
+
+fn flags(negative: bool, integer: bool, whole: bool) -> u32 {
+    u32::from(negative) * NEGATIVE | u32::from(integer) * INTEGER | u32::from(whole) * WHOLE
 }
 
 /// Powers of ten that a double holds exactly.
@@ -74,13 +80,12 @@ impl<'a> Number<'a> {
                 None => whole = false,
             }
         }
+        let flags = flags(negative, integer, whole);
         Ok(Number {
             text: &text[..at],
-            negative,
-            integer,
             mantissa,
             exponent,
-            whole,
+            flags,
         })
     }
 
@@ -112,22 +117,37 @@ impl<'a> Number<'a> {
         digits.run();
         Some(Number {
             text,
-            negative: text.starts_with('-'),
-            integer: false,
+            flags: flags(text.starts_with('-'), false, digits.whole),
             mantissa: digits.mantissa,
             exponent: -i32::try_from(fraction.len()).ok()?,
-            whole: digits.whole,
         })
+    }
+
+    /// Whether it begins with a minus.
+    #[inline]
+    pub fn is_negative(&self) -> bool {
+        self.flags & NEGATIVE != 0
+    }
+
+    /// Whether it has neither a fraction nor an exponent.
+    #[inline]
+    pub fn is_integer(&self) -> bool {
+        self.flags & INTEGER != 0
+    }
+
+    #[inline]
+    fn is_whole(&self) -> bool {
+        self.flags & WHOLE != 0
     }
 
     /// The number as an int64, if it is written as an integer and fits. `-0` is none: its sign
     /// would be lost.
     #[inline]
     pub fn as_i64(&self) -> Option<i64> {
-        if !self.integer || !self.whole {
+        if !self.is_integer() || !self.is_whole() {
             return None;
         }
-        match self.negative {
+        match self.is_negative() {
             false => i64::try_from(self.mantissa).ok(),
             true if self.mantissa == 0 => None,
             true => 0i64.checked_sub_unsigned(self.mantissa),
@@ -137,14 +157,16 @@ impl<'a> Number<'a> {
     /// The number as a uint64, if it is written as an integer and fits.
     #[inline]
     pub fn as_u64(&self) -> Option<u64> {
-        (self.integer && self.whole && !self.negative).then_some(self.mantissa)
+        (self.is_integer() && self.is_whole() && !self.is_negative()).then_some(self.mantissa)
     }
 
     /// The number as a float64, if printing that as short as possible gives the same number.
     #[inline]
     pub fn as_f64(&self) -> Option<f64> {
         // A double keeps every number of 15 digits.
-        if self.whole && self.mantissa < 1_000_000_000_000_000 && self.exponent.unsigned_abs() <= 22
+        if self.is_whole()
+            && self.mantissa < 1_000_000_000_000_000
+            && self.exponent.unsigned_abs() <= 22
         {
             let power = POWERS[self.exponent.unsigned_abs() as usize];
             let mantissa = self.mantissa as f64;
@@ -153,7 +175,7 @@ impl<'a> Number<'a> {
             } else {
                 mantissa * power
             };
-            return Some(if self.negative { -value } else { value });
+            return Some(if self.is_negative() { -value } else { value });
         }
         let value: f64 = self.text.parse().ok()?;
         (value.is_finite() && same_number(self.text, zmij::Buffer::new().format_finite(value)))
@@ -164,7 +186,7 @@ impl<'a> Number<'a> {
     #[inline]
     pub fn as_f32(&self) -> Option<f32> {
         // A float keeps every number of 6 digits, and powers of ten up to 10^10 exactly.
-        if self.whole && self.mantissa < 1_000_000 && self.exponent.unsigned_abs() <= 10 {
+        if self.is_whole() && self.mantissa < 1_000_000 && self.exponent.unsigned_abs() <= 10 {
             let power = POWERS[self.exponent.unsigned_abs() as usize] as f32;
             let mantissa = self.mantissa as f32;
             let value = if self.exponent < 0 {
@@ -172,7 +194,7 @@ impl<'a> Number<'a> {
             } else {
                 mantissa * power
             };
-            return Some(if self.negative { -value } else { value });
+            return Some(if self.is_negative() { -value } else { value });
         }
         let value: f32 = self.text.parse().ok()?;
         (value.is_finite() && same_number(self.text, zmij::Buffer::new().format_finite(value)))
@@ -181,7 +203,7 @@ impl<'a> Number<'a> {
 
     /// The number as a decimal: exactly `value` × 10^-`scale` with at most `precision` digits.
     pub fn as_decimal(&self, precision: u8, scale: i8) -> Option<i128> {
-        let (mantissa, exponent) = match self.whole {
+        let (mantissa, exponent) = match self.is_whole() {
             true => (self.mantissa as i128, i64::from(self.exponent)),
             false => significant(self.text)?,
         };
@@ -195,7 +217,7 @@ impl<'a> Number<'a> {
             }
             _ => return None,
         };
-        (absolute < 10i128.checked_pow(precision.into())?).then_some(if self.negative {
+        (absolute < 10i128.checked_pow(precision.into())?).then_some(if self.is_negative() {
             -absolute
         } else {
             absolute

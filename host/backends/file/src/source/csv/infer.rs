@@ -22,7 +22,6 @@ struct Seen {
 #[derive(Debug)]
 pub struct CsvInference {
     columns: Vec<Seen>,
-    records: usize,
 }
 
 impl CsvInference {
@@ -37,8 +36,7 @@ impl CsvInference {
                     float: true
                 };
                 columns
-            ],
-            records: 0,
+            ]
         }
     }
 
@@ -46,7 +44,6 @@ impl CsvInference {
     pub fn observe(&mut self, lines: &Lines, places: &[usize], options: &CsvOptions) {
         let bytes = lines.records.piece.bytes();
         let width = places.len();
-        self.records += lines.records.rows.len();
         for cells in lines.cells.chunks_exact(width.max(1)) {
             for (seen, place) in self.columns.iter_mut().zip(places) {
                 let cell = cells[*place];
@@ -58,11 +55,6 @@ impl CsvInference {
                 }
             }
         }
-    }
-
-    /// How many records were looked at.
-    pub fn records(&self) -> usize {
-        self.records
     }
 
     /// The type of every column; text where nothing was seen.
@@ -79,7 +71,7 @@ impl Seen {
             let number = Number::parse(value).filter(|_| !value.starts_with('+'));
             let integer = number.is_some_and(|n| n.as_i64().is_some());
             // Digits without a point that no integer holds are a name for something, not a measure.
-            let float = number.is_some_and(|n| (integer || !n.integer) && n.as_f64().is_some());
+            let float = number.is_some_and(|n| (integer || !n.is_integer()) && n.as_f64().is_some());
             self.integer &= integer;
             self.float &= float;
         }
