@@ -12,6 +12,8 @@
 mod json;
 mod text;
 
+use std::sync::Arc;
+
 use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, new_null_array};
 use arrow::compute::kernels::{cmp, numeric};
 use arrow::compute::{CastOptions, cast_with_options};
@@ -90,9 +92,18 @@ pub(crate) fn refusal(from: &LogicalType, to: &LogicalType) -> Option<String> {
         (Timestamp(_) | Date32, Int32 | Int64 | UInt64 | Float32 | Float64) => {
             "; say which unit you want: use `set` with date_part('epoch', …)"
         }
+        (Timestamp(_) | Date32, Timestamp(_) | Date32 | Time64) => {
+            "; it does not say whose clock is meant: cast to timestamp(us, UTC) before or instead"
+        }
         _ => "",
     };
     Some(format!("there is no cast from {from} to {to}{reason}"))
+}
+
+/// Whether the clock of a zone needs no choice: without one and in UTC, it shows what is stored.
+fn is_plain_clock(zone: &Option<Arc<str>>) -> bool {
+    zone.as_deref()
+        .is_none_or(|zone| matches!(zone, "UTC" | "Z" | "+00:00"))
 }
 
 fn is_plain_number(logical: &LogicalType) -> bool {
@@ -113,7 +124,10 @@ fn is_supported(from: &LogicalType, to: &LogicalType) -> bool {
         (Number, to) => to.is_numeric(),
         (from, Number) => from.is_numeric(),
         (Uuid, Binary) | (Binary, Uuid) => true,
-        (Date32, Timestamp(_)) | (Timestamp(_), Date32 | Time64 | Timestamp(_)) => true,
+        (Timestamp(_), Timestamp(Some(_))) => true,
+        (Timestamp(zone), Timestamp(None) | Date32 | Time64) | (Date32, Timestamp(zone)) => {
+            is_plain_clock(zone)
+        }
         (Boolean, Decimal(..)) | (Decimal(..), Boolean) => false,
         _ => is_plain_number(from) && is_plain_number(to),
     }

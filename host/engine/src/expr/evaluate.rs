@@ -147,6 +147,27 @@ impl Expression {
     }
 }
 
+/// Evaluates one row without values, to find what DataFusion refuses whatever the data.
+///
+/// *Errors* – in the user's words, if it is not for the values.
+pub(super) fn dry_run(physical: &dyn PhysicalExpr, input: &Schema) -> Result<(), Fault> {
+    let fields = input
+        .fields()
+        .iter()
+        .map(|field| field.as_ref().clone().with_nullable(true));
+    let schema = Arc::new(Schema::new(fields.collect::<Vec<_>>()));
+    let columns = schema
+        .fields()
+        .iter()
+        .map(|field| new_null_array(field.data_type(), 1));
+    let options = RecordBatchOptions::new().with_row_count(Some(1));
+    let one_row = RecordBatch::try_new_with_options(schema.clone(), columns.collect(), &options)?;
+    match physical.evaluate(&one_row).map_err(Fault::from) {
+        Err(fault) if !fault.by_data => Err(fault),
+        _ => Ok(()),
+    }
+}
+
 /// Evaluates what reads no column.
 pub(super) fn constant(physical: &dyn PhysicalExpr) -> Result<ColumnarValue, Fault> {
     let options = RecordBatchOptions::new().with_row_count(Some(1));

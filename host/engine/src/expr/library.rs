@@ -16,8 +16,9 @@ use datafusion_expr::sqlparser::ast::{DataType as SqlType, TimezoneInfo};
 use datafusion_expr::{AggregateUDF, HigherOrderUDF, ScalarUDF, TableSource, WindowUDF};
 use dkhost_core::{Field, LogicalType};
 
-/// Functions that tell about files, plans and Arrow, not about values.
-const LEFT_OUT: [&str; 16] = [
+/// Functions that tell about files, plans and Arrow, not about values, and those that make lists
+/// as long as a value in the data says.
+const LEFT_OUT: [&str; 20] = [
     "arrow_cast",
     "arrow_try_cast",
     "arrow_field",
@@ -34,6 +35,10 @@ const LEFT_OUT: [&str; 16] = [
     "map",
     "map_entries",
     "map_extract",
+    "range",
+    "generate_series",
+    "array_repeat",
+    "array_resize",
 ];
 
 /// Functions whose value is another one each time.

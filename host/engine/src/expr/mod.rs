@@ -2,8 +2,8 @@
 //!
 //! DataFusion does the work – its SQL planner, its coercion and simplification, its vectorised
 //! functions. Around it stand dkhost's promises: names are matched as the data spells them
-//! ([`names`]); a result is one of dkhost's types ([`canonical`]); a whole number never wraps
-//! around ([`checked`]); json, uuid and number are not taken for text ([`marked`]); and a value
+//! (`names`); a result is one of dkhost's types (`canonical`); a whole number never wraps
+//! around (`checked`); json, uuid and number are not taken for text (`marked`); and a value
 //! that cannot be computed costs its own record, not the batch ([`Expression::evaluate_rows`]).
 //!
 //! Semantics worth knowing: `cast` of a value that does not fit rejects the record, `try_cast`
@@ -166,6 +166,8 @@ impl Expression {
             .simplify(checked)
             .map_err(|cause| constant_error(&scope.reader, text, &Fault::from(cause).message))?;
         let physical = physical(&simplified, &schema).map_err(refused)?;
+        evaluate::dry_run(&*physical, schema.as_arrow())
+            .map_err(|fault| constant_error(&scope.reader, text, &fault.message))?;
         let bound = Expression {
             text: text.to_owned(),
             columns: columns(&expr, scope.input),

@@ -268,6 +268,7 @@ fn a_constant_that_cannot_be_computed_is_refused_when_planning() {
         "b ~ '('",
         "regexp_replace(b, '[', '')",
         "c > 'yesterday'",
+        "regexp_like(b, 'a', 'g')",
     ] {
         let error = refused(text, &[("a", "int64"), ("b", "utf8"), ("c", "date32")]);
         assert_eq!(error.code(), "expr::constant", "{text}: {error}");

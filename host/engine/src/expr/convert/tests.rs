@@ -296,6 +296,36 @@ fn dates_uuids_and_numbers_have_a_text() {
 }
 
 #[test]
+fn a_clock_without_a_zone_is_read_in_the_zone_it_is_cast_to() {
+    let berlin = "timestamp(us, Europe/Berlin)";
+    assert_eq!(
+        cast("timestamp", berlin, &["2020-01-01T00:00:00"]),
+        ["2020-01-01T00:00:00+01:00"]
+    );
+    // This hour was skipped when the clocks went forward.
+    assert_eq!(
+        cast("timestamp", berlin, &["2020-03-29T02:30:00"]),
+        ["2020-03-29T02:30:00 cannot be cast to timestamp(us, Europe/Berlin)"]
+    );
+    assert_eq!(
+        cast(berlin, "timestamp(us, UTC)", &["2020-01-01T00:00:00+01:00"]),
+        ["2019-12-31T23:00:00Z"]
+    );
+    assert_eq!(
+        cast("timestamp(us, UTC)", "timestamp", &["2020-01-01T00:00:00Z"]),
+        ["2020-01-01T00:00:00"]
+    );
+    for to in ["timestamp", "date32", "time64"] {
+        assert!(
+            refusal(&logical(berlin), &logical(to))
+                .unwrap()
+                .contains("whose clock"),
+            "{to}"
+        );
+    }
+}
+
+#[test]
 fn casts_that_would_guess_are_refused() {
     for (from, to) in [
         ("int64", "timestamp"),
