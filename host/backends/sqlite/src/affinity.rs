@@ -45,11 +45,6 @@ impl Affinity {
         }
     }
 
-    /// Whether text that looks like a number becomes one.
-    pub(crate) fn is_numeric(self) -> bool {
-        matches!(self, Affinity::Integer | Affinity::Real | Affinity::Numeric)
-    }
-
     /// In SQLite's word.
     pub(crate) fn word(self) -> &'static str {
         match self {

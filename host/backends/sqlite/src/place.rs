@@ -10,7 +10,7 @@ use rusqlite::{Connection, OpenFlags};
 use crate::fault::fault;
 
 /// How long a lock is waited for before the engine's own retries take over.
-const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
+const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// A database file.
 #[derive(Debug, Clone)]
@@ -85,7 +85,9 @@ impl Place {
         };
         let connection = self.try_open(&self.path, flags | create)?;
         connection
-            .execute_batch("PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;")
+            .execute_batch(
+                "PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA cache_size = -16384;",
+            )
             .map_err(|cause| fault(format!("open the database `{}`", self.name), cause))?;
         Ok(connection)
     }

@@ -154,9 +154,25 @@ pub(super) fn an_older_epoch_is_fenced(fixture: &dyn Fixture) -> Verdict {
             format!("refused with {error:?}")
         });
     }
-    paused.write(&all[1])?;
+    if fixture.traits().fencing == Fencing::EpochBetweenBatches {
+        paused.write(&all[1])?;
+        let second = trial
+            .open_target()
+            .and_then(|sink| trial.claim(sink.as_ref(), 1).map(drop));
+        let error = refused("a claim during a batch", second)?;
+        ensure(error.class() == Class::Transient, || {
+            format!("refused with {error:?}")
+        })?;
+        paused.writer.roll_back()?;
+    } else {
+        paused.write(&all[1])?;
+    }
     let mut taker = trial.start(paused.checkpoint.epoch, 0)?;
-    let why = match paused.commit(false) {
+    let late = match fixture.traits().fencing {
+        Fencing::EpochBetweenBatches => paused.write(&all[1]).and_then(|_| paused.commit(false)),
+        _ => paused.commit(false),
+    };
+    let why = match late {
         Ok(()) => return Err(Failure("an older epoch commits".to_owned())),
         Err(Failure(why)) => why,
     };

@@ -79,6 +79,9 @@ pub struct Place {
 pub enum Fencing {
     /// The second claim succeeds and the first one's commits fail with `run::fenced`.
     Epoch,
+    /// As `Epoch`, but a second claim waits for the batch that is being written, and fails as
+    /// [`crate::Class::Transient`] when that does not end: the store has one writer at a time.
+    EpochBetweenBatches,
     /// The second claim fails as [`crate::Class::Locked`] while the first sink lives.
     Lock,
 }

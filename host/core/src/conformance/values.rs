@@ -55,8 +55,8 @@ pub fn extremes(logical: &LogicalType) -> Vec<String> {
         ],
         LogicalType::Float32 => &[
             "0.0",
-            "-0.0",
             "0.1",
+            "-0.0",
             "3.4028235e+38",
             "-3.4028235e+38",
             "1e-45",
@@ -67,8 +67,8 @@ pub fn extremes(logical: &LogicalType) -> Vec<String> {
         ],
         LogicalType::Float64 => &[
             "0.0",
-            "-0.0",
             "0.1",
+            "-0.0",
             "0.30000000000000004",
             "1.7976931348623157e+308",
             "-1.7976931348623157e+308",

@@ -1,0 +1,367 @@
+//! The target as a whole: claimed, scanned, published, retired.
+
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, PoisonError};
+
+use arrow::array::RecordBatch;
+use dkhost_core::checkpoint::CHECKPOINT_VERSION;
+use dkhost_core::{
+    Claim, Claimed, Conflict, Error, Partition, Result, Sink, TargetPlan, TargetState, Writer,
+};
+use rusqlite::{Connection, TransactionBehavior};
+
+use super::layout::Layout;
+use super::state::{self, Memory, Owner};
+use super::writer::SqliteWriter;
+use super::{Target, ddl, knobs};
+use crate::catalog::Table;
+use crate::fault::fault;
+use crate::name::{quote, quote_all};
+
+/// Rows given to `scan`'s callback at once.
+const SCAN_ROWS: usize = 8192;
+
+/// An open target.
+pub(super) struct SqliteSink {
+    target: Arc<Target>,
+}
+
+impl SqliteSink {
+    pub(super) fn new(target: Target) -> Self {
+        SqliteSink {
+            target: Arc::new(target),
+        }
+    }
+
+    fn failed(&self, doing: &str, cause: rusqlite::Error) -> Error {
+        fault(format!("{doing} {}", self.target.label()), cause)
+    }
+}
+
+impl Sink for SqliteSink {
+    fn plan(&self) -> &TargetPlan {
+        self.target.plan()
+    }
+
+    fn inspect(&self, job: &str) -> Result<Option<TargetState>> {
+        if !self.target.place.exists() {
+            return Ok(None);
+        }
+        Ok(Memory::read(&self.target.place.open_to_read()?, job)?.map(Memory::into_state))
+    }
+
+    fn claim(&self, claim: &Claim) -> Result<Claimed> {
+        let target = &self.target;
+        let mut db = target.place.open_to_write(true)?;
+        let before = journal_mode(&db);
+        let tx = db
+            .transaction_with_behavior(TransactionBehavior::Immediate)
+            .map_err(|cause| self.failed("claim", cause))?;
+        state::create(&tx)?;
+        let memory = Memory::read(&tx, &claim.job)?;
+        let ours = memory
+            .as_ref()
+            .filter(|memory| memory.owner.run == claim.run);
+        let published = ours.is_some_and(|memory| memory.owner.published);
+        target.published.store(published, Ordering::SeqCst);
+        if let Some(memory) = memory.as_ref().filter(|_| ours.is_none()) {
+            drop_leftovers(&tx, &claim.job, memory)?;
+        }
+        prepare(target, &tx, ours)?;
+        let fresh = match ours {
+            Some(memory) => memory.owner.fresh,
+            None => target.conflict == Conflict::ReplaceAll || count(&tx, &target.table)? == 0,
+        };
+        target.plans.is_shared.store(!fresh, Ordering::SeqCst);
+        let known = memory.as_ref().map_or(0, |memory| memory.owner.epoch);
+        let owner = Owner {
+            version: CHECKPOINT_VERSION,
+            run: claim.run.clone(),
+            epoch: known.max(claim.epoch_floor) + 1,
+            plan_hash: claim.plan_hash.clone(),
+            table: target.table.clone(),
+            fresh,
+            published,
+            journal_mode: memory
+                .as_ref()
+                .map_or(before, |memory| memory.owner.journal_mode.clone()),
+        };
+        state::write_owner(&tx, &claim.job, &owner)?;
+        tx.commit().map_err(|cause| self.failed("claim", cause))?;
+        // A log makes a commit one append and one sync, and lets others read meanwhile. A database
+        // that somebody is reading stays as it is: only slower.
+        let _ = db.pragma_update(None, "journal_mode", "WAL");
+        *target
+            .claimed
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner) = Some((claim.run.clone(), owner.epoch));
+        let checkpoints = ours
+            .map(|memory| memory.checkpoints.clone())
+            .unwrap_or_default();
+        Ok(Claimed {
+            epoch: owner.epoch,
+            checkpoints,
+        })
+    }
+
+    fn writer(&self, partition: &Partition) -> Result<Box<dyn Writer>> {
+        Ok(Box::new(SqliteWriter::open(
+            self.target.clone(),
+            partition.index,
+        )?))
+    }
+
+    fn count(&self) -> Result<u64> {
+        count(
+            &self.target.place.open_to_read()?,
+            &self.target.working_table(),
+        )
+    }
+
+    fn scan(&self, each: &mut dyn FnMut(RecordBatch) -> Result<()>) -> Result<()> {
+        let target = &self.target;
+        let db = target.place.open_to_read()?;
+        let names = target.layout.selected(&target.schema);
+        let columns = if names.is_empty() {
+            "NULL".to_owned()
+        } else {
+            quote_all(names.iter().map(String::as_str))?
+        };
+        let sql = format!("SELECT {columns} FROM {}", quote(&target.working_table())?);
+        let mut statement = db
+            .prepare(&sql)
+            .map_err(|cause| self.failed("read back", cause))?;
+        let mut rows = statement
+            .query([])
+            .map_err(|cause| self.failed("read back", cause))?;
+        let mut back = target.layout.read_back(&target.schema);
+        let mut left = SCAN_ROWS;
+        while let Some(row) = rows
+            .next()
+            .map_err(|cause| self.failed("read back", cause))?
+        {
+            back.push(row, 0);
+            left -= 1;
+            if left == 0 {
+                each(back.finish()?)?;
+                left = SCAN_ROWS;
+            }
+        }
+        if left < SCAN_ROWS {
+            each(back.finish()?)
+        } else {
+            Ok(())
+        }
+    }
+
+    fn publish(&self) -> Result<()> {
+        let target = &self.target;
+        let (run, epoch) = target.claimed()?;
+        let mut db = target.place.open_to_write(false)?;
+        // The swap drops a table others may refer to, and puts one of the same name in its place:
+        // neither foreign keys nor views are to notice.
+        db.execute_batch("PRAGMA foreign_keys = OFF; PRAGMA legacy_alter_table = ON;")
+            .map_err(|cause| self.failed("publish", cause))?;
+        let tx = db
+            .transaction_with_behavior(TransactionBehavior::Immediate)
+            .map_err(|cause| self.failed("publish", cause))?;
+        let owner = state::fence(&tx, &target.job, &run, epoch)?;
+        if owner.published {
+            return Ok(());
+        }
+        if target.conflict == Conflict::ReplaceAll {
+            swap(target, &tx)?;
+        }
+        state::write_owner(
+            &tx,
+            &target.job,
+            &Owner {
+                published: true,
+                ..owner
+            },
+        )?;
+        tx.commit().map_err(|cause| self.failed("publish", cause))?;
+        target.published.store(true, Ordering::SeqCst);
+        Ok(())
+    }
+
+    fn retire(&self) -> Result<()> {
+        let target = &self.target;
+        let (run, epoch) = target.claimed()?;
+        if !target.place.exists() {
+            return Ok(());
+        }
+        let mut db = target.place.open_to_write(false)?;
+        let tx = db
+            .transaction_with_behavior(TransactionBehavior::Immediate)
+            .map_err(|cause| self.failed("retire", cause))?;
+        let owner = match Memory::read(&tx, &target.job)? {
+            Some(memory) if (&memory.owner.run, memory.owner.epoch) == (&run, epoch) => {
+                memory.owner
+            }
+            // Retired already, or taken over by a process that will.
+            _ => return Ok(()),
+        };
+        state::forget(&tx, &target.job)?;
+        tx.commit().map_err(|cause| self.failed("retire", cause))?;
+        if owner.journal_mode != "wal" {
+            // Not if somebody reads the database now; it then keeps its log, which harms nobody.
+            let _ = db.pragma_update(None, "journal_mode", &owner.journal_mode);
+        }
+        Ok(())
+    }
+}
+
+fn journal_mode(db: &Connection) -> String {
+    db.query_row("PRAGMA journal_mode", [], |row| row.get(0))
+        .unwrap_or_else(|_| "delete".to_owned())
+}
+
+fn count(db: &Connection, table: &str) -> Result<u64> {
+    let sql = format!("SELECT count(*) FROM {}", quote(table)?);
+    let rows: i64 = db
+        .query_row(&sql, [], |row| row.get(0))
+        .map_err(|cause| fault(format!("count the rows of table `{table}`"), cause))?;
+    Ok(rows.unsigned_abs())
+}
+
+/// Drops what only the other run could have used: its checkpoints and its staging table. Rows it
+/// committed to the table itself stay, and meet ours under `on_conflict`.
+fn drop_leftovers(db: &Connection, job: &str, memory: &Memory) -> Result<()> {
+    state::drop_checkpoints(db, job)?;
+    if !memory.owner.published {
+        let staging = ddl::staging_name(&memory.owner.table);
+        run(
+            db,
+            &format!("DROP TABLE IF EXISTS {}", quote(&staging)?),
+            &staging,
+        )?;
+    }
+    Ok(())
+}
+
+/// Creates the table rows go to, or finds it as it was planned or left.
+fn prepare(target: &Target, db: &Connection, ours: Option<&Memory>) -> Result<()> {
+    let working = target.working_table();
+    let there = Table::find(db, &target.place, &working)?;
+    let old = match working == target.table {
+        true => there.clone(),
+        false => Table::find(db, &target.place, &target.table)?,
+    };
+    if let Some(memory) = ours {
+        let has_begun = memory
+            .checkpoints
+            .iter()
+            .any(|checkpoint| checkpoint.seq > 0);
+        return match there {
+            Some(_) => Ok(()),
+            None if has_begun => Err(Error::state(
+                "state::target_gone",
+                format!(
+                    "table `{working}` in {}, which run {} was writing, is gone",
+                    target.place.name, memory.owner.run
+                ),
+            )
+            .help("start over with `dkhost run --no-resume`")),
+            None => create(target, db, &working, old.as_ref()),
+        };
+    }
+    if old.as_ref().map(|table| &table.sql) != target.found.as_ref() {
+        return Err(Error::config(
+            "target::changed",
+            format!(
+                "{} was created, altered or dropped since the plan was made",
+                target.label()
+            ),
+        )
+        .help("run the same command again"));
+    }
+    match there {
+        Some(_) if working == target.table => Ok(()),
+        Some(_) => {
+            run(db, &format!("DROP TABLE {}", quote(&working)?), &working)?;
+            create(target, db, &working, old.as_ref())
+        }
+        None => create(target, db, &working, old.as_ref()),
+    }
+}
+
+/// Creates a table: under its final name from the plan, as a staging table after the old one.
+fn create(target: &Target, db: &Connection, name: &str, old: Option<&Table>) -> Result<()> {
+    let Some(old) = old else {
+        run(db, &(target.create)(target, name)?, name)?;
+        if name == target.table && target.layout != Layout::Table {
+            for index in knobs::indexes(name)? {
+                run(db, &index, name)?;
+            }
+        }
+        return Ok(());
+    };
+    let sql = ddl::renamed(&old.sql, name)?.ok_or_else(|| {
+        Error::bug(format!(
+            "the definition of table `{}` cannot be read: {}",
+            old.name, old.sql
+        ))
+    })?;
+    run(db, &sql, name)?;
+    for attached in ddl::attached(db, &old.name)
+        .map_err(|cause| fault(format!("read the indexes of table `{}`", old.name), cause))?
+    {
+        if let Some(index) = ddl::staged_index(&attached, name)? {
+            run(db, &index, name)?;
+        }
+    }
+    Ok(())
+}
+
+/// Puts the staging table in the place of the old one, with the old one's indexes and triggers.
+fn swap(target: &Target, db: &Connection) -> Result<()> {
+    let (table, staging) = (&target.table, ddl::staging_name(&target.table));
+    if Table::find(db, &target.place, &staging)?.is_none() {
+        return Err(Error::state(
+            "state::target_gone",
+            format!("table `{staging}`, which holds the result, is gone"),
+        )
+        .help("start over with `dkhost run --no-resume`"));
+    }
+    let reading = |cause| fault(format!("read the indexes of table `{table}`"), cause);
+    let old = ddl::attached(db, table).map_err(reading)?;
+    // The unique indexes of the staging table stand in for the old ones under other names.
+    for attached in &old {
+        if let Some(index) = &attached.unique_on {
+            run(
+                db,
+                &format!("DROP INDEX IF EXISTS {}", quote(&ddl::staging_name(index))?),
+                table,
+            )?;
+        }
+    }
+    run(
+        db,
+        &format!("DROP TABLE IF EXISTS {}", quote(table)?),
+        table,
+    )?;
+    run(
+        db,
+        &format!(
+            "ALTER TABLE {} RENAME TO {}",
+            quote(&staging)?,
+            quote(table)?
+        ),
+        table,
+    )?;
+    for attached in &old {
+        run(db, &attached.sql, table)?;
+    }
+    if old.is_empty() && target.layout != Layout::Table {
+        for index in knobs::indexes(table)? {
+            run(db, &index, table)?;
+        }
+    }
+    Ok(())
+}
+
+fn run(db: &Connection, sql: &str, table: &str) -> Result<()> {
+    db.execute_batch(sql)
+        .map_err(|cause| fault(format!("create or replace table `{table}`"), cause))
+}
