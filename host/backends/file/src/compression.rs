@@ -95,7 +95,9 @@ pub fn trouble(
         return Error::io("read", label, cause);
     }
     let what = match cause.kind() {
-        io::ErrorKind::UnexpectedEof => format!("is cut off: its {compression} stream has no end"),
+        io::ErrorKind::UnexpectedEof => {
+            format!("is cut off, or something else follows its {compression} stream")
+        }
         _ => format!("is not intact {compression}, or something else follows its end"),
     };
     Error::data("file::corrupt", format!("`{label}` {what} (near byte {compressed}, after {decoded} bytes of content)"))

@@ -179,8 +179,8 @@ impl FileOptions {
             )
             .at(self.path_span.clone(), "no known extension")
             .help(format!(
-                "add `format = \"{}\"`, or use one of {}",
-                Format::WORDS.join("\" or \""),
+                "say it with `format` ({}), or use one of {}",
+                Format::WORDS.join(", "),
                 format::EXTENSIONS
             )));
         };
@@ -191,7 +191,11 @@ impl FileOptions {
     ///
     /// *Errors* – if the table is there and the format has no use for it.
     pub fn csv(&self, format: Format) -> Result<CsvOptions> {
-        let usual = CsvOptions::of(format);
+        let mut usual = CsvOptions::of(format);
+        if self.layout == Layout::Dataknobs {
+            // What dataknobs-data calls `.tsv` has commas.
+            usual.delimiter = b',';
+        }
         match &self.csv {
             None => Ok(usual),
             Some(node) if !format.is_delimited() => {

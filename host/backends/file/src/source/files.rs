@@ -101,12 +101,18 @@ fn in_folder(options: &FileOptions, folder: &Path) -> Result<Vec<String>> {
 
 fn matching(options: &FileOptions, base: &Path) -> Result<Vec<String>> {
     let pattern = Path::new(&glob::Pattern::escape(&base.to_string_lossy())).join(&options.path);
-    let found = glob::glob(&pattern.to_string_lossy()).map_err(|cause| {
+    // Hidden files are temporary ones, of ours too.
+    let hidden_left_out = glob::MatchOptions {
+        require_literal_leading_dot: true,
+        ..glob::MatchOptions::new()
+    };
+    let found = glob::glob_with(&pattern.to_string_lossy(), hidden_left_out);
+    let found = found.map_err(|cause| {
         Error::config(
             "file::bad_glob",
             format!("`{}` is no glob: {}", options.path, cause.msg),
         )
-        .at(options.path_span.clone(), "")
+        .at(options.path_span.clone(), "not a glob")
     })?;
     let mut labels = Vec::new();
     for path in found {
@@ -219,8 +225,8 @@ fn check_compression(
     if found == said {
         return Ok(found);
     }
-    // dataknobs-data names its files `.json.gz` without compressing them.
-    if options.layout == Layout::Dataknobs && format == Format::Json && found == Compression::None {
+    // dataknobs-data names files `.json.gz` and `.csv.gz` without compressing them.
+    if options.layout == Layout::Dataknobs && found == Compression::None {
         return Ok(Compression::None);
     }
     let is = |compression| match compression {

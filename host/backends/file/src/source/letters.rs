@@ -5,12 +5,12 @@ use std::sync::Arc;
 use dkhost_core::json::RowError;
 use dkhost_core::{Batch, DeadLetter, Position, Result};
 
-use super::csv::{CsvDecoder, CsvScanner};
 use super::decoded::Decoded;
 use super::json::Documents;
 use super::rows::LetterRows;
 use super::split::{Range, Records};
 use super::stream::Piece;
+use super::text::Lines;
 
 /// Decodes letters that hold documents.
 pub fn documents(letters: &[DeadLetter], mut documents: Documents, keyed: bool) -> Result<Batch> {
@@ -31,12 +31,12 @@ pub fn documents(letters: &[DeadLetter], mut documents: Documents, keyed: bool) 
 }
 
 /// Decodes letters that hold lines of separated values.
-pub fn lines(
-    letters: &[DeadLetter],
-    scanner: CsvScanner,
-    mut decoder: CsvDecoder,
-    width: usize,
-) -> Result<Batch> {
+pub fn lines(letters: &[DeadLetter], how: Lines) -> Result<Batch> {
+    let Lines {
+        scanner,
+        mut decoder,
+        width,
+    } = how;
     let mut bytes = Vec::new();
     let mut rows = Vec::with_capacity(letters.len());
     for letter in letters {
@@ -50,12 +50,10 @@ pub fn lines(
         keys: Vec::new(),
     };
     let mut lines = scanner.records(records);
-    let incomplete = letters
-        .iter()
-        .enumerate()
-        .filter_map(|(row, letter)| Some((row as u32, whole(letter).err()?)));
-    for (row, error) in incomplete {
-        lines.refuse(row, error, width);
+    for (row, letter) in letters.iter().enumerate() {
+        if let Err(error) = whole(letter) {
+            lines.refuse(row as u32, error, width);
+        }
     }
     let decoded = decoder.decode(lines, width)?;
     Ok(batch(letters, decoded))

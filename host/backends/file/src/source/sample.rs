@@ -6,11 +6,14 @@
 use std::fs::File;
 
 use dkhost_core::json::Inference;
-use dkhost_core::{BatchSize, Error, Field, LogicalType, Result, dataknobs};
+use dkhost_core::{BatchSize, Error, Field, LogicalType, Result, Schema, dataknobs};
 
-use super::csv::{self, CsvInference, CsvScanner};
+use super::columns::Columns;
+use super::csv::{self, Cell, CsvInference, CsvScanner, Lines};
+use super::dataknobs::{ID_COLUMN, LineStore, RowStore, Version};
 use super::files::SourceFile;
 use super::json::{Container, JsonSplitter, unescape};
+use super::partition::Slice;
 use super::split::{Bounds, Range, Records};
 use super::stream::{Stream, StreamSpec};
 use super::text::Splitter;
@@ -33,6 +36,19 @@ pub struct Sample {
     pub complete: bool,
     /// Whether records are keyed by an id beside them.
     pub keyed: bool,
+}
+
+impl Default for Sample {
+    /// Nothing yet, of nothing.
+    fn default() -> Self {
+        Sample {
+            fields: Vec::new(),
+            records: 0,
+            malformed: 0,
+            complete: true,
+            keyed: false,
+        }
+    }
 }
 
 /// How much may still be looked at.
@@ -106,13 +122,7 @@ pub fn documents(
     records: usize,
 ) -> Result<Sample> {
     let mut budget = Budget::new(records);
-    let mut found = Sample {
-        fields: Vec::new(),
-        records: 0,
-        malformed: 0,
-        complete: true,
-        keyed: false,
-    };
+    let mut found = Sample::default();
     let mut inference = Inferring::new(layout);
     for file in files {
         if budget.is_spent() {
@@ -132,10 +142,7 @@ pub fn documents(
             found.records += records.rows.len() as u64;
             found.malformed += inference.observe(&records);
         }
-        found.complete &= !budget.is_spent()
-            || splitter
-                .next(&mut stream, Bounds::of(BatchSize { rows: 1, bytes: 1 }))?
-                .is_none();
+        found.complete &= !budget.is_spent() || splitter.next(&mut stream, one())?.is_none();
     }
     found.fields = inference.finish();
     Ok(found)
@@ -226,19 +233,74 @@ pub fn delimited(
     records: usize,
 ) -> Result<Sample> {
     let columns = columns(headers);
-    let mut budget = Budget::new(records);
     let mut inference = CsvInference::new(columns.len());
-    let (mut malformed, mut complete) = (0, true);
+    let found = each_lines(files, headers, options, records, |_, header, lines| {
+        inference.observe(lines, &places(columns, header), options);
+        Ok(lines.bad.len() as u64)
+    })?;
+    let field = |(name, logical): (&String, LogicalType)| Field::new(name, logical);
+    let fields = columns.iter().zip(inference.finish()).map(field).collect();
+    Ok(Sample { fields, ..found })
+}
+
+/// Looks at the first records of dataknobs stores that are separated values; the version too.
+pub fn lines(
+    files: &[SourceFile],
+    headers: &[Vec<String>],
+    options: &CsvOptions,
+    declared: &[(String, LogicalType)],
+    records: usize,
+) -> Result<(Sample, Version)> {
+    let mut version = Version::Bare;
+    each_lines(files, headers, options, records, |file, header, lines| {
+        let store = LineStore::new(header, declared, version, options, file.label())?;
+        let bytes = lines.records.piece.bytes();
+        if lines
+            .cells
+            .chunks_exact(header.len())
+            .any(|cells| store.has_field(cells, bytes))
+        {
+            version = Version::Fields;
+        }
+        Ok(0)
+    })?;
+    let mut inference = dataknobs::Inference::new(dataknobs::Form::File);
+    let found = each_lines(files, headers, options, records, |file, header, lines| {
+        let mut store = LineStore::new(header, declared, version, options, file.label())?;
+        let bytes = lines.records.piece.bytes();
+        let mut observe = |cells: &[Cell]| -> bool {
+            let record = store.record(cells, bytes);
+            record
+                .and_then(|(_, record)| inference.record(record))
+                .is_ok()
+        };
+        let rows = lines.cells.chunks_exact(header.len());
+        Ok((lines.bad.len() + rows.filter(|cells| !observe(cells)).count()) as u64)
+    })?;
+    let text = |name: &String| (name.clone(), LogicalType::Utf8);
+    let fields = with_empty(inference.finish(), columns(headers).iter().map(text));
+    Ok((Sample { fields, ..found }, version))
+}
+
+/// Gives the first lines of some files to `look`, which answers how many of them are malformed.
+fn each_lines(
+    files: &[SourceFile],
+    headers: &[Vec<String>],
+    options: &CsvOptions,
+    records: usize,
+    mut look: impl FnMut(&SourceFile, &[String], &Lines) -> Result<u64>,
+) -> Result<Sample> {
+    let mut budget = Budget::new(records);
+    let mut found = Sample::default();
     for (file, header) in files
         .iter()
         .zip(headers)
         .filter(|(_, header)| !header.is_empty())
     {
         if budget.is_spent() {
-            complete = false;
+            found.complete = false;
             break;
         }
-        let places = places(columns, header);
         let (handle, spec) = open_spec(file)?;
         let (mut stream, _) = csv::open(handle, spec, options)?;
         let scanner = CsvScanner::new(options, Some(header.len()));
@@ -247,23 +309,67 @@ pub fn delimited(
                 break;
             };
             budget.spend(&lines.records);
-            malformed += lines.bad.len() as u64;
-            inference.observe(&lines, &places, options);
+            found.records += lines.records.rows.len() as u64;
+            found.malformed += look(file, header, &lines)?;
         }
-        complete &= !budget.is_spent()
-            || scanner
-                .next(&mut stream, Bounds::of(BatchSize { rows: 1, bytes: 1 }))?
-                .is_none();
+        found.complete &= !budget.is_spent() || scanner.next(&mut stream, one())?.is_none();
     }
-    let field = |(name, logical): (&String, LogicalType)| Field::new(name, logical);
-    let fields = columns.iter().zip(inference.finish()).map(field).collect();
-    Ok(Sample {
-        fields,
-        records: inference.records() as u64,
-        malformed,
-        complete,
-        keyed: false,
-    })
+    Ok(found)
+}
+
+/// Looks at the first rows of dataknobs stores that are columns.
+pub fn rows(files: &[SourceFile], columns: &Columns, records: usize) -> Result<Sample> {
+    let mut inference = dataknobs::Inference::new(dataknobs::Form::File);
+    let mut found = Sample::default();
+    let schema = Schema::new(columns.fields());
+    let bounds = Budget::new(records).bounds();
+    for file in files {
+        let store = RowStore::new(&schema, file.label())?;
+        let slice = Slice {
+            file: file.label().to_owned(),
+            from: 0,
+            to: None,
+        };
+        let mut reader = columns.read(file, &slice, None, &schema, bounds)?;
+        while let Some(batch) = reader.next()? {
+            if found.records >= records as u64 {
+                found.complete = false;
+                break;
+            }
+            found.records += batch.source.len() as u64;
+            found.malformed += batch.rejects.len() as u64;
+            store.records(&batch.records, |_, _, record| {
+                let observed = record.and_then(|record| inference.record(record));
+                found.malformed += u64::from(observed.is_err());
+            })?;
+        }
+    }
+    let columns = schema
+        .fields
+        .iter()
+        .map(|field| (field.name.clone(), field.logical.clone()));
+    found.fields = with_empty(inference.finish(), columns);
+    Ok(found)
+}
+
+/// The fields of a store, and its columns that were always empty.
+fn with_empty(
+    mut fields: Vec<Field>,
+    columns: impl Iterator<Item = (String, LogicalType)>,
+) -> Vec<Field> {
+    for (name, logical) in columns.filter(|(name, _)| name != ID_COLUMN) {
+        if !fields.iter().any(|field| field.name == name) {
+            fields.push(Field {
+                null_is_absent: true,
+                ..Field::new(name, logical)
+            });
+        }
+    }
+    fields
+}
+
+fn one() -> Bounds {
+    Bounds::of(BatchSize { rows: 1, bytes: 1 })
 }
 
 /// The columns of a source whose files have these headers.

@@ -30,17 +30,19 @@ pub fn declare(
             });
             continue;
         }
-        return Err(
-            unknown("`fields`", name, fields.iter().map(|f| f.name.as_str()))
-                .at_least(span.clone()),
-        );
+        return Err(unknown("`fields`", name, fields).at(span.clone(), "not a field of the file"));
     }
     Ok(())
 }
 
 /// The error for a name that is none of the file's.
-fn unknown<'a>(who: &str, name: &str, known: impl Iterator<Item = &'a str>) -> Error {
-    let known: Vec<&str> = known.collect();
+fn unknown(who: &str, name: &str, fields: &[Field]) -> Error {
+    let rest = |field: &&Field| field.role != Some(Role::Rest);
+    let known: Vec<&str> = fields
+        .iter()
+        .filter(rest)
+        .map(|field| field.name.as_str())
+        .collect();
     let near = nearest(name, known.iter().copied())
         .map_or(String::new(), |near| format!("; did you mean `{near}`?"));
     let shown = &known[..known.len().min(40)];
@@ -72,7 +74,7 @@ pub fn project(all: &Schema, columns: Option<&[String]>) -> Result<Schema> {
     wanted.extend(before.into_iter().cloned());
     for name in columns {
         let Some(field) = all.field(name) else {
-            return Err(unknown("`columns`", name, all.names()));
+            return Err(unknown("`columns`", name, &all.fields));
         };
         if !wanted.iter().any(|known| known.name == *name) {
             wanted.push(field.clone());
@@ -87,7 +89,7 @@ pub fn project(all: &Schema, columns: Option<&[String]>) -> Result<Schema> {
 /// *Errors* – `file::unknown_field`; `file::bad_id` for a field that can be no id.
 pub fn mark(schema: &mut Schema, options: &SourceOptions, open: &OpenSource) -> Result<()> {
     if let Some((name, span)) = &options.id {
-        mark_id(schema, name).map_err(|error| error.at_least(span.clone()))?;
+        mark_id(schema, name).map_err(|error| error.at(span.clone(), "no id of these records"))?;
     }
     if !open.key.is_empty() {
         schema.fields.iter_mut().for_each(|field| field.key = None);
@@ -95,7 +97,7 @@ pub fn mark(schema: &mut Schema, options: &SourceOptions, open: &OpenSource) -> 
     for (place, name) in open.key.iter().enumerate() {
         match schema.index_of(name) {
             Some(index) => schema.fields[index].key = Some(place as u32),
-            None => return Err(unknown("`key`", name, schema.names())),
+            None => return Err(unknown("`key`", name, &schema.fields)),
         }
     }
     Ok(())
@@ -118,7 +120,7 @@ fn mark_id(schema: &mut Schema, name: &str) -> Result<()> {
         .help("remove `id`; the field stays a field"));
     }
     let Some(index) = schema.index_of(name) else {
-        return Err(unknown("`id`", name, schema.names()));
+        return Err(unknown("`id`", name, &schema.fields));
     };
     let field = &mut schema.fields[index];
     match field.logical {

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use dkhost_core::{Batch, BatchReader, Position, Result};
 
-use super::csv::{CsvDecoder, CsvScanner};
+use super::csv::{self, CsvDecoder, CsvScanner};
+use super::dataknobs::LineStore;
 use super::decoded::Decoded;
 use super::json::{Documents, JsonSplitter, Nesting};
 use super::position::{FilePosition, Place};
@@ -39,13 +40,43 @@ impl Splitter {
     }
 }
 
+/// How lines of separated values become rows.
+#[derive(Debug)]
+pub struct Lines {
+    /// Cuts them into cells.
+    pub scanner: CsvScanner,
+    /// Makes rows of those.
+    pub decoder: LineDecoder,
+    /// Cells of a line.
+    pub width: usize,
+}
+
+/// What cells mean.
+#[derive(Debug)]
+pub enum LineDecoder {
+    /// Columns.
+    Plain(CsvDecoder),
+    /// Records of dataknobs.
+    Store(LineStore, Documents),
+}
+
+impl LineDecoder {
+    /// The rows of well-formed lines of `width` cells each.
+    pub fn decode(&mut self, lines: csv::Lines, width: usize) -> Result<Decoded> {
+        match self {
+            LineDecoder::Plain(decoder) => decoder.decode(lines, width),
+            LineDecoder::Store(store, documents) => store.decode(lines, documents),
+        }
+    }
+}
+
 /// How records are cut out of a stream and become rows.
 #[derive(Debug)]
 pub enum Cutter {
     /// Documents.
     Documents(Splitter, Documents),
-    /// Separated values, and the number of cells in a record.
-    Csv(CsvScanner, CsvDecoder, usize),
+    /// Separated values.
+    Lines(Lines),
 }
 
 impl Cutter {
@@ -58,7 +89,11 @@ impl Cutter {
                 let decoded = documents.decode(&records)?;
                 Ok(Some((records, decoded)))
             }
-            Cutter::Csv(scanner, decoder, width) => {
+            Cutter::Lines(Lines {
+                scanner,
+                decoder,
+                width,
+            }) => {
                 let Some(lines) = scanner.next(stream, bounds)? else {
                     return Ok(None);
                 };
@@ -91,7 +126,7 @@ impl BatchReader for TextReader {
         let source = TextRows {
             file: self.identity.file.as_str().into(),
             records,
-            media: if matches!(self.cutter, Cutter::Csv(..)) {
+            media: if matches!(self.cutter, Cutter::Lines(_)) {
                 "csv"
             } else {
                 "json"
@@ -110,7 +145,7 @@ impl TextReader {
     fn position(&self) -> Result<Position> {
         let inside = match &self.cutter {
             Cutter::Documents(splitter, _) => splitter.nesting(),
-            Cutter::Csv(..) => Nesting::new(),
+            Cutter::Lines(_) => Nesting::new(),
         };
         let at = Place::Text {
             offset: self.stream.offset(),

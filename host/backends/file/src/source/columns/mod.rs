@@ -187,7 +187,8 @@ fn guarded<T>(label: &str, read: impl FnOnce() -> Result<T, Cause>) -> Result<T>
     };
     match std::panic::catch_unwind(std::panic::AssertUnwindSafe(read)) {
         Ok(Ok(found)) => Ok(found),
-        Ok(Err(cause)) => Err(corrupt().caused_by(cause)),
+        // Its text carries its own causes already.
+        Ok(Err(cause)) => Err(corrupt().caused_by(cause.to_string())),
         Err(_) => Err(corrupt()),
     }
 }

@@ -36,7 +36,7 @@ impl CsvInference {
                     float: true
                 };
                 columns
-            ]
+            ],
         }
     }
 
@@ -71,7 +71,8 @@ impl Seen {
             let number = Number::parse(value).filter(|_| !value.starts_with('+'));
             let integer = number.is_some_and(|n| n.as_i64().is_some());
             // Digits without a point that no integer holds are a name for something, not a measure.
-            let float = number.is_some_and(|n| (integer || !n.is_integer()) && n.as_f64().is_some());
+            let float =
+                number.is_some_and(|n| (integer || !n.is_integer()) && n.as_f64().is_some());
             self.integer &= integer;
             self.float &= float;
         }

@@ -96,7 +96,7 @@ fn header_error(stream: &Stream, what: String) -> Error {
 }
 
 /// The text of a cell, doubled quotes made one.
-fn unescaped(cell: Cell, text: &str, options: &CsvOptions) -> String {
+pub fn unescaped(cell: Cell, text: &str, options: &CsvOptions) -> String {
     match options.quote {
         Some(quote) if cell.is_escaped() => {
             let quote = char::from(quote);

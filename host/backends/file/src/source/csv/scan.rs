@@ -325,6 +325,7 @@ impl Scan {
             _ => self.push_cell(end, 0),
         }
         if self.bounds.exclude(self.rows.len(), end) {
+            self.cells.truncate(self.row_cells);
             return true;
         }
         match self.trouble() {

@@ -451,12 +451,28 @@ impl Cursor<'_> {
         if matches!(self.token()?, Some(b'{') | None) {
             return Ok(());
         }
-        let key = key.and_then(|key| unescape(key.of(self.stream.bytes())).map(Cow::into_owned));
-        let key = key.unwrap_or_default();
-        Err(no_records(
-            self.stream,
-            format!("it is an object whose field `{key}` is no object, so it is not keyed by id"),
-        ))
+        let bytes = self.stream.bytes();
+        let name = |key: Range| unescape(key.of(bytes)).unwrap_or_default().into_owned();
+        let what = format!(
+            "no records in `{}`: it is an object, and its field `{}` is not a record",
+            self.stream.label(),
+            key.map_or(String::new(), name),
+        );
+        let is_list = bytes.get(self.at) == Some(&b'[');
+        let list = if is_list {
+            key.map(name)
+        } else {
+            array_field(&bytes[self.at..])
+        };
+        let help = match list {
+            Some(field) => format!(
+                "if the records are in `{field}`, add `records = \"{}\"`",
+                pointer_text(&[field.clone()])
+            ),
+            None => "if every line is a record, add `format = \"jsonl\"`; else say where they are with `records`"
+                .to_owned(),
+        };
+        Err(Error::data("file::no_records", what).help(help))
     }
 
     fn unexpected(&self, found: Option<u8>, wanted: &str) -> Error {
@@ -473,6 +489,26 @@ impl Cursor<'_> {
             format!("the record at {place} (byte {offset}) has no end"),
         )
         .help("the records before it were read; was the file written completely?")
+    }
+}
+
+/// The first field that is an array, in the part of an object that follows a field's colon, as far
+/// as it was read.
+fn array_field(mut bytes: &[u8]) -> Option<String> {
+    let skip = |bytes: &mut &[u8], skipped: fn(&u8) -> bool| {
+        *bytes = &bytes[bytes.iter().take_while(|b| skipped(b)).count()..];
+    };
+    loop {
+        let end = ValueScan::default().feed(bytes)?;
+        bytes = &bytes[end..];
+        skip(&mut bytes, |b| is_blank(*b) || *b == b',');
+        let end = ValueScan::default().feed(bytes)?;
+        let (key, rest) = bytes.split_at(end);
+        bytes = rest;
+        skip(&mut bytes, |b| is_blank(*b) || *b == b':');
+        if bytes.first() == Some(&b'[') {
+            return unescape(key).map(Cow::into_owned);
+        }
     }
 }
 
