@@ -5,7 +5,7 @@
 //!
 //! ```text
 //! shape    what is written          place     where, and what may be there already
-//! encode   batches to bytes         target    who owns it, how far each part is committed
+//! encode   batches to bytes         target    who owns it          part   how far a file is committed
 //! writer   one partition            publish   the end of the format, the final name
 //! log      the commits, durable     scan      reads back what the target holds
 //! ```
@@ -18,6 +18,7 @@ mod encode;
 mod lock;
 mod log;
 mod manifest;
+mod part;
 mod place;
 mod plan;
 mod publish;

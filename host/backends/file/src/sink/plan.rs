@@ -2,7 +2,6 @@
 
 use std::fs;
 
-use dkhost_core::dataknobs::lost_when_flat;
 use dkhost_core::{Column, Error, Field, LogicalType, OpenTarget, Result, Role, TargetPlan};
 
 use super::log::State;
@@ -96,12 +95,6 @@ fn notes(target: &Target) -> Vec<String> {
     let mut notes = Vec::new();
     if shape.is_dataknobs() && shape.format == Format::Csv {
         notes.push("a CSV store keeps neither the metadata of records nor the difference between a null and a missing field".to_owned());
-        notes.extend(
-            lost_when_flat(schema)
-                .into_iter()
-                .filter(|note| note.starts_with('`'))
-                .take(0),
-        );
         return notes;
     }
     if shape.format.is_delimited() {
@@ -132,6 +125,17 @@ fn notes(target: &Target) -> Vec<String> {
 
 fn check_columns(target: &Target) -> Result<()> {
     let (shape, schema) = (&target.shape, &target.schema);
+    let is_document = match shape.is_dataknobs() {
+        true => shape.format == Format::Json,
+        false => shape.is_document(),
+    };
+    if !is_document && schema.role(Role::Rest).is_some() {
+        // The engine takes it away from tables; written as a column it would be one more field.
+        return Err(Error::bug(format!(
+            "{} has no place for the rest of a document",
+            shape.format
+        )));
+    }
     if schema.fields.is_empty() && !shape.is_document() {
         return Err(Error::config(
             "target::no_columns",

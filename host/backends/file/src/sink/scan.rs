@@ -131,6 +131,20 @@ impl Held {
     }
 }
 
+/// Shows what a part holds to those who depend on it.
+pub fn recall(
+    target: &Target,
+    number: u32,
+    state: &PartState,
+    recall: &mut dyn FnMut(&[u8], bool) -> Result<()>,
+) -> Result<()> {
+    let part = Held {
+        path: target.part_path(number),
+        committed: Some(state.clone()),
+    };
+    text(target, &part, &mut |_, text, first| recall(text, first))
+}
+
 fn text(
     target: &Target,
     part: &Held,

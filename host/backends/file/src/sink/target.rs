@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};
-use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard};
 
@@ -13,16 +13,13 @@ use dkhost_core::checkpoint::CHECKPOINT_VERSION;
 use dkhost_core::sink::fenced;
 use dkhost_core::{Checkpoint, Claim, Claimed, Conflict, Error, Result, Schema, TargetState};
 
-use super::encode::{self, Encoder};
+use super::encode;
 use super::lock::{Lock, is_same};
-use super::log::{Commit, Log, Owner, PartState, State, corrupt};
+use super::log::{Log, Owner, State, corrupt};
 use super::manifest;
+use super::part::Part;
 use super::place::{Place, remove, sync_folder};
 use super::shape::Shape;
-
-/// Commits after which one is made durable even if they hold next to nothing: a filter that drops
-/// everything must not send a resume back to the start.
-const DURABLE_COMMITS: u32 = 64;
 
 /// Who may read a store of dataknobs: its owner, as the package has it.
 const DATAKNOBS_MODE: u32 = 0o600;
@@ -325,7 +322,8 @@ impl Target {
     }
 }
 
-fn not_claimed() -> Error {
+/// The error for using a target before it is ours.
+pub fn not_claimed() -> Error {
     Error::bug("the target was not claimed")
 }
 
@@ -334,109 +332,4 @@ pub fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex
         .lock()
         .unwrap_or_else(std::sync::PoisonError::into_inner)
-}
-
-/// A file that grows.
-pub struct Part {
-    number: u32,
-    /// Turns batches into bytes.
-    pub encoder: Box<dyn Encoder>,
-    pub(super) file: Option<File>,
-    length: u64,
-    rows: u64,
-    /// Checkpoints that are committed and not yet durable.
-    pending: BTreeMap<u32, Checkpoint>,
-    commits: u32,
-    /// After a failed write or sync nobody knows what the disk holds: the part is opened anew,
-    /// and cut to what is durable.
-    is_broken: bool,
-}
-
-impl Part {
-    fn new(target: &Target, number: u32, state: &PartState) -> Result<Self> {
-        Ok(Part {
-            number,
-            encoder: encode::open(&target.shape, &target.schema, state)?,
-            file: None,
-            length: state.length,
-            rows: state.rows,
-            pending: BTreeMap::new(),
-            commits: 0,
-            is_broken: false,
-        })
-    }
-
-    fn is_stale(&self, partition: u32) -> bool {
-        self.is_broken || self.pending.contains_key(&partition)
-    }
-
-    /// Whether a partition has commits that are not durable.
-    pub fn is_pending(&self, partition: u32) -> bool {
-        self.pending.contains_key(&partition)
-    }
-
-    /// Keeps what is staged, and the checkpoint that goes with it.
-    pub fn accept(&mut self, checkpoint: &Checkpoint) -> Result<()> {
-        self.ensure_whole()?;
-        self.is_broken = true;
-        self.encoder.accept()?;
-        self.is_broken = false;
-        self.pending
-            .insert(checkpoint.partition, checkpoint.clone());
-        self.commits += 1;
-        Ok(())
-    }
-
-    /// Whether it is time to make the commits durable.
-    pub fn is_full(&self) -> bool {
-        self.commits >= DURABLE_COMMITS || self.encoder.is_full()
-    }
-
-    /// Makes all commits durable: the bytes first, then the log that counts them.
-    pub fn make_durable(&mut self, target: &Target, epoch: u64) -> Result<()> {
-        if self.pending.is_empty() {
-            return Ok(());
-        }
-        self.ensure_whole()?;
-        let _lock = Lock::shared(&target.place.lock())?;
-        target.ensure_current(epoch)?;
-        self.is_broken = true;
-        let sealed = self.encoder.take()?;
-        let length = self.length + sealed.bytes.len() as u64;
-        if !sealed.bytes.is_empty() {
-            let file = match self.file.take() {
-                Some(file) => file,
-                None => target.open_part(self.number, self.length)?,
-            };
-            file.write_all_at(&sealed.bytes, self.length)
-                .and_then(|()| file.sync_data())
-                .map_err(|cause| Error::io("write", target.part_path(self.number), cause))?;
-            self.file = Some(file);
-        }
-        let commit = Commit {
-            part: self.number,
-            length,
-            rows: self.rows + sealed.rows,
-            tails: sealed.tails,
-            checkpoints: std::mem::take(&mut self.pending).into_values().collect(),
-        };
-        (self.length, self.rows, self.commits) = (commit.length, commit.rows, 0);
-        let mut held = target.held();
-        let held = held.as_mut().ok_or_else(not_claimed)?;
-        held.log.commit(&commit)?;
-        held.state.apply(commit);
-        self.is_broken = false;
-        Ok(())
-    }
-
-    fn ensure_whole(&self) -> Result<()> {
-        match self.is_broken {
-            false => Ok(()),
-            true => Err(Error::infrastructure(
-                "io::failed",
-                "an earlier write to the target failed",
-            )
-            .help("run the same command again: it goes on from the last checkpoint")),
-        }
-    }
 }

@@ -7,7 +7,8 @@ use dkhost_core::{
     Batch, Checkpoint, Durable, Outcome, Outcomes, Result, RowReject, WriteReport, Writer,
 };
 
-use super::target::{Part, Target, lock};
+use super::part::Part;
+use super::target::{Target, lock};
 
 /// Writes one partition.
 pub struct PartWriter {

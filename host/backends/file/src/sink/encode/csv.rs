@@ -154,7 +154,12 @@ impl Rows for CsvRows {
         out.push(b'\n');
     }
 
-    fn rows(&self, records: &RecordBatch, _any: bool, out: &mut Vec<u8>) -> Result<Vec<RowReject>> {
+    fn rows(
+        &mut self,
+        records: &RecordBatch,
+        _any: bool,
+        out: &mut Vec<u8>,
+    ) -> Result<Vec<RowReject>> {
         let columns = records.columns().iter().zip(&self.schema.fields);
         let columns: Vec<Column<'_>> = columns
             .map(|(array, field)| self.bind(array.as_ref(), &field.logical))

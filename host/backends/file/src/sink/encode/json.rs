@@ -35,7 +35,7 @@ impl Rows for JsonRows {
     }
 
     fn rows(
-        &self,
+        &mut self,
         records: &RecordBatch,
         mut any: bool,
         out: &mut Vec<u8>,

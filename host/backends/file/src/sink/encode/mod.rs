@@ -39,6 +39,16 @@ pub trait Encoder: Send {
     /// Keeps what is staged.
     fn accept(&mut self) -> Result<()>;
 
+    /// Whether rows depend on those before them: a part that is resumed is then read first.
+    fn remembers(&self) -> bool {
+        false
+    }
+
+    /// Takes note of text the part holds.
+    fn recall(&mut self, _text: &[u8], _first: bool) -> Result<()> {
+        Ok(())
+    }
+
     /// Whether enough was accepted to be worth making it durable.
     fn is_full(&self) -> bool;
 

@@ -141,7 +141,7 @@ impl ParquetEncoder {
         Ok(())
     }
 
-    fn close_group(&mut self, out: Vec<u8>) -> Result<(Vec<u8>, Group), ParquetError> {
+    fn close_group(&mut self, mut out: Vec<u8>) -> Result<(Vec<u8>, Group), ParquetError> {
         let chunks = std::mem::take(&mut self.group)
             .into_iter()
             .map(ArrowColumnWriter::close);
@@ -149,6 +149,13 @@ impl ParquetEncoder {
         let ordinal = i16::try_from(self.groups).map_err(|_| {
             ParquetError::General("a Parquet file holds at most 32767 row groups".to_owned())
         })?;
+        // Exactly, because it is the largest buffer there is.
+        out.reserve_exact(
+            chunks
+                .iter()
+                .map(|chunk| chunk.close().bytes_written as usize)
+                .sum(),
+        );
         let closed = Mutex::new(None);
         let mut growing = Growing::at(self.length + out.len() as u64, out);
         let mut tracked = growing.tracked()?;

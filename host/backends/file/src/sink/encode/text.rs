@@ -22,7 +22,25 @@ pub trait Rows: Send {
     /// Appends the rows that can be written and says why the others cannot.
     ///
     /// *Shape* – `any`: whether a row stands before these.
-    fn rows(&self, records: &RecordBatch, any: bool, out: &mut Vec<u8>) -> Result<Vec<RowReject>>;
+    fn rows(
+        &mut self,
+        records: &RecordBatch,
+        any: bool,
+        out: &mut Vec<u8>,
+    ) -> Result<Vec<RowReject>>;
+
+    /// Whether rows depend on those before them, which then have to be recalled on resume.
+    fn remembers(&self) -> bool {
+        false
+    }
+
+    /// Takes note of rows that were written before, as [`Rows::read`] takes them.
+    fn recall(&mut self, _text: &[u8], _first: bool) -> Result<()> {
+        Ok(())
+    }
+
+    /// Says whether the rows since the last time are kept.
+    fn settle(&mut self, _kept: bool) {}
 
     /// What stands after the last row, if there was `any`.
     fn end(&self, any: bool, out: &mut Vec<u8>);
@@ -100,6 +118,7 @@ impl Encoder for TextEncoder {
     }
 
     fn discard(&mut self) {
+        self.rows.settle(false);
         self.staged.clear();
         self.staged_rows = 0;
     }
@@ -109,15 +128,20 @@ impl Encoder for TextEncoder {
             return Ok(());
         }
         self.accepted += self.staged.len();
-        if self.compression == Compression::None && self.sealed.bytes.is_empty() {
-            std::mem::swap(&mut self.sealed.bytes, &mut self.staged);
-        } else {
-            compress::append(&self.staged, self.compression, &mut self.sealed.bytes)?;
-        }
+        compress::append(&self.staged, self.compression, &mut self.sealed.bytes)?;
         self.sealed.rows += self.staged_rows;
         (self.begun, self.any) = (true, true);
+        self.rows.settle(true);
         self.discard();
         Ok(())
+    }
+
+    fn remembers(&self) -> bool {
+        self.rows.remembers()
+    }
+
+    fn recall(&mut self, text: &[u8], first: bool) -> Result<()> {
+        self.rows.recall(text, first)
     }
 
     fn is_full(&self) -> bool {

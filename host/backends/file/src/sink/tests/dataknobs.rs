@@ -245,3 +245,37 @@ fn other_formats_are_no_stores() {
         "target::dataknobs_plain"
     );
 }
+
+#[test]
+fn a_second_record_with_an_id_is_refused_also_after_a_resume() {
+    let mut schema = schema();
+    schema
+        .fields
+        .retain(|field| !matches!(field.role, Some(Role::Meta | Role::Rest)));
+    for path in ["x.json", "x.csv"] {
+        let place = Place::new(path)
+            .option("layout", "dataknobs")
+            .schema(schema.clone());
+        let records = records(&schema);
+        let twice =
+            arrow::compute::concat_batches(&schema.to_arrow(), [&records, &records]).unwrap();
+        let refused = |writer: &mut dyn Writer, records: &RecordBatch| {
+            let rejects = writer.write(&batch(records.clone())).unwrap().rejects;
+            rejects.iter().map(|reject| reject.row).collect::<Vec<_>>()
+        };
+        let sink = place.open();
+        let epoch = sink.claim(&claim("run")).unwrap().epoch;
+        let mut writer = sink.writer(&partition(0)).unwrap();
+        assert!(refused(writer.as_mut(), &records).is_empty());
+        writer.roll_back().unwrap();
+        assert_eq!(refused(writer.as_mut(), &twice), [3, 4, 5]);
+        writer.commit(&checkpoint("run", epoch, 0, 1)).unwrap();
+        writer.flush().unwrap();
+        assert_eq!(refused(writer.as_mut(), &records.slice(1, 2)), [0, 1]);
+        drop((writer, sink));
+        let sink = place.open();
+        sink.claim(&claim("run")).unwrap();
+        let mut writer = sink.writer(&partition(0)).unwrap();
+        assert_eq!(refused(writer.as_mut(), &records), [0, 1, 2], "{path}");
+    }
+}

@@ -90,7 +90,10 @@ impl CsvDecoder {
         misfits: &mut Vec<(u32, usize)>,
     ) {
         let place = self.places[column];
-        let is_text = self.schema.fields[column].logical == LogicalType::Utf8;
+        let is_text = matches!(
+            self.schema.fields[column].logical,
+            LogicalType::Utf8 | LogicalType::Binary
+        );
         let appender = &mut self.columns[column];
         for (row, cells) in cells.chunks_exact(width).enumerate() {
             let cell = cells[place];
@@ -100,7 +103,7 @@ impl CsvDecoder {
                 false => is_null(cell, value, &self.options),
             };
             let fits = if null || (value.is_empty() && !is_text) {
-                // Only text can be empty: quotes around nothing are no number either.
+                // Only text and bytes can be empty: quotes around nothing are no number either.
                 false
             } else if cell.is_escaped() {
                 self.scratch.clear();

@@ -1,126 +1,25 @@
-//! Stores of the Python package dataknobs-data, as it writes them itself.
+//! The CSV store: `__id__`, then the fields in alphabetical order.
 //!
-//! The JSON store is one object keyed by id, indented by two; it keeps everything. The CSV store
-//! begins with `__id__` and the fields in alphabetical order. A cell is a bare value where
-//! dataknobs gives it back unchanged, else the whole field as JSON, as its version 0.11 does. It
-//! has no place for a record's metadata.
+//! A cell is a bare value where dataknobs gives it back unchanged, else the whole field as JSON, as
+//! its version 0.11 does. There is no place for a record's metadata.
 //!
-//! *Source* – `dataknobs-data` 0.11.0, `backends/file.py`; Python's `json` and `csv` modules.
+//! *Source* – `dataknobs-data` 0.11.0, `backends/file.py`; Python's `csv` module.
 
 use std::borrow::Cow;
 
 use ::arrow::array::RecordBatch;
-use dkhost_core::dataknobs::{BoundWriter, Form, Reader, Writer};
+use dkhost_core::dataknobs::{Form, Reader, Writer};
 use dkhost_core::json::{DecodeOptions, Decoder, Kind, RowError, Scanner, escape, unescape};
 use dkhost_core::{LogicalType, Nulls, Result, RowReject, Schema};
+use xxhash_rust::xxh3::xxh3_128;
 
-use super::csv::Dialect;
-use super::json::{not_representable, unreadable, with_schema};
-use super::text::Rows;
+use super::super::csv::Dialect;
+use super::super::json::{not_representable, unreadable, with_schema};
+use super::super::text::Rows;
+use super::Ids;
 
-/// The first column of a CSV store.
-pub const ID_COLUMN: &str = "__id__";
-
-/// The members of a JSON store.
-pub struct DataknobsJson {
-    writer: Writer,
-    schema: Schema,
-}
-
-impl DataknobsJson {
-    /// Members from the columns of `schema`.
-    pub fn new(schema: &Schema, nulls: Nulls) -> Self {
-        DataknobsJson {
-            writer: Writer::new(schema, Form::File, nulls),
-            schema: schema.clone(),
-        }
-    }
-}
-
-impl Rows for DataknobsJson {
-    fn begin(&self, out: &mut Vec<u8>) {
-        out.push(b'{');
-    }
-
-    fn rows(
-        &self,
-        records: &RecordBatch,
-        mut any: bool,
-        out: &mut Vec<u8>,
-    ) -> Result<Vec<RowReject>> {
-        let mut bound = self.writer.bind(records)?;
-        let mut rejects = Vec::new();
-        for row in 0..records.num_rows() {
-            let start = out.len();
-            let written = id_of(&bound, row).and_then(|id| {
-                out.extend_from_slice(if any { b",\n  " } else { b"\n  " });
-                escape(&id, out);
-                out.extend_from_slice(b": ");
-                bound.record(row, &id, out)
-            });
-            match written {
-                Ok(()) => any = true,
-                Err(refused) => {
-                    out.truncate(start);
-                    rejects.push(not_representable(refused, row));
-                }
-            }
-        }
-        Ok(rejects)
-    }
-
-    fn end(&self, any: bool, out: &mut Vec<u8>) {
-        // As Python's json.dump: no newline at the end.
-        out.extend_from_slice(if any { b"\n}" } else { b"}" });
-    }
-
-    fn boundary(&self, text: &[u8]) -> usize {
-        memchr::memmem::rfind(text, b"\n  },").map_or(0, |at| at + 5)
-    }
-
-    fn read(&self, text: &[u8], _first: bool) -> Result<RecordBatch> {
-        let mut reader = Reader::new(&self.schema);
-        let options = DecodeOptions {
-            explicit_nulls: true,
-            bare_nan: true,
-            ..DecodeOptions::default()
-        };
-        let mut decoder = Decoder::new(&self.schema, options);
-        // The text may be the middle of the object: from after one member to after another.
-        let end = memchr::memmem::rfind(text, b"\n  }").map_or(0, |at| at + 4);
-        let members = std::str::from_utf8(&text[..end]).map_err(unreadable)?;
-        let rest = format!("{{{}}}", members.trim_start_matches(['{', ',', '\n', ' ']));
-        let mut scanner = Scanner::new(&rest).bare_nan(true);
-        let mut more = scanner.enter_object().map_err(unreadable)?;
-        while more {
-            let (key, escaped) = scanner.key().map_err(unreadable)?;
-            let key = unescape(key, escaped);
-            let token = scanner.value().map_err(unreadable)?;
-            let record = reader
-                .record(Some(&key), token.raw.as_bytes())
-                .map_err(unreadable)?;
-            decoder
-                .push_document(record.fields, record.id, record.meta)
-                .map_err(unreadable)?;
-            more = scanner.next_member().map_err(unreadable)?;
-        }
-        with_schema(decoder.finish()?, &self.schema)
-    }
-
-    fn count(&self, text: &[u8], _first: bool) -> u64 {
-        // A member ends on the only kind of line that begins with exactly two spaces and a brace.
-        memchr::memmem::find_iter(text, b"\n  }").count() as u64
-    }
-}
-
-fn id_of(bound: &BoundWriter<'_>, row: usize) -> Result<String, RowError> {
-    bound.id(row).ok_or_else(|| {
-        RowError::new(
-            "dataknobs::no_id",
-            "the record has no id, and dataknobs keeps records by id",
-        )
-    })
-}
+/// The first column.
+const ID_COLUMN: &str = "__id__";
 
 /// The lines of a CSV store.
 pub struct DataknobsCsv {
@@ -128,6 +27,7 @@ pub struct DataknobsCsv {
     schema: Schema,
     /// The columns in alphabetical order: name, and whether a bare text is a JSON token as it is.
     columns: Vec<(String, Bare)>,
+    ids: Ids,
 }
 
 /// How a bare cell is to be understood.
@@ -164,31 +64,8 @@ impl DataknobsCsv {
             writer: Writer::new(schema, Form::Object, nulls),
             schema: schema.clone(),
             columns,
+            ids: Ids::default(),
         }
-    }
-
-    fn line(&self, id: &str, record: &str, out: &mut Vec<u8>) -> Result<(), RowError> {
-        let mut cells: Vec<Option<Cow<'_, str>>> = vec![None; self.columns.len()];
-        each_field(record, &mut |name, field| {
-            let Ok(column) = self
-                .columns
-                .binary_search_by(|(column, _)| column.as_str().cmp(name))
-            else {
-                let message = format!("the field `{name}` is in no column of the store");
-                return Err(RowError::new("dataknobs::no_column", message).in_column(name));
-            };
-            cells[column] = cell(field, self.columns[column].1)?;
-            Ok(())
-        })?;
-        quoted(id, out);
-        for cell in cells {
-            out.push(b',');
-            if let Some(cell) = cell {
-                quoted(&cell, out);
-            }
-        }
-        out.extend_from_slice(b"\r\n");
-        Ok(())
     }
 
     /// The record a line stands for, its id, and where its fields are.
@@ -232,15 +109,22 @@ impl Rows for DataknobsCsv {
         out.extend_from_slice(b"\r\n");
     }
 
-    fn rows(&self, records: &RecordBatch, _any: bool, out: &mut Vec<u8>) -> Result<Vec<RowReject>> {
+    fn rows(
+        &mut self,
+        records: &RecordBatch,
+        _any: bool,
+        out: &mut Vec<u8>,
+    ) -> Result<Vec<RowReject>> {
         let mut bound = self.writer.bind(records)?;
         let (mut rejects, mut record) = (Vec::new(), Vec::new());
         for row in 0..records.num_rows() {
             let start = out.len();
             record.clear();
-            let written = id_of(&bound, row).and_then(|id| {
-                bound.record(row, &id, &mut record)?;
-                self.line(&id, &String::from_utf8_lossy(&record), out)
+            let written = self.ids.of(&bound, row).and_then(|id| {
+                let line = bound.record(row, &id, &mut record).and_then(|()| {
+                    line(&self.columns, &id, &String::from_utf8_lossy(&record), out)
+                });
+                line.map_err(|refused| self.ids.give_back(&id, refused))
             });
             if let Err(refused) = written {
                 out.truncate(start);
@@ -248,6 +132,22 @@ impl Rows for DataknobsCsv {
             }
         }
         Ok(rejects)
+    }
+
+    fn remembers(&self) -> bool {
+        true
+    }
+
+    fn recall(&mut self, text: &[u8], first: bool) -> Result<()> {
+        for line in lines(text, first) {
+            let id = DIALECT.cells(line).next().map(|(id, _)| xxh3_128(&id));
+            self.ids.kept.extend(id);
+        }
+        Ok(())
+    }
+
+    fn settle(&mut self, kept: bool) {
+        self.ids.settle(kept);
     }
 
     fn end(&self, _any: bool, _out: &mut Vec<u8>) {}
@@ -264,24 +164,57 @@ impl Rows for DataknobsCsv {
             ..DecodeOptions::default()
         };
         let mut decoder = Decoder::new(&self.schema, options);
-        let (mut start, mut record) = (0, Vec::new());
-        for (line, end) in DIALECT.line_ends(text).enumerate() {
-            if !(first && line == 0) {
-                let line = text[start..end].trim_ascii_end();
-                let id = self.record(line, &mut record)?;
-                let plain = reader.record(Some(&id), &record).map_err(unreadable)?;
-                decoder
-                    .push_document(plain.fields, plain.id, None)
-                    .map_err(unreadable)?;
-            }
-            start = end;
+        let mut record = Vec::new();
+        for line in lines(text, first) {
+            let id = self.record(line, &mut record)?;
+            let plain = reader.record(Some(&id), &record).map_err(unreadable)?;
+            decoder
+                .push_document(plain.fields, plain.id, None)
+                .map_err(unreadable)?;
         }
         with_schema(decoder.finish()?, &self.schema)
     }
 
     fn count(&self, text: &[u8], first: bool) -> u64 {
-        (DIALECT.line_ends(text).count() as u64).saturating_sub(first.into())
+        lines(text, first).count() as u64
     }
+}
+
+/// Appends the line of a record.
+fn line(
+    columns: &[(String, Bare)],
+    id: &str,
+    record: &str,
+    out: &mut Vec<u8>,
+) -> Result<(), RowError> {
+    let mut cells: Vec<Option<Cow<'_, str>>> = vec![None; columns.len()];
+    each_field(record, &mut |name, field| {
+        let Ok(column) = columns.binary_search_by(|(column, _)| column.as_str().cmp(name)) else {
+            let message = format!("the field `{name}` is in no column of the store");
+            return Err(RowError::new("dataknobs::no_column", message).in_column(name));
+        };
+        cells[column] = cell(field, columns[column].1)?;
+        Ok(())
+    })?;
+    quoted(id, out);
+    for cell in cells {
+        out.push(b',');
+        if let Some(cell) = cell {
+            quoted(&cell, out);
+        }
+    }
+    out.extend_from_slice(b"\r\n");
+    Ok(())
+}
+
+/// The lines that hold a record.
+fn lines(text: &[u8], first: bool) -> impl Iterator<Item = &[u8]> {
+    let mut start = 0;
+    let lines = DIALECT.line_ends(text).map(move |end| {
+        let line = &text[std::mem::replace(&mut start, end)..end];
+        line.strip_suffix(b"\r\n").unwrap_or(line)
+    });
+    lines.skip(first.into())
 }
 
 /// Told the name and the JSON of a member.
