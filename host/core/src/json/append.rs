@@ -2,52 +2,53 @@
 
 use super::scan::{Kind, Scanner, Token};
 use super::strings::{unescape, unescape_to};
-use crate::text::Appender;
 use crate::text::appender::{Values, push, push_base64, push_bit};
+use crate::text::{Appender, Number};
 use crate::text::{parse_date, parse_time, parse_timestamp, parse_uuid};
 
 impl Appender {
     /// Appends a JSON value that is not null and says whether it fits; if not, nothing is appended.
-    #[inline]
     pub(crate) fn append_json(&mut self, token: &Token<'_>) -> bool {
-        let fits = match (&mut self.values, token.kind) {
-            (Values::Utf8(v), Kind::Text(inner, false)) => {
-                v.push(inner.as_bytes());
-                true
-            }
-            (Values::Utf8(v), Kind::Text(inner, true)) => {
-                unescape_to(inner, &mut v.bytes);
-                v.close();
-                true
-            }
-            (Values::Int64(v), Kind::Number(n)) => push(v, n.as_i64()),
-            (Values::Float64(v), Kind::Number(n)) => push(v, n.as_f64()),
-            (Values::Float64(v), Kind::NotFinite(value)) => push(v, Some(value)),
-            (Values::Boolean(v), Kind::Boolean(value)) => push_bit(v, Some(value)),
-            (_, Kind::NotFinite(value)) => match &mut self.values {
-                Values::Float32(v) => push(v, Some(value as f32)),
-                _ => false,
-            },
-            (Values::Json(v), _) => {
-                v.push(token.raw.as_bytes());
-                true
-            }
-            (Values::Int32(v), Kind::Number(n)) => {
-                push(v, n.as_i64().and_then(|value| i32::try_from(value).ok()))
-            }
-            (Values::UInt64(v), Kind::Number(n)) => push(v, n.as_u64()),
-            (Values::Float32(v), Kind::Number(n)) => push(v, n.as_f32()),
-            (Values::Number(v), Kind::Number(n)) => {
-                v.push(n.text.as_bytes());
-                true
-            }
-            (Values::Decimal(v, precision, scale), Kind::Number(n)) => {
-                push(v, n.as_decimal(*precision, *scale))
-            }
+        let fits = match (&mut self.values, &token.kind) {
+            (_, Kind::Text(inner, escaped)) => return self.append_text(inner, *escaped, token.raw),
+            (_, Kind::Number(number)) => return self.append_number(number),
+            (Values::Boolean(v), Kind::Boolean(value)) => push_bit(v, Some(*value)),
+            (Values::Float64(v), Kind::NotFinite(value)) => push(v, Some(*value)),
+            (Values::Float32(v), Kind::NotFinite(value)) => push(v, Some(*value as f32)),
+            (_, Kind::NotFinite(_)) => false,
+            (Values::Json(v), _) => v.push(token.raw.as_bytes()),
             (Values::Vector(v, n), Kind::Array) => parse_vector(token.raw, *n, v),
-            (_, Kind::Text(inner, escaped)) => {
-                push_text(&mut self.values, &unescape(inner, escaped))
+            _ => false,
+        };
+        self.settle(fits)
+    }
+
+    /// Appends a JSON string: the text between its quotes, whether that has escapes, all of it.
+    #[inline]
+    pub(crate) fn append_text(&mut self, inner: &str, escaped: bool, raw: &str) -> bool {
+        let fits = match &mut self.values {
+            Values::Utf8(v) if !escaped => v.push(inner.as_bytes()),
+            Values::Utf8(v) => {
+                unescape_to(inner, &mut v.bytes);
+                v.close()
             }
+            Values::Json(v) => v.push(raw.as_bytes()),
+            values => push_text(values, &unescape(inner, escaped)),
+        };
+        self.settle(fits)
+    }
+
+    /// Appends a JSON number.
+    #[inline]
+    pub(crate) fn append_number(&mut self, n: &Number<'_>) -> bool {
+        let fits = match &mut self.values {
+            Values::Int64(v) => push(v, n.as_i64()),
+            Values::Float64(v) => push(v, n.as_f64()),
+            Values::Int32(v) => push(v, n.as_i64().and_then(|value| i32::try_from(value).ok())),
+            Values::UInt64(v) => push(v, n.as_u64()),
+            Values::Float32(v) => push(v, n.as_f32()),
+            Values::Number(v) | Values::Json(v) => v.push(n.text.as_bytes()),
+            Values::Decimal(v, precision, scale) => push(v, n.as_decimal(*precision, *scale)),
             _ => false,
         };
         self.settle(fits)
@@ -58,7 +59,7 @@ impl Appender {
         match &mut self.values {
             Values::Json(v) => v.push(text.as_bytes()),
             _ => return self.append_null(),
-        }
+        };
         self.settle(true);
     }
 }

@@ -186,22 +186,56 @@ impl Decoder {
     ) -> Result<(), Stop> {
         scanner.skip_space();
         let at = scanner.position();
-        let key = self.names.scan(scanner)?;
-        let token = scanner.scan_value()?;
-        let column = match key {
+        let column = match self.names.scan(scanner)? {
             Key::Known(index) => self.targets[index],
-            Key::Unknown(name) => return self.keep_unknown(&name, &token, at),
+            Key::Unknown(name) => return self.keep_unknown(&name, &scanner.scan_value()?, at),
         };
         if reserved.contains(&Some(column)) {
             let name = self.fields[column].name.clone();
-            return self.keep_unknown(&name, &token, at);
+            return self.keep_unknown(&name, &scanner.scan_value()?, at);
         }
         if self.filled[column] == self.row {
             return Err(duplicate(&self.fields[column].name, at));
         }
         self.filled[column] = self.row;
+        self.fill_value(scanner, column, at)
+    }
+
+    /// Strings and numbers go straight to their column, without a token to copy about.
+    #[inline(always)]
+    fn fill_value(
+        &mut self,
+        scanner: &mut Scanner<'_>,
+        column: usize,
+        at: usize,
+    ) -> Result<(), Stop> {
+        let ahead = scanner.ahead();
+        let start = scanner.position();
+        let token = match ahead {
+            b'"' => {
+                let (inner, escaped) = scanner.scan_text()?;
+                let raw = scanner.text_from(start);
+                if self.columns[column].append_text(inner, escaped, raw) {
+                    return Ok(());
+                }
+                Token {
+                    kind: Kind::Text(inner, escaped),
+                    raw,
+                }
+            }
+            b'-' | b'0'..=b'9' => match scanner.scan_number() {
+                Some(number) if self.columns[column].append_number(&number) => return Ok(()),
+                Some(number) => Token {
+                    kind: Kind::Number(number),
+                    raw: number.text,
+                },
+                None => scanner.scan_value()?,
+            },
+            _ => scanner.scan_value()?,
+        };
         match token.kind {
             Kind::Null => self.fill_explicit_null(column),
+            Kind::Text(..) | Kind::Number(_) => self.keep_misfit(column, &token, at),
             _ if self.columns[column].append_json(&token) => Ok(()),
             _ => self.keep_misfit(column, &token, at),
         }

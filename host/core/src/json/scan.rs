@@ -257,7 +257,29 @@ impl<'a> Scanner<'a> {
         Ok(self.scan_value()?)
     }
 
+    /// The first byte of the next value; 0 at the end of the text.
     #[inline(always)]
+    pub(crate) fn ahead(&mut self) -> u8 {
+        self.skip_space();
+        self.peek().unwrap_or(0)
+    }
+
+    /// The string that is next: the text between its quotes and whether that has escapes.
+    #[inline(always)]
+    pub(crate) fn scan_text(&mut self) -> Result<(&'a str, bool), Stop> {
+        self.at += 1;
+        self.string()
+    }
+
+    /// The number that is next; nothing is scanned if it is none.
+    #[inline(always)]
+    pub(crate) fn scan_number(&mut self) -> Option<Number<'a>> {
+        let number = Number::scan(&self.text[self.at..]).ok()?;
+        self.at += number.text.len();
+        Some(number)
+    }
+
+    #[inline]
     pub(crate) fn scan_value(&mut self) -> Result<Token<'a>, Stop> {
         self.skip_space();
         let start = self.at;
@@ -284,7 +306,6 @@ impl<'a> Scanner<'a> {
     }
 
     /// A number or a word.
-    #[inline(always)]
     fn scalar(&mut self) -> Result<Kind<'a>, Stop> {
         match self.peek() {
             Some(b'-' | b'0'..=b'9') => self.number(),
@@ -313,7 +334,6 @@ impl<'a> Scanner<'a> {
         Ok(kind)
     }
 
-    #[inline(always)]
     fn number(&mut self) -> Result<Kind<'a>, Stop> {
         match Number::scan(&self.text[self.at..]) {
             Ok(number) => {

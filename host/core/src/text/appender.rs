@@ -69,17 +69,19 @@ impl Bytes {
         }
     }
 
+    /// Appends a value, which always fits.
     #[inline]
-    pub(crate) fn push(&mut self, value: &[u8]) {
+    pub(crate) fn push(&mut self, value: &[u8]) -> bool {
         self.bytes.extend_from_slice(value);
-        self.close();
+        self.close()
     }
 
     /// Ends the value whose bytes were written to `bytes` since the last one.
     #[inline]
-    pub(crate) fn close(&mut self) {
+    pub(crate) fn close(&mut self) -> bool {
         // Callers keep below COLUMN_MAX_BYTES (`Appender::has_room`).
         self.offsets.push(self.bytes.len() as i32);
+        true
     }
 
     /// Drops what was written since the last value ended.
@@ -186,7 +188,9 @@ impl Appender {
             Values::UInt64(v) => v.push(0),
             Values::Float32(v) => v.push(0.0),
             Values::Float64(v) => v.push(0.0),
-            Values::Utf8(v) | Values::Json(v) | Values::Number(v) | Values::Binary(v) => v.close(),
+            Values::Utf8(v) | Values::Json(v) | Values::Number(v) | Values::Binary(v) => {
+                v.close();
+            }
             Values::Uuid(v) => v.extend([0; 16]),
             Values::Decimal(v, ..) => v.push(0),
             Values::Vector(v, n) => v.extend(std::iter::repeat_n(0.0, *n)),
@@ -391,15 +395,15 @@ pub(crate) fn push_bit(bits: &mut BooleanBufferBuilder, value: Option<bool>) -> 
 
 #[inline]
 fn push_bytes(values: &mut Bytes, value: Option<&[u8]>) -> bool {
-    value.map(|value| values.push(value)).is_some()
+    value.is_some_and(|value| values.push(value))
 }
 
 pub(crate) fn push_base64(values: &mut Bytes, text: &str) -> bool {
     let fits = BASE64.decode_vec(text, &mut values.bytes).is_ok();
     if fits {
-        values.close()
+        values.close();
     } else {
-        values.reopen()
+        values.reopen();
     }
     fits
 }

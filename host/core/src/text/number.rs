@@ -40,7 +40,7 @@ impl<'a> Number<'a> {
     /// Scans the JSON number at the start of `text`; the number and its length are the same.
     ///
     /// *Errors* – where the text stops being a number.
-    #[inline]
+    #[inline(always)]
     pub fn scan(text: &'a str) -> Result<Self, usize> {
         let bytes = text.as_bytes();
         let negative = bytes.first() == Some(&b'-');
@@ -322,7 +322,7 @@ struct Digits<'a> {
 
 impl Digits<'_> {
     /// How many digits there were.
-    #[inline]
+    #[inline(always)]
     fn run(&mut self) -> usize {
         let start = self.at;
         while let Some(digit @ b'0'..=b'9') = self.bytes.get(self.at) {
