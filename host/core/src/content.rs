@@ -13,7 +13,7 @@ use arrow::row::{RowConverter, SortField};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use xxhash_rust::xxh3::xxh3_128;
 
-use crate::dataknobs::{Style, restyle};
+use crate::dataknobs::{FIELDS, RECORD, Style, restyle};
 use crate::{LogicalType, Result, Role, Schema};
 
 /// The content of a set of rows, whatever their order. Serialised as 32 hexadecimal digits.
@@ -63,13 +63,18 @@ impl<'de> Deserialize<'de> for ContentSum {
 /// A 128-bit hash of every row. Equal rows of the same columns hash equal in every process.
 pub fn row_hashes(records: &RecordBatch) -> Result<Vec<u128>> {
     let schema = Schema::from_arrow(&records.schema())?;
-    let rest = schema.role(Role::Rest);
+    let (rest, meta) = (schema.role(Role::Rest), schema.role(Role::Meta));
     let columns: Vec<ArrayRef> = records
         .columns()
         .iter()
         .enumerate()
         .map(|(i, column)| match schema.fields[i].logical {
-            _ if Some(i) == rest => canonical_json(&canonical_rest(column)),
+            _ if Some(i) == rest => {
+                canonical_json(&canonical_object(column, |_, value| value != "null"))
+            }
+            _ if Some(i) == meta => canonical_json(&canonical_object(column, |name, _| {
+                ![FIELDS, RECORD].contains(&name)
+            })),
             LogicalType::Json => canonical_json(column),
             _ => column.clone(),
         })
@@ -99,13 +104,16 @@ fn canonical_json(column: &ArrayRef) -> ArrayRef {
     Arc::new(canonical)
 }
 
-/// The rest with its keys sorted and explicit nulls left out: two stores may keep a document's
-/// unknown fields in another order, and `nulls` decides whether a null is written at all.
-fn canonical_rest(rest: &ArrayRef) -> ArrayRef {
-    if rest.null_count() == rest.len() {
-        return rest.clone();
+/// Objects with their keys sorted and only the members to `keep`; an empty one is null.
+///
+/// Two stores may keep a document's unknown fields in another order, and `nulls` decides whether a
+/// null in the rest is written at all. What fields of dataknobs records say beside their values
+/// ([`FIELDS`], [`RECORD`] in the metadata) only some of its stores hold; the plan says which.
+fn canonical_object(objects: &ArrayRef, keep: fn(&str, &str) -> bool) -> ArrayRef {
+    if objects.null_count() == objects.len() {
+        return objects.clone();
     }
-    let sorted: StringArray = rest
+    let sorted: StringArray = objects
         .as_string::<i32>()
         .iter()
         .map(|object| {
@@ -113,7 +121,7 @@ fn canonical_rest(rest: &ArrayRef) -> ArrayRef {
                 use std::collections::BTreeMap;
                 match serde_json::from_str::<BTreeMap<String, &serde_json::value::RawValue>>(text) {
                     Ok(mut fields) => {
-                        fields.retain(|_, value| value.get() != "null");
+                        fields.retain(|name, value| keep(name, value.get()));
                         serde_json::to_string(&fields).unwrap_or_else(|_| text.to_owned())
                     }
                     Err(_) => text.to_owned(),
@@ -143,5 +151,20 @@ mod tests {
         assert_ne!(json("[1, 2]"), json("[12]"));
         assert_ne!(json("[1.0]"), json("[1.00]"));
         assert_ne!(hash(LogicalType::Utf8, "[1, 2]"), hash(LogicalType::Utf8, "[1,2]"));
+    }
+
+    #[test]
+    fn the_rest_has_no_nulls_and_the_metadata_no_exceptions() {
+        let reserved = |role, text: &str| {
+            let schema = Schema::new(vec![Field::reserved(role)]);
+            let column: ArrayRef = Arc::new(StringArray::from(vec![text]));
+            row_hashes(&RecordBatch::try_new(schema.to_arrow(), vec![column]).unwrap()).unwrap()[0]
+        };
+        let rest = |text| reserved(Role::Rest, text);
+        assert_eq!(rest(r#"{"b":1,"a":null,"c":{"x":null}}"#), rest(r#"{"c":{"x": null},"b":1}"#));
+        assert_ne!(rest(r#"{"b":1}"#), rest(r#"{"b":2}"#));
+        let meta = |text| reserved(Role::Meta, text);
+        assert_eq!(meta(r#"{"$fields":{"a":{"type":"text"}},"s":null}"#), meta(r#"{"s":null}"#));
+        assert_ne!(meta(r#"{"s":null}"#), meta(r#"{}"#));
     }
 }

@@ -25,7 +25,6 @@
 //! `NaN` and `Infinity` are read and written on request only ([`DecodeOptions::bare_nan`]).
 
 mod append;
-mod canonical;
 mod decode;
 mod encode;
 mod infer;
@@ -41,7 +40,6 @@ use std::fmt;
 use crate::RowReject;
 
 pub(crate) use append::parse_vector;
-pub(crate) use canonical::{canonical, canonical_object};
 pub use decode::{DecodeOptions, Decoder};
 pub use encode::{Bound, Encoder, row};
 pub use infer::Inference;
