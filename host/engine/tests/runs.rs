@@ -193,8 +193,8 @@ fn a_lost_history_goes_on_from_the_targets_checkpoint() {
     world.faults.commits.store(3, Ordering::SeqCst);
     let toml = job("forgotten", &numbered(9), SMALL);
     let first = world.run(&toml).unwrap();
-    std::fs::remove_file(world.folder.path().join("state.db")).unwrap();
-    let _ = std::fs::remove_file(world.folder.path().join("state.db-wal"));
+    std::fs::remove_file(world.folder.path().join(".dkhost/state.db")).unwrap();
+    let _ = std::fs::remove_file(world.folder.path().join(".dkhost/state.db-wal"));
     let ended = world.run(&toml).unwrap();
     assert!(ended.error.is_none() && ended.report.resumed);
     assert_eq!(ended.report.run, first.report.run);
@@ -245,9 +245,11 @@ fn a_signal_finishes_the_batch_and_leaves_a_resumable_run() {
 #[test]
 fn two_runs_of_one_job_at_once_are_refused_by_name() {
     let world = World::new();
-    let lock =
-        dkhost_engine::history::JobLock::take(&world.folder.path().join("state.db"), "twice")
-            .unwrap();
+    let lock = dkhost_engine::history::JobLock::take(
+        &world.folder.path().join(".dkhost/state.db"),
+        "twice",
+    )
+    .unwrap();
     let error = world
         .run(&job("twice", &numbered(3), ""))
         .map(|_| ())
@@ -279,9 +281,8 @@ fn too_many_refused_records_stop_the_run_before_they_are_committed() {
     );
     assert!(ended.report.counts.dead_lettered <= 2);
 
-    let all =
-        format!("[run]\non_error = \"skip\"\n[[steps]]\nset = {{ inverse = \"12 / (id - id)\" }}");
-    let ended = world.run(&job("all-bad", &numbered(150), &all)).unwrap();
+    let all = "[run]\non_error = \"skip\"\n[[steps]]\nset = { inverse = \"12 / (id - id)\" }";
+    let ended = world.run(&job("all-bad", &numbered(150), all)).unwrap();
     assert_eq!(ended.error.unwrap().code(), "run::all_refused");
     assert!(rows("all-bad").is_empty());
 }
@@ -333,4 +334,38 @@ fn a_limit_reads_no_more_than_asked() {
     let toml = job("limited", &numbered(20), SMALL).replace("[target]", "limit = 4\n[target]");
     let ended = world.run(&toml).unwrap();
     assert_eq!((ended.report.counts.read, rows("limited").len()), (4, 4));
+}
+
+#[test]
+fn now_is_the_start_of_the_run_also_when_it_is_resumed() {
+    let world = World::new();
+    world.faults.commits.store(3, Ordering::SeqCst);
+    let step = "[[steps]]\nset = { at = \"cast(now() as text)\" }";
+    let toml = job("clock", &numbered(9), &format!("{SMALL}{step}"));
+    world.run(&toml).unwrap();
+    std::thread::sleep(std::time::Duration::from_millis(20));
+    assert!(world.run(&toml).unwrap().error.is_none());
+    let times: std::collections::BTreeSet<String> = rows("clock")
+        .iter()
+        .map(|row| row.split("\"at\":").nth(1).unwrap().to_owned())
+        .collect();
+    assert_eq!((rows("clock").len(), times.len()), (9, 1), "{times:?}");
+}
+
+#[test]
+fn a_run_that_is_given_up_for_a_new_one_is_abandoned() {
+    let mut world = World::new();
+    world.faults.commits.store(3, Ordering::SeqCst);
+    let toml = job(
+        "anew",
+        &numbered(9),
+        &format!("on_conflict = \"replace-all\"\n{SMALL}"),
+    );
+    let first = world.run(&toml).unwrap();
+    world.fresh = true;
+    let second = world.run(&toml).unwrap();
+    assert!(second.error.is_none() && second.report.run != first.report.run);
+    assert_eq!(rows("anew").len(), 9);
+    let old = world.history().run(&first.report.run).unwrap();
+    assert_eq!(old.status.word(), "abandoned");
 }

@@ -284,6 +284,15 @@ impl Job {
         })
     }
 
+    /// Whether an expression of the job asks for the time of the run. Text that only looks like it
+    /// counts as well.
+    pub fn uses_the_clock(&self) -> bool {
+        let text = self.canonical.to_string().to_lowercase();
+        ["now(", "current_date", "current_time"]
+            .iter()
+            .any(|word| text.contains(word))
+    }
+
     /// Binds `--plugin [NAME=]PATH`: to the steps that name it, else as the last step.
     pub fn bind_plugins(&mut self, bindings: &[PluginBinding]) {
         for binding in bindings {
@@ -292,7 +301,11 @@ impl Job {
                 .iter_mut()
                 .find(|plugin| plugin.name == binding.name)
             {
-                Some(settings) => settings.path = binding.path.clone(),
+                Some(settings) => {
+                    settings.path = binding.path.clone();
+                    // Typed paths start at the working folder, written ones at the job file.
+                    settings.from_command_line = true;
+                }
                 None => self
                     .plugins
                     .push(PluginSettings::new(&binding.name, binding.path.clone())),

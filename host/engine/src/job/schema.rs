@@ -38,7 +38,7 @@ pub fn json_schema(backends: &[Arc<dyn Backend>]) -> Value {
     root.insert("run".into(), object(&[settings::RUN_OPTIONS]));
     root.insert(
         "steps".into(),
-        json!({ "type": "array", "items": object(&[STEP_OPTIONS, steps::VERBS]) }),
+        json!({ "type": "array", "items": object(&[STEP_OPTIONS, &steps::verbs()]) }),
     );
     root.insert(
         "plugins".into(),

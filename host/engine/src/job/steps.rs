@@ -77,36 +77,21 @@ pub const STEP_OPTIONS: &[OptionSpec] = &[
     spec("config", OptionType::Table, "the configuration of a plugin"),
 ];
 
+/// The verb that is no built-in step.
+pub const PLUGIN_VERB: OptionSpec = spec(
+    "plugin",
+    OptionType::Text,
+    "a component, or component/plugin",
+);
+
 /// The verbs of this version.
-pub const VERBS: &[OptionSpec] = &[
-    spec("rename", OptionType::TextTable, "{ old = \"new\" }"),
-    spec(
-        "set",
-        OptionType::TextTable,
-        "{ column = \"SQL expression\" }",
-    ),
-    spec(
-        "apply",
-        OptionType::Table,
-        "{ column = \"lowercase\" } or a list of such, or { verb = arguments }",
-    ),
-    spec("drop", OptionType::TextList, "columns to leave out"),
-    spec(
-        "keep",
-        OptionType::TextList,
-        "columns to keep; all others are left out",
-    ),
-    spec(
-        "filter",
-        OptionType::Text,
-        "SQL; records for which it is not true are counted as filtered",
-    ),
-    spec(
-        "plugin",
-        OptionType::Text,
-        "a component, or component/plugin",
-    ),
-];
+pub fn verbs() -> Vec<OptionSpec> {
+    crate::steps::VERBS
+        .iter()
+        .copied()
+        .chain([PLUGIN_VERB])
+        .collect()
+}
 
 const LATER: &[(&str, &str)] = &[
     (
@@ -139,7 +124,7 @@ fn step(node: Node) -> Result<StepSpec> {
         .take_node("on_error")
         .map(|node| settings::on_error(&node))
         .transpose()?;
-    let known: Vec<&str> = VERBS.iter().map(|verb| verb.name).collect();
+    let known: Vec<&str> = verbs().iter().map(|verb| verb.name).collect();
     let keys: Vec<(String, Span)> = options
         .keys()
         .map(|(key, span)| (key.to_owned(), span.clone()))

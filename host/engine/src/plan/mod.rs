@@ -11,6 +11,7 @@ mod view;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use chrono::{DateTime, Utc};
 use dkhost_core::error::nearest;
 use dkhost_core::options::unknown_key;
 use dkhost_core::{
@@ -18,7 +19,11 @@ use dkhost_core::{
     Result, Role, Schema, Sink, Source, Span, Step,
 };
 
+use uuid::Uuid;
+
 use crate::drift::Guard;
+use crate::expr::Scope;
+use crate::history::History;
 use crate::job::{Drift, Job, OnError, PluginSettings, SOURCE_OPTIONS, StepSpec, TARGET_OPTIONS};
 use crate::registry::{LoadedPlugin, Registry};
 use crate::steps;
@@ -45,6 +50,9 @@ pub struct Plan {
     pub documents: bool,
     /// SHA-256 of what decides the result, hexadecimal.
     pub hash: String,
+    /// The run it is for: the unfinished one of this job, else a new one (UUIDv7). Its time is the
+    /// value of `now()`, so that a batch that is written again comes out the same.
+    pub run: Uuid,
 }
 
 /// A step at its place in a plan.
@@ -62,8 +70,10 @@ pub struct PlannedStage {
 /// For what a plan is made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Purpose {
-    /// To run the job.
+    /// To run the job, going on with an interrupted run.
     Run,
+    /// To run the job from the start, whatever was interrupted.
+    Anew,
     /// To bring dead letters of an earlier run into the target as it is now.
     Retry,
     /// To look at the source and the steps only: the target is not opened for writing.
@@ -89,14 +99,17 @@ impl Plan {
         check_drift(&job, capabilities, writing.name())?;
 
         let source = open_source(&job, reading.as_ref(), capabilities)?;
-        let stages = bind_stages(&job, registry, source.schema())?;
+        let run = run_id(&job, purpose)?;
+        let stages = bind_stages(&job, registry, source.schema(), started_at(&run))?;
         let output = stages
             .last()
             .map_or(source.schema(), |stage| stage.step.output());
         let schema = target_schema(&job, output, capabilities)?;
         let sink = match purpose {
             Purpose::Look => Box::new(nowhere::Nowhere::default()),
-            Purpose::Run | Purpose::Retry => open_target(&job, writing.as_ref(), &schema, purpose)?,
+            Purpose::Run | Purpose::Anew | Purpose::Retry => {
+                open_target(&job, writing.as_ref(), &schema, purpose)?
+            }
         };
         check_lossy(&job, sink.as_ref())?;
         let partitions = source.partitions()?;
@@ -117,6 +130,7 @@ impl Plan {
             sink,
             documents: capabilities.documents,
             hash,
+            run,
         })
     }
 
@@ -186,8 +200,36 @@ fn known_column(name: &str, schema: &Schema, span: &Span, what: &str) -> Result<
     )))
 }
 
+/// The run a plan is for.
+fn run_id(job: &Job, purpose: Purpose) -> Result<Uuid> {
+    let unfinished = match purpose {
+        Purpose::Run | Purpose::Retry => History::open_existing(&job.state)?
+            .map(|history| history.unfinished(&job.name))
+            .transpose()?
+            .flatten(),
+        Purpose::Anew | Purpose::Look => None,
+    };
+    match unfinished {
+        Some(run) => run.id.parse().map_err(|cause: uuid::Error| {
+            Error::state("state::corrupt", format!("`{}` is no run id", run.id)).caused_by(cause)
+        }),
+        None => Ok(Uuid::now_v7()),
+    }
+}
+
+/// When a run began: its id says so, to the millisecond.
+pub(crate) fn started_at(run: &Uuid) -> DateTime<Utc> {
+    let (seconds, nanos) = run.get_timestamp().map_or((0, 0), |time| time.to_unix());
+    DateTime::from_timestamp(seconds as i64, nanos).unwrap_or_default()
+}
+
 /// Binds every step to the output of the one before.
-fn bind_stages(job: &Job, registry: &Registry, input: &Schema) -> Result<Vec<PlannedStage>> {
+fn bind_stages(
+    job: &Job,
+    registry: &Registry,
+    input: &Schema,
+    now: DateTime<Utc>,
+) -> Result<Vec<PlannedStage>> {
     let mut loaded: BTreeMap<String, Arc<dyn LoadedPlugin>> = BTreeMap::new();
     let mut stages: Vec<PlannedStage> = Vec::new();
     if let Some((filter, span)) = &job.source.filter {
@@ -195,7 +237,11 @@ fn bind_stages(job: &Job, registry: &Registry, input: &Schema) -> Result<Vec<Pla
             span: span.clone(),
             kind: dkhost_core::NodeKind::Text(filter.clone()),
         };
-        let step = steps::build("filter", &node, "source.filter", input)?;
+        let step = steps::build(
+            "filter",
+            &node,
+            &Scope::stage("source.filter", input).at(now),
+        )?;
         stages.push(PlannedStage {
             name: "source.filter".into(),
             verb: "filter".into(),
@@ -207,7 +253,7 @@ fn bind_stages(job: &Job, registry: &Registry, input: &Schema) -> Result<Vec<Pla
         let input = stages.last().map_or(input, |stage| stage.step.output());
         let name = stage_name(spec, index, &stages);
         let step = match spec.plugin_name() {
-            None => steps::build(&spec.verb, &spec.node, &name, input)
+            None => steps::build(&spec.verb, &spec.node, &Scope::stage(&name, input).at(now))
                 .map_err(|error| error.at_least(spec.span.clone()))?,
             Some((component, plugin)) => {
                 let plugin_of = plugin_settings(job, component, &spec.node.span)?;

@@ -77,7 +77,14 @@ fn anew(
     known: Option<&RunRecord>,
     held: Option<&TargetState>,
 ) -> Result<Started> {
-    let run = uuid::Uuid::now_v7().to_string();
+    // Where the interrupted run is given up for this one, its id is taken.
+    let taken = known.is_some_and(|known| known.id == plan.run.to_string());
+    let run = if taken {
+        uuid::Uuid::now_v7()
+    } else {
+        plan.run
+    }
+    .to_string();
     let floor = known
         .map_or(0, |run| run.epoch)
         .max(held.map_or(0, |held| held.epoch));
@@ -189,6 +196,16 @@ fn adopt(
 ) -> Result<Started> {
     if held.plan_hash != plan.hash && !options.accept_plan_change {
         return Err(plan_changed(&held.run));
+    }
+    if plan.run.to_string() != held.run && plan.job.uses_the_clock() {
+        return Err(Error::state(
+            "state::clock",
+            format!(
+                "run {} computed now() when it began, and its history is gone",
+                short(&held.run)
+            ),
+        )
+        .help("bring the history back, or start over with `--no-resume`"));
     }
     let most = held
         .checkpoints

@@ -28,7 +28,7 @@ mod real_data;
 pub(crate) mod testing;
 
 use dkhost_core::error::nearest;
-use dkhost_core::{Error, Node, NodeKind, OptionSpec, OptionType, Result, Schema, Span, Step};
+use dkhost_core::{Error, Node, NodeKind, OptionSpec, OptionType, Result, Span, Step};
 
 use crate::expr::Scope;
 use crate::expr::names::missing_field;
@@ -75,11 +75,6 @@ const fn verb(name: &'static str, ty: OptionType, help: &'static str) -> OptionS
     }
 }
 
-/// Binds a step called `name` to its input, without a value for `now()` (see [`build_in`]).
-pub fn build(verb: &str, node: &Node, name: &str, input: &Schema) -> Result<Box<dyn Step>> {
-    build_in(verb, node, &Scope::stage(name, input))
-}
-
 /// Binds a step to its input; the rest of documents follows it.
 ///
 /// *Shape* – `node` is the value of `verb` in the job file, places included; every error points
@@ -87,7 +82,7 @@ pub fn build(verb: &str, node: &Node, name: &str, input: &Schema) -> Result<Box<
 /// *Errors* – class `Config`: `plan::unknown_field` and `plan::unknown_verb` name the nearest,
 /// `plan::name_taken`, `plan::nothing_left`, `job::wrong_type`, and those of
 /// [`crate::expr::Expression::parse`].
-pub fn build_in(verb: &str, node: &Node, scope: &Scope) -> Result<Box<dyn Step>> {
+pub fn build(verb: &str, node: &Node, scope: &Scope) -> Result<Box<dyn Step>> {
     let step = match verb {
         "rename" => rename::build(node, scope)?,
         "set" => set::build(node, scope)?,

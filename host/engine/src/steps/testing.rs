@@ -38,7 +38,7 @@ pub(crate) fn with_reserved(mut schema: Schema) -> Schema {
 /// Binds a step called `here`; now is 2024-05-06 07:08:09.123456.
 pub(crate) fn build(verb: &str, node: Value, schema: &Schema) -> Result<Box<dyn Step>, Error> {
     let now = chrono::DateTime::from_timestamp(1_714_979_289, 123_456_789).unwrap();
-    super::build_in(
+    super::build(
         verb,
         &Node::from_json(&node),
         &Scope::stage("here", schema).at(now),

@@ -177,7 +177,7 @@ impl World {
     }
 
     pub fn history(&self) -> History {
-        History::open(&self.folder.path().join("state.db")).unwrap()
+        History::open(&self.folder.path().join(".dkhost/state.db")).unwrap()
     }
 
     pub fn job(&self, toml: &str) -> Result<Job> {
@@ -190,7 +190,12 @@ impl World {
     }
 
     pub fn plan(&self, toml: &str) -> Result<Plan> {
-        Plan::make(self.job(toml)?, &self.registry(), Purpose::Run)
+        let purpose = if self.fresh {
+            Purpose::Anew
+        } else {
+            Purpose::Run
+        };
+        Plan::make(self.job(toml)?, &self.registry(), purpose)
     }
 
     pub fn options(&self, kind: &'static str) -> RunOptions<'static> {
