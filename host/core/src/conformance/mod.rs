@@ -42,6 +42,9 @@ mod trial;
 mod types;
 mod values;
 
+#[cfg(test)]
+mod tests;
+
 use std::path::PathBuf;
 
 use crate::{Backend, Conflict, LogicalType, Schema};

@@ -1,0 +1,339 @@
+//! The suite finds what is wrong: a backend with one fault fails exactly where it should.
+
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use arrow::array::RecordBatch;
+use serde_json::json;
+
+use super::*;
+use crate::memory::Memory;
+use crate::{
+    Batch, BatchReader, Capabilities, Checkpoint, Claim, Claimed, DeadLetter, Durable, Field,
+    OpenSource, OpenTarget, OptionSpec, Options, Outcome, Outcomes, Partition, Position, Result,
+    Sink, Source, TargetPlan, TargetState, WriteReport, Writer,
+};
+
+/// What is wrong with the backend.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Fault {
+    None,
+    LosesLastRow,
+    ForgetsCheckpoint,
+    NeverFences,
+    KeepsRolledBack,
+    ReadsBackNothing,
+    HidesRejects,
+    MiscountsReplaced,
+    SkipsRecordOnResume,
+    BatchesTooLarge,
+    CallsEverythingLossy,
+    CannotEvolveSilently,
+    PublishedIsForgotten,
+    RoundsFloats,
+}
+
+struct Faulty(Fault);
+
+impl Backend for Faulty {
+    fn name(&self) -> &'static str {
+        "faulty"
+    }
+    fn summary(&self) -> &'static str {
+        ""
+    }
+    fn source_options(&self) -> &'static [OptionSpec] {
+        Memory.source_options()
+    }
+    fn target_options(&self) -> &'static [OptionSpec] {
+        Memory.target_options()
+    }
+    fn target_capabilities(&self, options: &Options) -> Result<Capabilities> {
+        Memory.target_capabilities(options)
+    }
+    fn open_source(&self, options: Options, open: &OpenSource) -> Result<Box<dyn Source>> {
+        let mut open = open.clone();
+        if self.0 == Fault::BatchesTooLarge {
+            open.batch.rows *= 2;
+        }
+        Ok(Box::new(FaultySource(
+            self.0,
+            Memory.open_source(options, &open)?,
+        )))
+    }
+    fn open_target(&self, options: Options, open: &OpenTarget) -> Result<Box<dyn Sink>> {
+        let sink = Memory.open_target(options, open)?;
+        let mut plan = sink.plan().clone();
+        if self.0 == Fault::CallsEverythingLossy {
+            plan.columns
+                .iter_mut()
+                .for_each(|column| column.lossy = Some("who knows".to_owned()));
+        }
+        Ok(Box::new(FaultySink(self.0, sink, plan)))
+    }
+}
+
+struct FaultySource(Fault, Box<dyn Source>);
+
+impl Source for FaultySource {
+    fn schema(&self) -> &Schema {
+        self.1.schema()
+    }
+    fn partitions(&self) -> Result<Vec<Partition>> {
+        self.1.partitions()
+    }
+    fn fingerprint(&self) -> Result<serde_json::Value> {
+        self.1.fingerprint()
+    }
+    fn notes(&self) -> Vec<String> {
+        self.1.notes()
+    }
+    fn read(&self, partition: &Partition, from: &Position) -> Result<Box<dyn BatchReader>> {
+        let mut from = from.clone();
+        if self.0 == Fault::SkipsRecordOnResume && !from.is_start() {
+            let record = from.0["record"].as_u64().unwrap_or(0);
+            from.0["record"] = json!((record + 1).min(partition.slice["to"].as_u64().unwrap_or(0)));
+        }
+        self.1.read(partition, &from)
+    }
+    fn decode(&self, letters: &[DeadLetter]) -> Result<Batch> {
+        self.1.decode(letters)
+    }
+}
+
+struct FaultySink(Fault, Box<dyn Sink>, TargetPlan);
+
+impl Sink for FaultySink {
+    fn plan(&self) -> &TargetPlan {
+        &self.2
+    }
+    fn inspect(&self, job: &str) -> Result<Option<TargetState>> {
+        let state = self.1.inspect(job)?;
+        Ok(state.filter(|state| !(state.published && self.0 == Fault::PublishedIsForgotten)))
+    }
+    fn claim(&self, claim: &Claim) -> Result<Claimed> {
+        self.1.claim(claim)
+    }
+    fn writer(&self, partition: &Partition) -> Result<Box<dyn Writer>> {
+        Ok(Box::new(FaultyWriter {
+            fault: self.0,
+            inner: self.1.writer(partition)?,
+            fenced: false,
+        }))
+    }
+    fn scan(&self, each: &mut dyn FnMut(RecordBatch) -> Result<()>) -> Result<()> {
+        self.1.scan(each)
+    }
+    fn publish(&self) -> Result<()> {
+        self.1.publish()
+    }
+    fn retire(&self) -> Result<()> {
+        self.1.retire()
+    }
+}
+
+struct FaultyWriter {
+    fault: Fault,
+    inner: Box<dyn Writer>,
+    fenced: bool,
+}
+
+impl Writer for FaultyWriter {
+    fn checkpoint(&self) -> Option<&Checkpoint> {
+        self.inner
+            .checkpoint()
+            .filter(|_| self.fault != Fault::ForgetsCheckpoint)
+    }
+    fn write(&mut self, batch: &Batch) -> Result<WriteReport> {
+        let mut batch = batch.clone();
+        let rows = batch.records.num_rows();
+        if self.fault == Fault::LosesLastRow && rows > 1 {
+            batch.records = batch.records.slice(0, rows - 1);
+        }
+        if self.fault == Fault::RoundsFloats {
+            batch.records = rounded(&batch.records)?;
+        }
+        let mut report = self.inner.write(&batch)?;
+        match (self.fault, &mut report.outcomes) {
+            (Fault::HidesRejects, Outcomes::Each(each)) => {
+                each.iter_mut()
+                    .for_each(|outcome| *outcome = Outcome::Written);
+                report.rejects.clear();
+            }
+            (Fault::MiscountsReplaced, _) => report.replaced_rows = 0,
+            (Fault::LosesLastRow, Outcomes::Each(each)) => each.push(Outcome::Written),
+            _ => (),
+        }
+        Ok(report)
+    }
+    fn read_back(&mut self) -> Result<RecordBatch> {
+        let records = self.inner.read_back()?;
+        Ok(if self.fault == Fault::ReadsBackNothing {
+            records.slice(0, 0)
+        } else {
+            records
+        })
+    }
+    fn commit(&mut self, checkpoint: &Checkpoint) -> Result<Durable> {
+        match self.inner.commit(checkpoint) {
+            Err(error) if self.fault == Fault::NeverFences && error.code() == "run::fenced" => {
+                self.fenced = true;
+                Ok(Durable::Now)
+            }
+            result => result,
+        }
+    }
+    fn roll_back(&mut self) -> Result<()> {
+        if self.fault == Fault::KeepsRolledBack {
+            Ok(())
+        } else {
+            self.inner.roll_back()
+        }
+    }
+    fn flush(&mut self) -> Result<()> {
+        self.inner.flush()
+    }
+    fn add_columns(&mut self, columns: &[Field]) -> Result<()> {
+        if self.fault == Fault::CannotEvolveSilently {
+            Ok(())
+        } else {
+            self.inner.add_columns(columns)
+        }
+    }
+}
+
+/// Floats with one digit after the point, as a careless text format would have them.
+fn rounded(records: &RecordBatch) -> Result<RecordBatch> {
+    use arrow::array::{ArrayRef, AsArray};
+    use arrow::datatypes::Float64Type;
+    let columns = records.columns().iter().map(|column| -> ArrayRef {
+        match column.as_primitive_opt::<Float64Type>() {
+            Some(floats) => {
+                std::sync::Arc::new(floats.unary::<_, Float64Type>(|f| (f * 10.0).round() / 10.0))
+            }
+            None => column.clone(),
+        }
+    });
+    Ok(RecordBatch::try_new(records.schema(), columns.collect())?)
+}
+
+struct Trials(Faulty, AtomicU32);
+
+impl Fixture for Trials {
+    fn backend(&self) -> &dyn Backend {
+        &self.0
+    }
+    fn place(&self) -> Place {
+        let next = self.1.fetch_add(1, Ordering::Relaxed);
+        Place {
+            base: "".into(),
+            target: json!({"name": format!("faulty {:?} {next}", self.0.0)}),
+        }
+    }
+    fn source(&self, place: &Place, _schema: &Schema) -> serde_json::Value {
+        place.target.clone()
+    }
+    fn traits(&self) -> Traits {
+        Traits::default()
+    }
+}
+
+#[test]
+fn every_fault_is_found_by_the_case_that_is_there_for_it() {
+    for (fault, case) in [
+        (Fault::None, ""),
+        (Fault::LosesLastRow, "exactly k batches come back in order"),
+        (
+            Fault::ForgetsCheckpoint,
+            "a run killed at any batch resumes to the same content",
+        ),
+        (Fault::NeverFences, "an older epoch cannot commit"),
+        (Fault::KeepsRolledBack, "a roll-back leaves nothing"),
+        (
+            Fault::ReadsBackNothing,
+            "what was written is read back before the commit",
+        ),
+        (Fault::HidesRejects, "every conflict mode does what it says"),
+        (
+            Fault::MiscountsReplaced,
+            "every conflict mode does what it says",
+        ),
+        (
+            Fault::SkipsRecordOnResume,
+            "reading from a position gives what is left",
+        ),
+        (
+            Fault::BatchesTooLarge,
+            "reading twice gives the same batches and locators",
+        ),
+        (
+            Fault::CallsEverythingLossy,
+            "every type and extreme comes back, or is refused",
+        ),
+        (Fault::CannotEvolveSilently, "columns are added, or refused"),
+        (
+            Fault::PublishedIsForgotten,
+            "publish and retire can be repeated",
+        ),
+        (
+            Fault::RoundsFloats,
+            "every type and extreme comes back, or is refused",
+        ),
+    ] {
+        let trials = Trials(Faulty(fault), AtomicU32::new(0));
+        let failing: Vec<&str> = CASES
+            .iter()
+            .filter(|(_, run)| run(&trials).is_err())
+            .map(|(name, _)| *name)
+            .collect();
+        match fault {
+            Fault::None => assert_eq!(failing, [""; 0]),
+            _ => assert!(failing.contains(&case), "{fault:?} is found by {failing:?}"),
+        }
+    }
+}
+
+#[test]
+fn a_fixture_cannot_forget_or_invent_a_weakness() {
+    struct Claims(Trials, Traits);
+    impl Fixture for Claims {
+        fn backend(&self) -> &dyn Backend {
+            self.0.backend()
+        }
+        fn place(&self) -> Place {
+            self.0.place()
+        }
+        fn source(&self, place: &Place, schema: &Schema) -> serde_json::Value {
+            self.0.source(place, schema)
+        }
+        fn traits(&self) -> Traits {
+            self.1.clone()
+        }
+    }
+    let mut first = 0;
+    for traits in [
+        Traits {
+            cannot_hold: vec![LogicalType::Uuid],
+            ..Traits::default()
+        },
+        Traits {
+            rejects: vec![("float64", "NaN")],
+            ..Traits::default()
+        },
+        Traits {
+            conflicts: vec![Conflict::ReplaceAll],
+            ..Traits::default()
+        },
+        Traits {
+            fencing: Fencing::Lock,
+            ..Traits::default()
+        },
+    ] {
+        first += 1000;
+        let claims = Claims(Trials(Faulty(Fault::None), AtomicU32::new(first)), traits);
+        let failing = CASES
+            .iter()
+            .filter(|(_, run)| run(&claims).is_err())
+            .count();
+        assert_eq!(failing, 1, "the memory backend can do that: {:?}", claims.1);
+    }
+}
