@@ -144,3 +144,148 @@ pub fn types(schema: &Schema) -> Vec<String> {
         .map(|field| format!("{} {}", field.name, field.logical))
         .collect()
 }
+
+/// A claimed target and a writer of its first partition.
+pub struct Run {
+    // Dropped first: a writer does not outlive its sink.
+    pub writer: Box<dyn dkhost_core::Writer>,
+    pub sink: Box<dyn Sink>,
+    pub checkpoint: dkhost_core::Checkpoint,
+}
+
+impl Run {
+    /// Claims for run number `run`.
+    pub fn start(sink: Box<dyn Sink>, run: u32) -> Self {
+        let claim = dkhost_core::Claim {
+            job: "job".into(),
+            run: format!("run {run}"),
+            plan_hash: "hash".into(),
+            epoch_floor: 0,
+        };
+        let claimed = sink.claim(&claim).unwrap();
+        let writer = sink.writer(&partition()).unwrap();
+        let start = || dkhost_core::Checkpoint::start("job", &claim.run, claimed.epoch, "hash", 0);
+        let mut checkpoint = writer.checkpoint().cloned().unwrap_or_else(start);
+        checkpoint.epoch = claimed.epoch;
+        Run {
+            writer,
+            sink,
+            checkpoint,
+        }
+    }
+
+    pub fn write(&mut self, records: &RecordBatch) -> dkhost_core::WriteReport {
+        self.writer.write(&batch(records.clone())).unwrap()
+    }
+
+    pub fn commit(&mut self) {
+        self.checkpoint.seq += 1;
+        self.writer.commit(&self.checkpoint).unwrap();
+    }
+
+    pub fn finish(self) {
+        let Run { writer, sink, .. } = self;
+        drop(writer);
+        sink.publish().unwrap();
+        sink.retire().unwrap();
+    }
+}
+
+pub fn partition() -> Partition {
+    Partition {
+        index: 0,
+        label: "all".into(),
+        slice: Value::Null,
+    }
+}
+
+/// A batch of these rows, from nowhere.
+pub fn batch(records: RecordBatch) -> Batch {
+    Batch {
+        source: std::sync::Arc::new(Nowhere(records.num_rows())),
+        records,
+        origin: None,
+        rejects: Vec::new(),
+        until: Position::start(),
+        source_bytes: 0,
+    }
+}
+
+#[derive(Debug)]
+struct Nowhere(usize);
+
+impl dkhost_core::SourceRows for Nowhere {
+    fn len(&self) -> usize {
+        self.0
+    }
+
+    fn locator(&self, _row: usize) -> dkhost_core::Locator {
+        dkhost_core::Locator::of([])
+    }
+
+    fn payload(&self, _row: usize) -> dkhost_core::Payload {
+        dkhost_core::Payload {
+            bytes: Vec::new(),
+            media: "json",
+        }
+    }
+
+    fn memory_bytes(&self) -> usize {
+        0
+    }
+}
+
+/// A schema from `name type` lines; `!` before a name makes it a key column.
+pub fn schema(fields: &[&str]) -> Schema {
+    let mut key = 0;
+    let fields = fields.iter().map(|line| {
+        let (name, logical) = line.rsplit_once(' ').unwrap();
+        let mut field =
+            dkhost_core::Field::new(name.trim_start_matches('!'), logical.parse().unwrap());
+        if name.starts_with('!') {
+            field.key = Some(key);
+            key += 1;
+        }
+        field
+    });
+    Schema::new(fields.collect())
+}
+
+/// Rows from the texts of their cells, as `dkhost_core::text` spells them.
+pub fn rows(schema: &Schema, rows: &[&[Option<&str>]]) -> RecordBatch {
+    let mut columns: Vec<_> = schema
+        .fields
+        .iter()
+        .map(|f| dkhost_core::text::Appender::new(&f.logical))
+        .collect();
+    for row in rows {
+        for (column, cell) in columns.iter_mut().zip(*row) {
+            match cell {
+                Some(text) => assert!(column.append(text), "{text}"),
+                None => column.append_null(),
+            }
+        }
+    }
+    let arrays = columns
+        .iter_mut()
+        .map(|column| column.finish().unwrap())
+        .collect();
+    RecordBatch::try_new(schema.to_arrow(), arrays).unwrap()
+}
+
+/// Outcomes in one letter each: written, unchanged, deduplicated, rejected.
+pub fn fates(report: &dkhost_core::WriteReport, rows: usize) -> String {
+    use dkhost_core::{Outcome, Outcomes};
+    match &report.outcomes {
+        Outcomes::AllWritten => "w".repeat(rows),
+        Outcomes::Each(each) => each
+            .iter()
+            .map(|outcome| match outcome {
+                Outcome::Written => 'w',
+                Outcome::Unchanged => 'u',
+                Outcome::Deduplicated => 'd',
+                Outcome::Rejected => 'r',
+            })
+            .collect(),
+    }
+}
