@@ -1,0 +1,111 @@
+//! `dkhost errors retry`: refused records through the job again, as a run of its own.
+
+use std::path::PathBuf;
+
+use dkhost_core::{Error, Result};
+use dkhost_engine::history::{History, RunRecord};
+use dkhost_engine::job::PluginBinding;
+use dkhost_engine::{Job, RunOptions};
+
+use crate::args::{JobArgs, StateArgs};
+use crate::commands::run::{Watching, conclude, log_to, stop_flag};
+use crate::commands::{is_job_file, load_job, look};
+use crate::escape::escape;
+use crate::progress::Voice;
+use crate::registry;
+use crate::screen::Screen;
+
+/// Retries the open letters of a run.
+pub fn retry(
+    of: Option<&str>,
+    plugins: &[PluginBinding],
+    set: &[String],
+    state: &StateArgs,
+    screen: &mut Screen,
+) -> Result<i32> {
+    let looked = look(of, state)?;
+    let run = match &looked.run {
+        Some(named) => looked.history.find(Some(named))?,
+        None => latest(&looked.history, looked.job.as_deref())?,
+    };
+    let job = load_job(&JobArgs {
+        job: job_file(of, &run)?,
+        plugins: plugins.to_vec(),
+        set: set.to_vec(),
+        json: screen.json,
+    })?;
+    same_job(&job, &run)?;
+    let voice = Voice::new(screen.json);
+    let registry = registry::registry(&job, log_to(&voice));
+    let watch = Watching::new(&job, &voice, false, screen);
+    let options = RunOptions {
+        kind: "retry",
+        fresh: false,
+        accept_plan_change: true,
+        stop: stop_flag(&voice)?,
+        on_start: &|progress| watch.start(progress),
+    };
+    let ended = dkhost_engine::dead_letters::retry(
+        job.clone(),
+        &registry,
+        &looked.history,
+        Some(&run.id),
+        &options,
+    );
+    watch.end();
+    match ended? {
+        Some(ended) => conclude(&ended, &job, false, screen),
+        None => {
+            match screen.json {
+                true => screen.object(&serde_json::json!({ "event": "report", "run": run.id, "status": "nothing to retry", "exit_code": 0 }))?,
+                false => screen.line(format!("run {} has no open refused records", escape(&run.id)))?,
+            }
+            Ok(0)
+        }
+    }
+}
+
+/// The latest run whose letters can be retried: not a retry that was interrupted itself, since the
+/// letters it takes are those of the run before.
+fn latest(history: &History, job: Option<&str>) -> Result<RunRecord> {
+    let of_job = history.find(job)?;
+    let runs = history.runs(Some(&of_job.job), 100)?;
+    let interrupted_retry = |run: &RunRecord| run.kind == "retry" && run.status.is_unfinished();
+    Ok(runs
+        .into_iter()
+        .find(|run| !interrupted_retry(run))
+        .unwrap_or(of_job))
+}
+
+fn job_file(of: Option<&str>, run: &RunRecord) -> Result<PathBuf> {
+    if let Some(path) = of.filter(|of| is_job_file(of)) {
+        return Ok(path.into());
+    }
+    let path = PathBuf::from(&run.job_path);
+    if path.is_file() {
+        return Ok(path);
+    }
+    Err(Error::config(
+        "errors::no_job",
+        format!(
+            "the job file of run {} is not at `{}`",
+            run.id,
+            path.display()
+        ),
+    )
+    .help("give it: dkhost errors retry job.toml"))
+}
+
+fn same_job(job: &Job, run: &RunRecord) -> Result<()> {
+    if job.name == run.job {
+        return Ok(());
+    }
+    Err(Error::config(
+        "errors::other_job",
+        format!(
+            "run {} is of job `{}`, but the file says `{}`",
+            run.id, run.job, job.name
+        ),
+    )
+    .help("give the job file the run was made with"))
+}

@@ -1,0 +1,97 @@
+//! What this build can do: the backends, one line each, and the loader of plugins.
+//!
+//! The engine asks for both through traits, so this file is the only one that knows all crates.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use dkhost_core::{Backend, Node, Result, Schema, Step};
+use dkhost_engine::job::PluginSettings;
+use dkhost_engine::registry::{LoadedPlugin, PluginLoader};
+use dkhost_engine::{Job, Registry};
+use dkhost_plugin::{CompileIn, Component, LoadOptions, LogSink, StageSpec};
+
+/// The backends of this build.
+pub fn backends() -> Vec<Arc<dyn Backend>> {
+    vec![
+        Arc::new(dkhost_core::memory::Memory),
+        Arc::new(dkhost_file::FileBackend),
+        Arc::new(dkhost_sqlite::SqliteBackend),
+    ]
+}
+
+/// What a job can use; `log` takes what its plugins say.
+pub fn registry(job: &Job, log: LogSink) -> Registry {
+    let beside_state = job.state.parent().unwrap_or(Path::new(".")).join("cache");
+    let cache_dir = shared_cache().unwrap_or(beside_state);
+    Registry {
+        backends: backends(),
+        plugins: Arc::new(Components { cache_dir, log }),
+    }
+}
+
+/// Where compiled plugins are kept when the user has a folder for such things.
+pub fn shared_cache() -> Option<PathBuf> {
+    let folder = std::env::var_os("XDG_CACHE_HOME").filter(|folder| !folder.is_empty())?;
+    Some(Path::new(&folder).join("dkhost"))
+}
+
+/// Where compiled plugins are kept when there is no job.
+pub fn own_cache() -> PathBuf {
+    let home = || Some(Path::new(&std::env::var_os("HOME")?).join(".cache/dkhost"));
+    shared_cache()
+        .or_else(home)
+        .unwrap_or_else(|| PathBuf::from(".dkhost/cache"))
+}
+
+/// Components are compiled in a child: this program, started again.
+pub fn compiler() -> CompileIn {
+    match std::env::current_exe() {
+        Ok(program) => CompileIn::Child(program),
+        // Without its own path a program cannot start itself; the compiler's limits are then lost,
+        // not the checks of the component.
+        Err(_) => CompileIn::InProcess,
+    }
+}
+
+struct Components {
+    cache_dir: PathBuf,
+    log: LogSink,
+}
+
+impl PluginLoader for Components {
+    fn load(&self, path: &Path, settings: &PluginSettings) -> Result<Arc<dyn LoadedPlugin>> {
+        let mut options = LoadOptions::new(&self.cache_dir, compiler());
+        options.limits.memory_bytes =
+            usize::try_from(settings.memory_max_bytes).unwrap_or(usize::MAX);
+        options.limits.call_timeout = Duration::from_millis(settings.call_timeout_ms);
+        options.grants = settings.grants.clone();
+        options.allow_nondeterministic = settings.allow_nondeterminism;
+        options.log = self.log.clone();
+        Ok(Arc::new(Loaded(Component::load(path, &options)?)))
+    }
+}
+
+struct Loaded(Component);
+
+impl LoadedPlugin for Loaded {
+    fn digest(&self) -> String {
+        self.0.digest().to_owned()
+    }
+
+    fn bind(
+        &self,
+        stage: &str,
+        plugin: Option<&str>,
+        config: &Node,
+        input: &Schema,
+    ) -> Result<Box<dyn Step>> {
+        self.0.bind(&StageSpec {
+            name: stage.to_owned(),
+            plugin: plugin.map(str::to_owned),
+            config: config.to_json(),
+            input,
+        })
+    }
+}

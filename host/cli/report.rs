@@ -1,0 +1,220 @@
+//! What people read when a run has ended: where every record went, how fast, and what to type next.
+
+use dkhost_engine::run::{Report, StageReport};
+
+use crate::escape::escape;
+use crate::screen::Paint;
+use crate::table::{Cell, Table, bytes, count, counted, duration, rate};
+
+/// The lines of the report; `job` is the job file as it was typed.
+pub fn lines(report: &Report, job: &str, paint: Paint) -> Vec<String> {
+    let mut lines = vec![headline(report, paint), String::new()];
+    lines.extend(outcomes(report, paint));
+    lines.push(String::new());
+    lines.extend(facts(report, paint));
+    if let Some(next) = next(report, job, paint) {
+        lines.push(String::new());
+        lines.extend(next);
+    }
+    lines
+}
+
+fn headline(report: &Report, paint: Paint) -> String {
+    let word = match report.status {
+        "done" if report.counts.dead_lettered > 0 => paint.yellow("done, with dead letters"),
+        "done" => paint.green("done"),
+        other => paint.yellow(other),
+    };
+    let kind = if report.kind == "retry" {
+        "retry of "
+    } else {
+        ""
+    };
+    let again = if report.resumed {
+        format!(", taken up again (epoch {})", report.epoch)
+    } else {
+        String::new()
+    };
+    let run = paint.dim(&format!("run {}", report.run));
+    format!(
+        "{kind}{} {word} in {}{again}  {run}",
+        paint.bold(&escape(&report.job)),
+        duration(report.duration_ms)
+    )
+}
+
+/// The counts, as a sum that can be checked by eye.
+fn outcomes(report: &Report, paint: Paint) -> Vec<String> {
+    let counts = &report.counts;
+    let rows = [
+        ("written", counts.written, ""),
+        ("unchanged", counts.unchanged, "already there"),
+        ("filtered", counts.filtered, "dropped by a step"),
+        (
+            "deduplicated",
+            counts.deduplicated,
+            "a later record had the same key",
+        ),
+        ("skipped", counts.skipped, "refused, on_error = \"skip\""),
+        ("dead letters", counts.dead_lettered, "refused and kept"),
+    ];
+    let mut table = Table::indented(2);
+    for (name, n, note) in rows {
+        if n > 0 || name == "written" {
+            let name = Cell::new(name);
+            let name = if n > 0 && note.starts_with("refused") {
+                name.painted(|text| paint.yellow(text))
+            } else {
+                name
+            };
+            table.row([
+                name,
+                Cell::new(count(n)).right(),
+                Cell::new(note).painted(|text| paint.dim(text)),
+            ]);
+        }
+    }
+    let accounted = if conserved(report) {
+        "every record is accounted for"
+    } else {
+        "these counts do not add up: please report it"
+    };
+    table.row([
+        Cell::new("read").painted(|text| paint.bold(text)),
+        Cell::new(count(counts.read))
+            .right()
+            .painted(|text| paint.bold(text)),
+        Cell::new(accounted).painted(|text| paint.dim(text)),
+    ]);
+    table.lines()
+}
+
+fn conserved(report: &Report) -> bool {
+    let c = &report.counts;
+    c.read == c.written + c.unchanged + c.filtered + c.deduplicated + c.skipped + c.dead_lettered
+}
+
+fn facts(report: &Report, paint: Paint) -> Vec<String> {
+    let mut table = Table::indented(2);
+    let mut fact = |name: &str, text: String| {
+        table.row([
+            Cell::new(name).painted(|name| paint.dim(name)),
+            Cell::new(text),
+        ]);
+    };
+    if report.rows_written != report.counts.written {
+        fact("rows written", count(report.rows_written));
+    }
+    if report.values_discarded > 0 {
+        fact(
+            "discarded",
+            format!(
+                "{} the schema has no place for",
+                counted(report.values_discarded, "value")
+            ),
+        );
+    }
+    fact("speed", speed(report));
+    fact(
+        "memory",
+        format!("{} at the peak", bytes(report.memory_peak_bytes)),
+    );
+    if let Some(stage) = costliest(report) {
+        let whole = report.cpu_ms.max(1);
+        fact(
+            "costliest step",
+            format!(
+                "{}, {} CPU ({} %)",
+                escape(&stage.name),
+                duration(stage.cpu_ms),
+                (stage.cpu_ms * 100 / whole).min(100)
+            ),
+        );
+    }
+    for plugin in &report.plugins {
+        let stage = report
+            .stages
+            .iter()
+            .find(|stage| stage.name == plugin.stage);
+        fact(
+            "plugin",
+            format!(
+                "{} at {}{}",
+                escape(&plugin.name),
+                escape(&plugin.stage),
+                stage.map(usage).unwrap_or_default()
+            ),
+        );
+    }
+    match &report.verified {
+        Some(verified) => fact("verified", escape(verified).into_owned()),
+        None if report.status == "done" => {
+            fact("verified", "nothing: run.verify = \"none\"".to_owned())
+        }
+        None => {}
+    }
+    let kept = if report.status == "done" {
+        ""
+    } else {
+        ", once it is finished"
+    };
+    fact("delivery", format!("{}{kept}", escape(&report.delivery)));
+    table.lines()
+}
+
+fn speed(report: &Report) -> String {
+    let cpu = format!("{} CPU", duration(report.cpu_ms));
+    let average = rate(report.records_per_second);
+    if report.resumed {
+        // The counts are the whole run's, the speed is this process's.
+        format!("{average} on average since it was taken up again, {cpu} in all")
+    } else {
+        format!("{average} on average, {cpu}")
+    }
+}
+
+fn costliest(report: &Report) -> Option<&StageReport> {
+    report
+        .stages
+        .iter()
+        .filter(|stage| stage.cpu_ms > 0)
+        .max_by_key(|stage| stage.cpu_ms)
+}
+
+fn usage(stage: &StageReport) -> String {
+    let mut text = format!(
+        ", {} CPU, {} refused",
+        duration(stage.cpu_ms),
+        count(stage.rejected)
+    );
+    for (name, n) in &stage.counters {
+        text.push_str(&format!(", {} {}", escape(name), count(*n)));
+    }
+    text
+}
+
+/// The next thing to type.
+fn next(report: &Report, job: &str, paint: Paint) -> Option<Vec<String>> {
+    if report.counts.dead_lettered == 0 {
+        return None;
+    }
+    let job = escape(job);
+    let mut table = Table::indented(2);
+    let mut command = |text: &str, what: &str| {
+        table.row([
+            Cell::new(text).painted(|text| paint.cyan(text)),
+            Cell::new(what),
+        ]);
+    };
+    command(
+        &format!("dkhost errors list {job}"),
+        "which records were refused, and why",
+    );
+    if report.status == "done" {
+        command(
+            &format!("dkhost errors retry {job}"),
+            "takes them through the job again",
+        );
+    }
+    Some(table.lines())
+}

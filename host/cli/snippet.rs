@@ -1,0 +1,133 @@
+//! The line of a job file an error points at, drawn by miette.
+//!
+//! miette draws; which line, which column and what of it is safe to show is decided here. Places
+//! are byte offsets into the file, so hostile characters are replaced by others of their length.
+
+use std::fmt;
+
+use dkhost_core::{Error, Span};
+use miette::{
+    Diagnostic, GraphicalReportHandler, GraphicalTheme, LabeledSpan, MietteError,
+    MietteSpanContents, SourceCode, SourceSpan, SpanContents,
+};
+
+use crate::escape::{escape, mask};
+use crate::screen::Paint;
+
+/// The place of an error in the job file, if it has one: cut to one line, because a section's place
+/// is the whole section.
+pub fn place<'a>(error: &'a Error, text: &str) -> Option<(Span, &'a str)> {
+    let (span, label) = error.place()?;
+    if span.start == 0 && span.end == 0 || span.start > text.len() {
+        return None;
+    }
+    let start = (0..=span.start)
+        .rev()
+        .find(|at| text.is_char_boundary(*at))
+        .unwrap_or(0);
+    let line_end = text[start..]
+        .find('\n')
+        .map_or(text.len(), |length| start + length);
+    let end = span.end.clamp(start, line_end);
+    let end = (end..=line_end)
+        .find(|at| text.is_char_boundary(*at))
+        .unwrap_or(line_end);
+    Some((start..end, label))
+}
+
+/// Line and column of a byte offset, both from 1; columns are characters.
+pub fn line_and_column(text: &str, at: usize) -> (usize, usize) {
+    let before = &text[..at];
+    let column = text[line_start(text, at)..at].chars().count();
+    (before.matches('\n').count() + 1, column + 1)
+}
+
+fn line_start(text: &str, at: usize) -> usize {
+    text[..at].rfind('\n').map_or(0, |newline| newline + 1)
+}
+
+fn line_end(text: &str, at: usize) -> usize {
+    text[at..]
+        .find('\n')
+        .map_or(text.len(), |length| at + length)
+}
+
+/// The line of `span` with the label under it.
+pub fn snippet(name: &str, text: &str, span: Span, label: &str, paint: Paint) -> Option<String> {
+    let label = if label.is_empty() { "here" } else { label };
+    let drawn = Snippet {
+        label: LabeledSpan::new(Some(escape(label).into_owned()), span.start, span.len()),
+        name: escape(name).into_owned(),
+        text: mask(text),
+    };
+    let theme = match paint.is_on() {
+        true => GraphicalTheme::unicode(),
+        false => GraphicalTheme::unicode_nocolor(),
+    };
+    let handler = GraphicalReportHandler::new_themed(theme)
+        .with_links(false)
+        .with_width(100);
+    let mut report = String::new();
+    handler.render_report(&mut report, &drawn).ok()?;
+    // The report begins with the message, which is empty here: the snippet starts at its frame, and
+    // the line that closes the frame says nothing.
+    let lines: Vec<&str> = report
+        .lines()
+        .skip_while(|line| !line.contains('╭'))
+        .map(str::trim_end)
+        .filter(|line| {
+            !line.is_empty() && !line.contains("╰──── ") && !line.trim_start().ends_with("╰────")
+        })
+        .collect();
+    Some(lines.join("\n"))
+}
+
+/// What miette is shown: one line and a place in it, no words of its own.
+#[derive(Debug)]
+struct Snippet {
+    label: LabeledSpan,
+    name: String,
+    text: String,
+}
+
+impl SourceCode for Snippet {
+    /// The line of `span`, whatever context is asked for; without context the place itself, from
+    /// which miette takes line and column.
+    fn read_span<'a>(
+        &'a self,
+        span: &SourceSpan,
+        before: usize,
+        _after: usize,
+    ) -> Result<Box<dyn SpanContents<'a> + 'a>, MietteError> {
+        let (line, column) = line_and_column(&self.text, span.offset());
+        let start = line_start(&self.text, span.offset());
+        let end = line_end(&self.text, span.offset());
+        let column = if before == 0 { column - 1 } else { 0 };
+        Ok(Box::new(MietteSpanContents::new_named(
+            self.name.clone(),
+            &self.text.as_bytes()[start..end],
+            (start, end - start).into(),
+            line - 1,
+            column,
+            1,
+        )))
+    }
+}
+
+impl fmt::Display for Snippet {
+    fn fmt(&self, _: &mut fmt::Formatter<'_>) -> fmt::Result {
+        Ok(())
+    }
+}
+
+impl std::error::Error for Snippet {}
+
+impl Diagnostic for Snippet {
+    fn source_code(&self) -> Option<&dyn SourceCode> {
+        Some(self)
+    }
+
+    fn labels(&self) -> Option<Box<dyn Iterator<Item = LabeledSpan> + '_>> {
+        Some(Box::new(std::iter::once(self.label.clone())))
+    }
+}
