@@ -239,9 +239,12 @@ impl dkhost_core::SourceRows for Nowhere {
 pub fn schema(fields: &[&str]) -> Schema {
     let mut key = 0;
     let fields = fields.iter().map(|line| {
-        let (name, logical) = line.rsplit_once(' ').unwrap();
-        let mut field =
-            dkhost_core::Field::new(name.trim_start_matches('!'), logical.parse().unwrap());
+        // The name may have spaces, the type too.
+        let (name, logical) = line
+            .match_indices(' ')
+            .find_map(|(at, _)| Some((&line[..at], line[at + 1..].parse().ok()?)))
+            .unwrap();
+        let mut field = dkhost_core::Field::new(name.trim_start_matches('!'), logical);
         if name.starts_with('!') {
             field.key = Some(key);
             key += 1;
