@@ -93,6 +93,21 @@ fn links_in_the_documents_lead_somewhere() {
     }));
 }
 
+#[test]
+fn examples_in_the_readme_are_the_ones_that_run() {
+    let readme = read("README.md");
+    none(docs::invented_examples(
+        &readme,
+        "toml",
+        &read("tests/data/jobs/movies.toml"),
+    ));
+    none(docs::invented_examples(
+        &readme,
+        "rust",
+        &read("sdk/rust/src/lib.rs"),
+    ));
+}
+
 /// Prints and never fails: size is a question, not an error.
 #[test]
 fn the_ten_largest_files_are_shown() {

@@ -1,4 +1,5 @@
-//! Documents that keep their word: an invariant names its test, a link leads somewhere.
+//! Documents that keep their word: an invariant names its test, a link leads somewhere, an example
+//! is the one that runs.
 
 use super::Tracked;
 
@@ -78,6 +79,40 @@ fn links(text: &str) -> impl Iterator<Item = &str> {
     targets.filter(|target| !target.contains("://") && !target.contains(char::is_whitespace))
 }
 
+/// Examples of a document that are not the ones that are run or compiled: each of its blocks in
+/// `language` must stand, comments and indentation aside, in `original`.
+pub fn invented_examples(document: &str, language: &str, original: &str) -> Vec<String> {
+    let fence = format!("```{language}\n");
+    let blocks = document.split(&fence).skip(1);
+    let blocks: Vec<&str> = blocks
+        .filter_map(|rest| rest.split("\n```").next())
+        .collect();
+    assert!(
+        !blocks.is_empty(),
+        "no block of {language}: the check looks in the wrong place"
+    );
+    let bare = |text: &str| {
+        text.lines()
+            .map(without_comment)
+            .collect::<Vec<_>>()
+            .join("\n")
+    };
+    let original = bare(original);
+    let invented = blocks
+        .iter()
+        .filter(|block| !original.contains(&bare(block)));
+    invented
+        .map(|block| format!("this example is not the one that runs:\n{block}"))
+        .collect()
+}
+
+/// A line of code without its comment, and without the mark of a doc comment before it.
+fn without_comment(line: &str) -> &str {
+    let line = line.strip_prefix("//!").unwrap_or(line).trim();
+    let code = line.split(" // ").next().unwrap_or(line);
+    code.split(" # ").next().unwrap_or(code).trim_end()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -105,6 +140,14 @@ mod tests {
         assert_eq!(invariants_without_test(&unnamed, &tests).len(), 1);
         let fewer = table.replace("| 3 | holds | `it_holds` |", "");
         assert_eq!(invariants_without_test(&fewer, &tests).len(), 1);
+    }
+
+    #[test]
+    fn an_example_that_does_not_run_is_complained_about() {
+        let readme = "See:\n```toml\nname = \"a\" # why\n\nlimit = 1\n```\nand so on";
+        let found = |job| invented_examples(readme, "toml", job).len();
+        assert_eq!(found("# a job\nname = \"a\"\n\nlimit = 1\nmore = 2\n"), 0);
+        assert_eq!(found("name = \"a\"\n\nlimit = 2\n"), 1);
     }
 
     #[test]

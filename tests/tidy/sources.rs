@@ -84,10 +84,14 @@ pub fn unfinished(file: &Tracked) -> Vec<String> {
         .collect()
 }
 
-/// Every source file of ours begins with a module doc. A `tests.rs` belongs to the file whose
-/// `mod tests;` names it, and its tests' names are the reasons.
+/// Every source file of ours begins with a module doc. Unit tests in `src/` belong to the file
+/// whose `mod tests;` names them, and their names are the reasons.
 pub fn without_reason(file: &Tracked) -> Vec<String> {
-    let needs_one = file.path.ends_with(".rs") && !file.path.ends_with("/tests.rs");
+    let beside_its_unit = file
+        .path
+        .rsplit_once("/src/")
+        .is_some_and(|(_, path)| path.ends_with("tests.rs") || path.contains("tests/"));
+    let needs_one = file.path.ends_with(".rs") && !beside_its_unit;
     match needs_one && !file.text.trim_start().starts_with("//!") {
         true => vec![format!(
             "{}: opens without a `//!` that says why the file exists",

@@ -22,7 +22,7 @@ What to try next
       what would happen: the type of every column after every step, nothing written
   {dkhost} preview {job} --plugin {plugin}
       the first records before and after each step
-  {dkhost} errors list --state sqlite:out/state.db
+  {dkhost} errors list {job}
       the records that were refused, and why
   {dkhost} plugin new shout --lang rust
       a plugin of your own: folder, source and golden cases
