@@ -117,7 +117,7 @@ fn string_length(bytes: &[u8]) -> usize {
         }
         at += 2;
     }
-    bytes.len().saturating_sub(1)
+    bytes.len()
 }
 
 fn string(inner: &str, style: Style, out: &mut Vec<u8>) {

@@ -256,7 +256,7 @@ impl MemoryReader {
     fn batch(&mut self) -> Result<Batch> {
         let (start, mut bytes) = (self.left.start, 0);
         let (mut origin, mut rejects) = (Vec::new(), Vec::new());
-        while let Some(record) = self.left.next() {
+        for record in self.left.by_ref() {
             let source_row = (record - start) as u32;
             match self.decoder.push(&self.records[record]) {
                 Ok(()) => origin.push(source_row),

@@ -210,8 +210,8 @@ impl Appender {
             Values::Int32(v) => push(v, integer(text).and_then(|i| i32::try_from(i).ok())),
             Values::Int64(v) => push(v, integer(text)),
             Values::UInt64(v) => push(v, strict(text).and_then(|n| n.as_u64())),
-            Values::Float32(v) => push(v, parse_float(text, |n| n.as_f32(), f32::INFINITY)),
-            Values::Float64(v) => push(v, parse_float(text, |n| n.as_f64(), f64::INFINITY)),
+            Values::Float32(v) => push(v, parse_float(text, |n| n.as_f32())),
+            Values::Float64(v) => push(v, parse_float(text, |n| n.as_f64())),
             Values::Utf8(v) => push_bytes(v, Some(text.as_bytes())),
             Values::Json(v) => push_bytes(v, crate::json::valid(text).map(str::as_bytes)),
             Values::Number(v) => push_bytes(v, strict(text).map(|n| n.text.as_bytes())),
@@ -427,21 +427,23 @@ fn parse_boolean(text: &str) -> Option<bool> {
     }
 }
 
-fn parse_float<F>(text: &str, exact: impl Fn(Number<'_>) -> Option<F>, infinity: F) -> Option<F>
+fn parse_float<F>(text: &str, exact: impl Fn(Number<'_>) -> Option<F>) -> Option<F>
 where
-    F: Copy + std::ops::Neg<Output = F> + std::ops::Sub<Output = F>,
+    F: From<f32>,
 {
     if let Some(number) = Number::parse(text) {
         return exact(number);
     }
-    let (negative, magnitude) = match text.strip_prefix('-') {
-        Some(magnitude) => (true, magnitude),
-        None => (false, text.strip_prefix('+').unwrap_or(text)),
+    let is = |word| {
+        text.trim_start_matches(['-', '+'])
+            .eq_ignore_ascii_case(word)
     };
-    if magnitude.eq_ignore_ascii_case("inf") || magnitude.eq_ignore_ascii_case("infinity") {
-        return Some(if negative { -infinity } else { infinity });
-    }
-    // Infinity less infinity is the one way to NaN that is generic over both floats.
-    text.eq_ignore_ascii_case("nan")
-        .then(|| infinity - infinity)
+    let value = match text.as_bytes() {
+        [b'+' | b'-', b'+' | b'-', ..] => return None,
+        _ if text.eq_ignore_ascii_case("nan") => f32::NAN,
+        [b'-', ..] if is("inf") || is("infinity") => f32::NEG_INFINITY,
+        _ if is("inf") || is("infinity") => f32::INFINITY,
+        _ => return None,
+    };
+    Some(value.into())
 }

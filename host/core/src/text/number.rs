@@ -27,7 +27,7 @@ const INTEGER: u32 = 2;
 const WHOLE: u32 = 4;
 
 fn flags(negative: bool, integer: bool, whole: bool) -> u32 {
-    u32::from(negative) * NEGATIVE | u32::from(integer) * INTEGER | u32::from(whole) * WHOLE
+    u32::from(negative) * NEGATIVE + u32::from(integer) * INTEGER + u32::from(whole) * WHOLE
 }
 
 /// Powers of ten that a double holds exactly.
@@ -91,10 +91,10 @@ impl<'a> Number<'a> {
 
     /// Reads a whole text as a number, more leniently than JSON: `+5`, `.5` and `5.` as well.
     pub fn parse(text: &'a str) -> Option<Self> {
-        if let Ok(number) = Number::scan(text) {
-            if number.text.len() == text.len() {
-                return Some(number);
-            }
+        if let Ok(number) = Number::scan(text)
+            && number.text.len() == text.len()
+        {
+            return Some(number);
         }
         let unsigned = text.strip_prefix(['+', '-']).unwrap_or(text);
         let (whole, fraction) = unsigned.split_once('.').unwrap_or((unsigned, ""));

@@ -107,7 +107,7 @@ impl Cursor<'_> {
             self.skip(b'+').then_some(1)
         };
         let length = self.0.iter().take_while(|b| b.is_ascii_digit()).count();
-        if length < 4 || length > 9 || (length > 4 && sign.is_none()) {
+        if !(4..=9).contains(&length) || (length > 4 && sign.is_none()) {
             return None;
         }
         let year = self.0[..length]
