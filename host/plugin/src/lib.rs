@@ -11,6 +11,10 @@
 //! is input, not truth (invariant 8): see `abi/v0_1`. [`build`], [`new`] and [`golden`] are the
 //! commands of plugin authors.
 
+pub mod build;
+pub mod golden;
+pub mod new;
+
 mod abi;
 mod cache;
 mod compile;
@@ -18,6 +22,7 @@ mod component;
 mod config;
 mod contract;
 mod descriptor;
+mod diff;
 mod engine;
 mod limits;
 mod log;

@@ -1,0 +1,319 @@
+//! `dkhost plugin test DIR`: records in, records out, through the real component.
+//!
+//! | file | holds |
+//! |---|---|
+//! | `case.in.jsonl` | records, an object a line; their schema is inferred as for any JSONL source |
+//! | `case.out.jsonl` | what comes out; a refused record is `{"$reject": {"row": 3, "code": "…"}}` at the end, by row of the input from 0 |
+//! | `case.config.json` | the step's `config`; `{}` without it |
+//! | `case.fields.json` | declared types, `{"price": "decimal(10, 2)"}`; inferred without it |
+//!
+//! A case called like one of the component's plugins runs that plugin, others run the first.
+//! Every case is applied twice in a row, so that the host's check for hidden state runs too.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use arrow::array::RecordBatch;
+use dkhost_core::json::{DecodeOptions, Decoder, Encoder, Inference};
+use dkhost_core::{
+    Batch, Changed, Error, Field, Locator, LogicalType, Nulls, Payload, Position, Result, Role,
+    RowReject, Schema, SourceRows,
+};
+use serde_json::{Map, Value, json};
+
+use crate::component::{Component, StageSpec};
+use crate::diff;
+
+const INPUT: &str = ".in.jsonl";
+
+/// One golden case of a plugin's folder.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Case {
+    /// `case` for `case.in.jsonl`.
+    pub name: String,
+    folder: PathBuf,
+}
+
+/// What running a case showed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Verdict {
+    /// Out came what was expected.
+    Same {
+        /// Records that came out.
+        records: usize,
+        /// Records that were refused.
+        rejects: usize,
+    },
+    /// Something else: lines with `-` were expected, lines with `+` came out.
+    Different {
+        /// A readable difference.
+        diff: String,
+    },
+    /// The expectation was written anew.
+    Blessed,
+}
+
+/// The cases of a folder, by name.
+///
+/// *Errors* – `plugin::no_case` when there is none.
+pub fn cases(folder: &Path) -> Result<Vec<Case>> {
+    let entries = fs::read_dir(folder).map_err(|cause| Error::io("look into", folder, cause))?;
+    let mut cases: Vec<Case> = entries
+        .flatten()
+        .filter_map(|entry| Some(entry.file_name().to_str()?.strip_suffix(INPUT)?.to_owned()))
+        .map(|name| Case {
+            name,
+            folder: folder.to_owned(),
+        })
+        .collect();
+    cases.sort_by(|a, b| a.name.cmp(&b.name));
+    match cases.is_empty() {
+        true => Err(Error::config("plugin::no_case", format!("there is no case in `{}`", folder.display()))
+            .help("write some records into `case.in.jsonl`, then `dkhost plugin test --bless` writes `case.out.jsonl`")),
+        false => Ok(cases),
+    }
+}
+
+impl Case {
+    fn path(&self, end: &str) -> PathBuf {
+        self.folder.join(format!("{}{end}", self.name))
+    }
+
+    /// Runs the case through `component`. With `bless` the outcome becomes the expectation.
+    ///
+    /// *Errors* – whatever the plugin or the case's files do wrong.
+    pub fn run(&self, component: &Component, bless: bool) -> Result<Verdict> {
+        let (schema, records) = self.records()?;
+        let config = match read_optional(&self.path(".config.json"))? {
+            Some(text) => parse(&text, &self.path(".config.json"))?,
+            None => json!({}),
+        };
+        let plugins = component.describe();
+        let plugin = plugins
+            .iter()
+            .find(|plugin| plugin.name == self.name)
+            .or(plugins.first());
+        let spec = StageSpec {
+            name: self.name.clone(),
+            plugin: plugin.map(|plugin| plugin.name.clone()),
+            config,
+            input: &schema,
+        };
+        let step = component.bind(&spec)?;
+        let mut stage = step.open(0)?;
+        let batch = as_batch(records);
+        let changed = stage.apply(&batch)?;
+        stage.apply(&batch)?;
+        let got = lines(step.output(), changed)?;
+        self.compare(got, bless)
+    }
+
+    /// The input's schema and its records.
+    fn records(&self) -> Result<(Schema, RecordBatch)> {
+        let path = self.path(INPUT);
+        let text = fs::read_to_string(&path).map_err(|cause| Error::io("read", &path, cause))?;
+        let wrong = |line: usize, why: String| {
+            Error::config(
+                "plugin::bad_case",
+                format!("`{}` line {}: {why}", path.display(), line + 1),
+            )
+            .help("every line is one JSON object")
+        };
+        let lines = || {
+            text.lines()
+                .enumerate()
+                .filter(|(_, line)| !line.trim().is_empty())
+        };
+        let mut inference = Inference::new();
+        for (number, line) in lines() {
+            inference
+                .observe(line.as_bytes())
+                .map_err(|cause| wrong(number, cause.to_string()))?;
+        }
+        let mut fields = inference.finish();
+        self.declare(&mut fields)?;
+        fields.push(Field::reserved(Role::Rest));
+        let schema = Schema::new(fields);
+        let mut decoder = Decoder::new(
+            &schema,
+            DecodeOptions {
+                explicit_nulls: true,
+                ..DecodeOptions::default()
+            },
+        );
+        for (number, line) in lines() {
+            decoder
+                .push(line.as_bytes())
+                .map_err(|cause| wrong(number, cause.to_string()))?;
+        }
+        Ok((schema, decoder.finish()?))
+    }
+
+    /// Gives fields the types of `case.fields.json`.
+    fn declare(&self, fields: &mut Vec<Field>) -> Result<()> {
+        let path = self.path(".fields.json");
+        let Some(text) = read_optional(&path)? else {
+            return Ok(());
+        };
+        let declared: BTreeMap<String, String> = parse(&text, &path)?;
+        for (name, logical) in declared {
+            let logical: LogicalType = logical.parse().map_err(|why| {
+                Error::config("plugin::bad_case", format!("`{}`: {why}", path.display()))
+            })?;
+            match fields.iter_mut().find(|field| field.name == name) {
+                Some(field) => field.logical = logical,
+                None => fields.push(Field {
+                    null_is_absent: true,
+                    ..Field::new(name, logical)
+                }),
+            }
+        }
+        Ok(())
+    }
+
+    fn compare(&self, got: Vec<Value>, bless: bool) -> Result<Verdict> {
+        let path = self.path(".out.jsonl");
+        let text: Vec<String> = got.iter().map(Value::to_string).collect();
+        if bless {
+            let all: String = text.iter().flat_map(|line| [line.as_str(), "\n"]).collect();
+            fs::write(&path, all).map_err(|cause| Error::io("write", &path, cause))?;
+            return Ok(Verdict::Blessed);
+        }
+        let expected = read_optional(&path)?.ok_or_else(|| {
+            Error::config("plugin::no_case", format!("there is no `{}` to compare with", path.display()))
+                .help("`dkhost plugin test --bless` writes what comes out now; read it before you keep it")
+        })?;
+        let mut lines = Vec::new();
+        for line in expected.lines().filter(|line| !line.trim().is_empty()) {
+            lines.push(parse::<Value>(line, &path)?);
+        }
+        if lines.len() == got.len()
+            && lines
+                .iter()
+                .zip(&got)
+                .all(|(expected, got)| matches(expected, got))
+        {
+            let rejects = got
+                .iter()
+                .filter(|line| line.get("$reject").is_some())
+                .count();
+            return Ok(Verdict::Same {
+                records: got.len() - rejects,
+                rejects,
+            });
+        }
+        let expected: Vec<(String, Value)> = lines
+            .into_iter()
+            .map(|line| (line.to_string(), line))
+            .collect();
+        let got: Vec<(String, Value)> = text.into_iter().zip(got).collect();
+        Ok(Verdict::Different {
+            diff: diff::lines(&expected, &got, |expected, got| matches(expected, got)),
+        })
+    }
+}
+
+/// A reject may leave out what does not matter to the case: the message, the column.
+fn matches(expected: &Value, got: &Value) -> bool {
+    match (
+        expected.get("$reject").and_then(Value::as_object),
+        got.get("$reject").and_then(Value::as_object),
+    ) {
+        (Some(expected), Some(got)) => expected
+            .iter()
+            .all(|(name, value)| got.get(name) == Some(value)),
+        (None, None) => expected == got,
+        _ => false,
+    }
+}
+
+/// Records, then refused rows, as JSON.
+fn lines(schema: &Schema, changed: Changed) -> Result<Vec<Value>> {
+    let encoder = Encoder::new(schema, Nulls::Keep);
+    let bound = encoder.bind(&changed.records)?;
+    let mut lines = Vec::with_capacity(changed.records.num_rows() + changed.rejects.len());
+    let mut text = Vec::new();
+    for row in 0..changed.records.num_rows() {
+        text.clear();
+        bound.row(row, &mut text).map_err(|cause| {
+            Error::data(
+                "plugin::bad_case",
+                format!("row {row} of the output: {cause}"),
+            )
+        })?;
+        let value = serde_json::from_slice(&text)
+            .map_err(|cause| Error::bug("an encoded row is no JSON").caused_by(cause))?;
+        lines.push(value);
+    }
+    let mut rejects = changed.rejects;
+    rejects.sort_by_key(|reject| reject.row);
+    lines.extend(rejects.into_iter().map(rejected));
+    Ok(lines)
+}
+
+fn rejected(reject: RowReject) -> Value {
+    let mut members = Map::new();
+    members.insert("row".into(), json!(reject.row));
+    if let Some(column) = reject.column {
+        members.insert("column".into(), json!(column));
+    }
+    members.insert("code".into(), json!(reject.code));
+    members.insert("message".into(), json!(reject.message));
+    json!({ "$reject": members })
+}
+
+fn read_optional(path: &Path) -> Result<Option<String>> {
+    match fs::read_to_string(path) {
+        Ok(text) => Ok(Some(text)),
+        Err(cause) if cause.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(cause) => Err(Error::io("read", path, cause)),
+    }
+}
+
+fn parse<T: serde::de::DeserializeOwned>(text: &str, path: &Path) -> Result<T> {
+    serde_json::from_str(text).map_err(|cause| {
+        Error::config(
+            "plugin::bad_case",
+            format!("`{}` is not what it should be: {cause}", path.display()),
+        )
+    })
+}
+
+/// The records of a case as if a source had read them.
+#[derive(Debug)]
+struct CaseRows(usize);
+
+impl SourceRows for CaseRows {
+    fn len(&self) -> usize {
+        self.0
+    }
+
+    fn locator(&self, row: usize) -> Locator {
+        Locator::of([("row", json!(row))])
+    }
+
+    fn payload(&self, _row: usize) -> Payload {
+        Payload {
+            bytes: Vec::new(),
+            media: "json",
+        }
+    }
+
+    fn memory_bytes(&self) -> usize {
+        0
+    }
+}
+
+fn as_batch(records: RecordBatch) -> Batch {
+    let source = Arc::new(CaseRows(records.num_rows()));
+    Batch {
+        records,
+        origin: None,
+        source,
+        rejects: Vec::new(),
+        until: Position::start(),
+        source_bytes: 0,
+    }
+}

@@ -1,0 +1,168 @@
+//! `export!`: the component's exports, generated in the plugin's own crate.
+//!
+//! The bindings are generated here and not in the SDK, so that a component exports only the
+//! interfaces its plugins serve. The contract's text travels inside this crate.
+
+use proc_macro2::TokenStream;
+use quote::quote;
+use syn::parse::{Parse, ParseStream};
+use syn::punctuated::Punctuated;
+use syn::{Error, Ident, Result, Token, Type, bracketed};
+
+const WIT: &str = include_str!("../../../../wit/v0.1/dkhost-plugin.wit");
+
+/// The lists between the braces.
+#[derive(Default)]
+pub(crate) struct Plugins {
+    transformers: Vec<TokenStream>,
+    filters: Vec<TokenStream>,
+}
+
+impl Parse for Plugins {
+    fn parse(input: ParseStream<'_>) -> Result<Self> {
+        let mut plugins = Plugins::default();
+        while !input.is_empty() {
+            let list: Ident = input.parse()?;
+            input.parse::<Token![:]>()?;
+            let content;
+            bracketed!(content in input);
+            let types = Punctuated::<Type, Token![,]>::parse_terminated(&content)?;
+            match list.to_string().as_str() {
+                "transformers" => plugins
+                    .transformers
+                    .extend(types.iter().map(|ty| quote!(#ty))),
+                "filters" => plugins.filters.extend(types.iter().map(|ty| quote!(#ty))),
+                "row_transformers" => plugins.transformers.extend(
+                    types
+                        .iter()
+                        .map(|ty| quote!(::dkhost_sdk::ByRow<::dkhost_sdk::Transforming<#ty>>)),
+                ),
+                "row_filters" => plugins.filters.extend(
+                    types
+                        .iter()
+                        .map(|ty| quote!(::dkhost_sdk::ByRow<::dkhost_sdk::Filtering<#ty>>)),
+                ),
+                _ => {
+                    let known = "known are transformers, row_transformers, filters, row_filters";
+                    return Err(Error::new(list.span(), known));
+                }
+            }
+            if !input.is_empty() {
+                input.parse::<Token![,]>()?;
+            }
+        }
+        match plugins.transformers.is_empty() && plugins.filters.is_empty() {
+            true => Err(input.error("name at least one plugin: `transformers: [MyPlugin]`")),
+            false => Ok(plugins),
+        }
+    }
+}
+
+pub(crate) fn expand(plugins: Plugins) -> TokenStream {
+    let Plugins {
+        transformers,
+        filters,
+    } = plugins;
+    let mut world = String::from("\nworld this-component { include base;");
+    let mut guests = Vec::new();
+    if !transformers.is_empty() {
+        world.push_str(" export transform;");
+        guests.push(transform(&transformers));
+    }
+    if !filters.is_empty() {
+        world.push_str(" export filter;");
+        guests.push(filter(&filters));
+    }
+    world.push_str(" }\n");
+    let wit = format!("{WIT}{world}");
+    quote! {
+        #[doc(hidden)]
+        #[allow(unsafe_code, warnings, clippy::all)]
+        mod __dkhost_component {
+            use super::*;
+
+            ::dkhost_sdk::wit_bindgen::generate!({
+                inline: #wit,
+                path: [],
+                world: "this-component",
+                runtime_path: "::dkhost_sdk::wit_bindgen::rt",
+                with: {
+                    "dkhost:plugin/types@0.1.0": ::dkhost_sdk::wit::types,
+                    "dkhost:plugin/columnar@0.1.0": ::dkhost_sdk::wit::columnar,
+                    "dkhost:plugin/log@0.1.0": ::dkhost_sdk::wit::log,
+                    "dkhost:plugin/counters@0.1.0": ::dkhost_sdk::wit::counters,
+                    "dkhost:plugin/lookup@0.1.0": ::dkhost_sdk::wit::lookup,
+                },
+            });
+
+            struct Component;
+
+            impl exports::dkhost::plugin::plugin::Guest for Component {
+                fn describe() -> ::std::vec::Vec<::dkhost_sdk::wit::types::Descriptor> {
+                    ::std::vec![
+                        #(::dkhost_sdk::export::describe_transformer::<#transformers>(),)*
+                        #(::dkhost_sdk::export::describe_filter::<#filters>(),)*
+                    ]
+                }
+            }
+
+            #(#guests)*
+
+            export!(Component);
+        }
+    }
+}
+
+fn transform(plugins: &[TokenStream]) -> TokenStream {
+    quote! {
+        impl exports::dkhost::plugin::transform::Guest for Component {
+            fn open(
+                stage: ::dkhost_sdk::wit::types::Stage,
+            ) -> ::core::result::Result<exports::dkhost::plugin::transform::Opened, ::dkhost_sdk::wit::types::Failure> {
+                let opened = ::dkhost_sdk::export::open_transform(
+                    &stage,
+                    &[#(::dkhost_sdk::export::transformer::<#plugins>),*],
+                )?;
+                ::core::result::Result::Ok(exports::dkhost::plugin::transform::Opened {
+                    output: opened.output,
+                    reads: opened.reads,
+                    carries: opened.carries,
+                    extra: ::std::vec::Vec::new(),
+                })
+            }
+
+            fn apply(
+                input: ::dkhost_sdk::wit::columnar::Batch,
+            ) -> ::core::result::Result<::dkhost_sdk::wit::columnar::Output, ::dkhost_sdk::wit::types::Failure> {
+                ::dkhost_sdk::export::apply_transform(&input)
+            }
+        }
+    }
+}
+
+fn filter(plugins: &[TokenStream]) -> TokenStream {
+    quote! {
+        impl exports::dkhost::plugin::filter::Guest for Component {
+            fn open(
+                stage: ::dkhost_sdk::wit::types::Stage,
+            ) -> ::core::result::Result<exports::dkhost::plugin::filter::Opened, ::dkhost_sdk::wit::types::Failure> {
+                let reads = ::dkhost_sdk::export::open_filter(
+                    &stage,
+                    &[#(::dkhost_sdk::export::filter::<#plugins>),*],
+                )?;
+                let extra = ::std::vec::Vec::new();
+                ::core::result::Result::Ok(exports::dkhost::plugin::filter::Opened { reads, extra })
+            }
+
+            fn apply(
+                input: ::dkhost_sdk::wit::columnar::Batch,
+            ) -> ::core::result::Result<exports::dkhost::plugin::filter::Verdict, ::dkhost_sdk::wit::types::Failure> {
+                let verdict = ::dkhost_sdk::export::apply_filter(&input)?;
+                ::core::result::Result::Ok(exports::dkhost::plugin::filter::Verdict {
+                    keep: verdict.keep,
+                    rejects: verdict.rejects,
+                })
+            }
+        }
+    }
+}

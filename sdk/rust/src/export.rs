@@ -1,0 +1,251 @@
+//! What `export!` expands to calls here: dispatch by name, one opened plugin per instance.
+
+use std::cell::RefCell;
+
+use crate::errors::Failure;
+use crate::log::report_panics;
+use crate::plan::{Inputs, Plan, Write};
+use crate::plugin::{Descriptor, Filter, Output, Rows, Transformer, Verdict};
+use crate::types::Field;
+use crate::view::Batch;
+use crate::wit::{columnar as raw, types};
+
+/// The descriptor of a transformer.
+pub fn describe_transformer<T: Transformer>() -> types::Descriptor {
+    T::descriptor().into_raw("transform")
+}
+
+/// The descriptor of a filter.
+pub fn describe_filter<T: Filter>() -> types::Descriptor {
+    T::descriptor().into_raw("filter")
+}
+
+/// What `transform.open` answers.
+pub struct OpenedTransform {
+    pub output: types::Schema,
+    pub reads: Vec<u32>,
+    pub carries: Vec<(u32, u32)>,
+}
+
+/// What `filter.apply` answers.
+pub struct RawVerdict {
+    pub keep: Vec<u8>,
+    pub rejects: Vec<types::Reject>,
+}
+
+type Transforming = Box<dyn FnMut(&raw::Batch) -> Result<raw::Output, Failure>>;
+type Judging = Box<dyn FnMut(&raw::Batch) -> Result<RawVerdict, Failure>>;
+
+thread_local! {
+    static TRANSFORM: RefCell<Option<Transforming>> = const { RefCell::new(None) };
+    static FILTER: RefCell<Option<Judging>> = const { RefCell::new(None) };
+}
+
+/// Opens one of a component's transformers.
+pub type OpenTransformer = fn(&types::Stage) -> Result<Option<OpenedTransform>, Failure>;
+/// Opens one of a component's filters.
+pub type OpenFilter = fn(&types::Stage) -> Result<Option<Vec<u32>>, Failure>;
+
+/// Opens the transformer the stage names.
+pub fn open_transform(
+    stage: &types::Stage,
+    known: &[OpenTransformer],
+) -> Result<OpenedTransform, types::Failure> {
+    report_panics();
+    first(known.iter().map(|open| open(stage)), &stage.plugin)
+}
+
+/// Opens the filter the stage names.
+pub fn open_filter(stage: &types::Stage, known: &[OpenFilter]) -> Result<Vec<u32>, types::Failure> {
+    report_panics();
+    first(known.iter().map(|open| open(stage)), &stage.plugin)
+}
+
+fn first<T>(
+    opened: impl Iterator<Item = Result<Option<T>, Failure>>,
+    plugin: &str,
+) -> Result<T, types::Failure> {
+    for opened in opened {
+        if let Some(opened) = opened.map_err(Failure::into_raw)? {
+            return Ok(opened);
+        }
+    }
+    Err(Failure::config(format!(
+        "this component holds no plugin `{plugin}` of that kind"
+    ))
+    .into_raw())
+}
+
+/// Opens `T` if the stage names it.
+pub fn transformer<T: Transformer>(
+    stage: &types::Stage,
+) -> Result<Option<OpenedTransform>, Failure> {
+    if !is_named::<T>(T::descriptor, stage) {
+        return Ok(None);
+    }
+    let mut plan = Plan::new(inputs(stage));
+    let mut plugin = T::open(config(stage)?, &mut plan)?;
+    let opened = OpenedTransform {
+        output: types::Schema {
+            fields: plan
+                .outputs()
+                .map(|(_, slot)| slot.field.to_raw())
+                .collect(),
+        },
+        reads: plan.raw_reads(),
+        carries: plan.carries(),
+    };
+    let columns = plan.types();
+    let apply: Transforming = Box::new(move |batch| {
+        let batch = Batch::new(&columns, batch)?;
+        let output = plugin.apply(&batch)?;
+        finish(&plan, batch.rows(), output)
+    });
+    TRANSFORM.with_borrow_mut(|slot| *slot = Some(apply));
+    Ok(Some(opened))
+}
+
+/// Opens `T` if the stage names it.
+pub fn filter<T: Filter>(stage: &types::Stage) -> Result<Option<Vec<u32>>, Failure> {
+    if !is_named::<T>(T::descriptor, stage) {
+        return Ok(None);
+    }
+    let mut inputs = inputs(stage);
+    let mut plugin = T::open(config(stage)?, &mut inputs)?;
+    let reads = inputs.raw_reads();
+    let (columns, opened) = (inputs.types(), reads.clone());
+    let keep: Judging = Box::new(move |batch| {
+        let batch = Batch::new(&columns, batch)?;
+        let Verdict { keep, rejects } = plugin.keep(&batch)?;
+        if keep.rows() != batch.rows() {
+            return Err(Failure::internal(format!(
+                "a verdict on {} of {} rows",
+                keep.rows(),
+                batch.rows()
+            )));
+        }
+        let rejects = rejects
+            .into_iter()
+            .map(|(row, reject)| reject.into_raw(row, &reads))
+            .collect();
+        Ok(RawVerdict {
+            keep: keep.into_bytes(),
+            rejects,
+        })
+    });
+    FILTER.with_borrow_mut(|slot| *slot = Some(keep));
+    Ok(Some(opened))
+}
+
+/// Applies the opened transformer.
+pub fn apply_transform(batch: &raw::Batch) -> Result<raw::Output, types::Failure> {
+    TRANSFORM.with_borrow_mut(|slot| match slot {
+        Some(apply) => apply(batch).map_err(Failure::into_raw),
+        None => Err(not_open()),
+    })
+}
+
+/// Applies the opened filter.
+pub fn apply_filter(batch: &raw::Batch) -> Result<RawVerdict, types::Failure> {
+    FILTER.with_borrow_mut(|slot| match slot {
+        Some(keep) => keep(batch).map_err(Failure::into_raw),
+        None => Err(not_open()),
+    })
+}
+
+fn not_open() -> types::Failure {
+    Failure::internal("applied before it was opened").into_raw()
+}
+
+fn is_named<T>(descriptor: fn() -> Descriptor, stage: &types::Stage) -> bool {
+    descriptor().name() == stage.plugin
+}
+
+fn inputs(stage: &types::Stage) -> Inputs {
+    let fields = stage
+        .input
+        .fields
+        .iter()
+        .cloned()
+        .map(Field::from_raw)
+        .collect();
+    Inputs::new(fields, stage.extra.clone())
+}
+
+fn config<C: serde::de::DeserializeOwned>(stage: &types::Stage) -> Result<C, Failure> {
+    serde_json::from_str(&stage.config).map_err(|cause| Failure::config(cause.to_string()))
+}
+
+/// Puts the columns into the order of the plan, and says so when one is missing or too short.
+fn finish(plan: &Plan, input_rows: usize, output: Output) -> Result<raw::Output, Failure> {
+    let Output {
+        rows,
+        columns,
+        rejects,
+    } = output;
+    let (rows, computed_rows) = match rows {
+        Rows::All => (raw::Rows::All, input_rows),
+        Rows::Selection(keep) if keep.rows() != input_rows => {
+            return Err(Failure::internal(format!(
+                "a selection of {} of {input_rows} rows",
+                keep.rows()
+            )));
+        }
+        Rows::Selection(keep) => (raw::Rows::Selection(keep.into_bytes()), input_rows),
+        Rows::Origin(origin) => {
+            let bytes = origin.iter().flat_map(|row| row.to_le_bytes()).collect();
+            (raw::Rows::Origin(bytes), origin.len())
+        }
+    };
+    let mut given: Vec<_> = columns.into_iter().map(Some).collect();
+    let mut finished = Vec::new();
+    for (slot, planned) in plan.outputs() {
+        if !planned.computed {
+            finished.push(raw::OutputColumn::Carried(
+                planned.from.unwrap_or_default() as u32
+            ));
+            continue;
+        }
+        let name = &planned.field.name;
+        let values = given
+            .iter_mut()
+            .find(|given| {
+                given
+                    .as_ref()
+                    .is_some_and(|(write, _)| *write == Write(slot))
+            })
+            .and_then(Option::take)
+            .ok_or_else(|| {
+                Failure::internal(format!("column `{name}` was planned and not given"))
+                    .at(name.clone())
+            })?;
+        finished.push(match (values.1, planned.from) {
+            (None, Some(from)) => raw::OutputColumn::Carried(from as u32),
+            (None, None) => {
+                return Err(Failure::internal(format!(
+                    "column `{name}` is new and cannot be unchanged"
+                )));
+            }
+            (Some(built), _) if built.rows == computed_rows => {
+                raw::OutputColumn::Computed(built.column)
+            }
+            (Some(built), _) => {
+                let why = format!(
+                    "column `{name}` has {} rows instead of {computed_rows}",
+                    built.rows
+                );
+                return Err(Failure::internal(why).at(name.clone()));
+            }
+        });
+    }
+    let reads = plan.raw_reads();
+    let rejects = rejects
+        .into_iter()
+        .map(|(row, reject)| reject.into_raw(row, &reads))
+        .collect();
+    Ok(raw::Output {
+        rows,
+        columns: finished,
+        rejects,
+    })
+}
