@@ -66,6 +66,17 @@ impl Place {
         }
     }
 
+    /// Opens a target to look at it. Where a process was killed in a transaction, looking means
+    /// first to undo that, which SQLite does for whoever may write.
+    pub(crate) fn open_to_look(&self) -> Result<Connection> {
+        match self.open_to_read() {
+            Err(error) if ["sqlite::read_only", "sqlite::cannot_open"].contains(&error.code()) => {
+                self.open_to_write(false)
+            }
+            opened => opened,
+        }
+    }
+
     /// Opens the database for writing; created when `create` says so.
     pub(crate) fn open_to_write(&self, create: bool) -> Result<Connection> {
         if !self.exists() {

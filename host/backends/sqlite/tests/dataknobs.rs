@@ -1,4 +1,10 @@
 //! dataknobs stores: what dataknobs wrote is read, what we write looks as if it had.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "these are tests"
+)]
 
 mod common;
 

@@ -1,4 +1,10 @@
 //! A process killed at any moment leaves exactly its committed batches.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "these are tests"
+)]
 
 mod common;
 
@@ -72,6 +78,14 @@ fn a_commit_outlives_kill_9_and_the_run_goes_on_after_it() {
             let name = name.unwrap();
             std::fs::copy(name.path(), folder.path().join(name.file_name())).unwrap();
         }
+        // Looked at before anybody who may write has tidied up: the plan of the next run does so.
+        let sink = folder.sink(
+            json!({"table": "t"}),
+            &schema(&["!id int64", "v utf8"]),
+            Conflict::Insert,
+        );
+        let state = sink.unwrap().inspect("job").unwrap().unwrap();
+        assert!(state.run == "run 1" && !state.published && state.checkpoints.len() == 1);
         let held: usize = folder.dump("SELECT count(*) FROM t")[0].parse().unwrap();
         let resumed_at = write_until(&folder, held as u64 / ROWS as u64 + 3);
         assert_eq!(

@@ -1,4 +1,10 @@
 //! Tables, views and queries in; records out.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "these are tests"
+)]
 
 mod common;
 

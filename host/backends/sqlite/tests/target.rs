@@ -1,4 +1,10 @@
 //! Batches in; tables out.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "these are tests"
+)]
 
 mod common;
 
@@ -782,6 +788,31 @@ fn a_constraint_that_rolls_everything_back_stops_the_run() {
     run.write(&rows(&schema, &[&[Some("4")]]));
     run.commit();
     assert_eq!(folder.dump("SELECT n FROM t"), ["4"]);
+}
+
+#[test]
+fn a_constraint_checked_at_the_commit_stops_the_run_and_writes_nothing() {
+    let folder = Folder::with(
+        "CREATE TABLE homes (id INTEGER PRIMARY KEY);
+         CREATE TABLE t (n INTEGER REFERENCES homes(id) DEFERRABLE INITIALLY DEFERRED)",
+    );
+    let schema = schema(&["n int64"]);
+    let sink = folder
+        .sink(json!({"table": "t"}), &schema, Conflict::Insert)
+        .unwrap();
+    let mut run = Run::start(sink, 1);
+    run.write(&rows(&schema, &[&[Some("1")]]));
+    run.checkpoint.seq = 1;
+    for _ in 0..2 {
+        let error = run.writer.commit(&run.checkpoint).unwrap_err();
+        assert_eq!(
+            (error.code(), error.class()),
+            ("sqlite::deferred_constraint", Class::Data)
+        );
+    }
+    run.writer.roll_back().unwrap();
+    assert_eq!(folder.dump("SELECT count(*) FROM t"), ["0"]);
+    assert_eq!(run.sink.inspect("job").unwrap().unwrap().checkpoints, []);
 }
 
 #[test]

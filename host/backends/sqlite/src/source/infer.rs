@@ -3,14 +3,77 @@
 //! A candidate survives as long as every value of the sample goes into a column of its type, by
 //! the same code that reads the table later; so the sample itself never has a misfit.
 
-use dkhost_core::LogicalType;
 use dkhost_core::text::Appender;
+use dkhost_core::{LogicalType, Position, Result};
+use rusqlite::Connection;
 use rusqlite::types::ValueRef;
+use serde_json::Value as Json;
 
-use super::relation::Column;
+use super::decode::Values;
+use super::relation::{Column, Order, Relation};
 use crate::affinity::{Affinity, meant};
 use crate::column::{Fit, Reading, append};
+use crate::fault::fault;
 use crate::value::class;
+
+/// Rows whose values decide about types.
+const SAMPLE_ROWS: usize = 10_000;
+
+/// Bytes of values after which the sample ends: a table of films should not be read for its types.
+const SAMPLE_BYTES: usize = 64 << 20;
+
+/// The type of every column, from a sample.
+pub(super) fn infer(db: &Connection, relation: &Relation, columns: &[usize]) -> Result<Vec<Typed>> {
+    let mut candidates: Vec<Candidates> = columns
+        .iter()
+        .map(|column| Candidates::new(&relation.columns[*column]))
+        .collect();
+    sample(db, relation, columns, &mut |value| {
+        candidates
+            .iter_mut()
+            .enumerate()
+            .for_each(|(i, candidates)| candidates.observe(value(i)));
+    })?;
+    let named = columns.iter().zip(candidates);
+    Ok(named
+        .map(|(column, candidates)| candidates.decide(&relation.columns[*column].name))
+        .collect())
+}
+
+/// Shows the sample's rows to `each`.
+pub(super) fn sample(
+    db: &Connection,
+    relation: &Relation,
+    columns: &[usize],
+    each: &mut dyn FnMut(Values<'_, '_>),
+) -> Result<()> {
+    // A query by key would be sorted for its sample; any rows of it will do.
+    let order = if relation.is_table {
+        relation.order.clone()
+    } else {
+        Order::None
+    };
+    let (sql, _) = relation.select(columns, &order, &Json::Null, &Position::start())?;
+    let mut read = || -> rusqlite::Result<()> {
+        let mut statement = db.prepare(&format!("{sql} LIMIT {SAMPLE_ROWS}"))?;
+        let mut rows = statement.query([])?;
+        let mut bytes = 0;
+        while let Some(row) = rows.next()?.filter(|_| bytes < SAMPLE_BYTES) {
+            each(&|column| {
+                row.get_ref(order.width() + column)
+                    .unwrap_or(ValueRef::Null)
+            });
+            bytes += (0..columns.len())
+                .map(|column| match row.get_ref(order.width() + column) {
+                    Ok(ValueRef::Text(bytes) | ValueRef::Blob(bytes)) => bytes.len(),
+                    _ => 8,
+                })
+                .sum::<usize>();
+        }
+        Ok(())
+    };
+    read().map_err(|cause| fault(format!("read the sample of {}", relation.label), cause))
+}
 
 /// What is known about a column while the sample is read.
 #[derive(Debug)]

@@ -8,6 +8,7 @@ use rusqlite::types::ValueRef;
 use serde_json::{Map, Value as Json};
 
 use super::decode::{Decoded, RowDecoder, Values};
+use super::infer::sample;
 use super::relation::{Relation, no_column};
 use super::rows::Payloads;
 use crate::name::same;
@@ -51,7 +52,7 @@ pub(super) fn infer(
     timestamps: bool,
 ) -> Result<(Schema, Vec<String>)> {
     let mut inference = Inference::new(Form::Flat);
-    super::sample(db, relation, columns, &mut |value| {
+    sample(db, relation, columns, &mut |value| {
         if let ValueRef::Text(data) = value(1) {
             // A record that cannot be read is refused when it is read, not here.
             let _ = inference.flat(data);

@@ -1,13 +1,14 @@
 //! SQLite as a source: a table, a view or a query, its types found from declarations and a sample.
 
 mod decode;
+mod identity;
 mod infer;
 mod knobs;
 mod read;
 pub(crate) mod relation;
 mod rows;
+mod slices;
 
-use std::os::unix::fs::MetadataExt;
 use std::sync::Arc;
 
 use dkhost_core::json::DecodeOptions;
@@ -17,26 +18,17 @@ use dkhost_core::{
     Position, Result, Role, Schema, Source,
 };
 use rusqlite::Connection;
-use rusqlite::types::ValueRef;
-use serde_json::{Value as Json, json};
+use serde_json::Value as Json;
 
-use crate::fault::fault;
 use crate::name::same;
 use crate::place::Place;
 use decode::{RowDecoder, TableDecoder};
-use infer::{Candidates, Typed};
+use identity::{definition, file_state, fingerprint};
+use infer::{Typed, infer};
 use read::{Query, Reader};
 use relation::{Order, Relation};
 use rows::{Places, Rows};
-
-/// Rows whose values decide about types.
-const SAMPLE_ROWS: usize = 10_000;
-
-/// Bytes of values after which the sample ends: a table of films should not be read for its types.
-const SAMPLE_BYTES: usize = 64 << 20;
-
-/// Below this a database is counted rather than guessed at.
-const COUNTED_BYTES: u64 = 64 << 20;
+use slices::{estimate, order_notes, partitions};
 
 /// A source that is open.
 pub(crate) struct SqliteSource {
@@ -291,58 +283,6 @@ fn chosen(relation: &Relation, open: &OpenSource) -> Result<Vec<usize>> {
     wanted.iter().map(find).collect()
 }
 
-fn infer(db: &Connection, relation: &Relation, columns: &[usize]) -> Result<Vec<Typed>> {
-    let mut candidates: Vec<Candidates> = columns
-        .iter()
-        .map(|column| Candidates::new(&relation.columns[*column]))
-        .collect();
-    sample(db, relation, columns, &mut |value| {
-        candidates
-            .iter_mut()
-            .enumerate()
-            .for_each(|(i, candidates)| candidates.observe(value(i)));
-    })?;
-    let named = columns.iter().zip(candidates);
-    Ok(named
-        .map(|(column, candidates)| candidates.decide(&relation.columns[*column].name))
-        .collect())
-}
-
-/// Shows the sample's rows to `each`.
-fn sample(
-    db: &Connection,
-    relation: &Relation,
-    columns: &[usize],
-    each: &mut dyn FnMut(decode::Values<'_, '_>),
-) -> Result<()> {
-    // A query by key would be sorted for its sample; any rows of it will do.
-    let order = if relation.is_table {
-        relation.order.clone()
-    } else {
-        Order::None
-    };
-    let (sql, _) = relation.select(columns, &order, &Json::Null, &Position::start())?;
-    let mut read = || -> rusqlite::Result<()> {
-        let mut statement = db.prepare(&format!("{sql} LIMIT {SAMPLE_ROWS}"))?;
-        let mut rows = statement.query([])?;
-        let mut bytes = 0;
-        while let Some(row) = rows.next()?.filter(|_| bytes < SAMPLE_BYTES) {
-            each(&|column| {
-                row.get_ref(order.width() + column)
-                    .unwrap_or(ValueRef::Null)
-            });
-            bytes += (0..columns.len())
-                .map(|column| match row.get_ref(order.width() + column) {
-                    Ok(ValueRef::Text(bytes) | ValueRef::Blob(bytes)) => bytes.len(),
-                    _ => 8,
-                })
-                .sum::<usize>();
-        }
-        Ok(())
-    };
-    read().map_err(|cause| fault(format!("read the sample of {}", relation.label), cause))
-}
-
 fn schema(relation: &Relation, columns: &[usize], typed: &[Typed]) -> Schema {
     let mut fields: Vec<Field> = columns
         .iter()
@@ -375,129 +315,4 @@ fn mark_key(fields: &mut [Field], key: &[String]) {
     for (place, index) in places.into_iter().flatten().enumerate() {
         fields[index].key = Some(place as u32);
     }
-}
-
-fn partitions(db: &Connection, relation: &Relation, wanted: usize) -> Result<Vec<Partition>> {
-    let whole = Partition {
-        index: 0,
-        label: relation.label.clone(),
-        slice: json!({}),
-    };
-    let Order::Rowid(rowid) = &relation.order else {
-        return Ok(vec![whole]);
-    };
-    if wanted < 2 {
-        return Ok(vec![whole]);
-    }
-    let (least, most) = (
-        relation.ask(db, &format!("min({rowid})"))?,
-        relation.ask(db, &format!("max({rowid})"))?,
-    );
-    let (Some(least), Some(most)) = (least, most) else {
-        return Ok(vec![whole]);
-    };
-    let (least, span) = (i128::from(least), i128::from(most) - i128::from(least) + 1);
-    let count = span.min(wanted as i128);
-    // The last rowid of slice `i`. The first and the last slice are open at their ends, so that
-    // together they are the whole table, whatever is added before they are read.
-    let end = |i: i128| (least - 1 + span * i / count) as i64;
-    let slice = |i: i128| {
-        let mut slice = serde_json::Map::new();
-        if i > 0 {
-            slice.insert("after".to_owned(), end(i).into());
-        }
-        if i + 1 < count {
-            slice.insert("through".to_owned(), end(i + 1).into());
-        }
-        let label = format!(
-            "{}, rowid {} to {}",
-            relation.label,
-            i128::from(end(i)) + 1,
-            end(i + 1)
-        );
-        Partition {
-            index: i as u32,
-            label,
-            slice: Json::Object(slice),
-        }
-    };
-    Ok((0..count).map(slice).collect())
-}
-
-fn order_notes(relation: &Relation, partitions: usize) -> Vec<String> {
-    let mut notes = Vec::new();
-    match &relation.order {
-        Order::Rowid(_) => notes.push(format!("{} is read by rowid", relation.label)),
-        Order::Key(_) => notes.push(format!("{} is read by its key ({})", relation.label, relation.key.join(", "))),
-        Order::None => notes.push(format!(
-            "{} has no key to go on from: a resumed run reads it from its start again, and only if nobody wrote to the database meanwhile; give `key` to avoid both",
-            relation.label
-        )),
-    }
-    notes.push(match partitions {
-        1 => "rows are those of the moment the reading begins; a resumed run goes on with those of its own moment".to_owned(),
-        _ => "each partition sees the rows of the moment its reading begins: let nobody write meanwhile, or read in one partition".to_owned(),
-    });
-    notes
-}
-
-/// How many records there are, if that is cheap to know.
-fn estimate(db: &Connection, place: &Place, relation: &Relation) -> Result<Option<u64>> {
-    if !relation.is_table {
-        return Ok(None);
-    }
-    let size = std::fs::metadata(&place.path).map_or(u64::MAX, |file| file.len());
-    let rows = match &relation.order {
-        _ if size <= COUNTED_BYTES => relation.ask(db, "count(*)")?,
-        Order::Rowid(rowid) => {
-            let (least, most) = (
-                relation.ask(db, &format!("min({rowid})"))?,
-                relation.ask(db, &format!("max({rowid})"))?,
-            );
-            least
-                .zip(most)
-                .and_then(|(least, most)| most.checked_sub(least)?.checked_add(1))
-        }
-        _ => None,
-    };
-    Ok(rows.and_then(|rows| u64::try_from(rows).ok()))
-}
-
-/// What makes this the same source in a later process. The schema version is not in it: it also
-/// changes when another table does, our own checkpoints among them.
-fn fingerprint(place: &Place, relation: &Relation) -> Result<Json> {
-    let file =
-        std::fs::metadata(&place.path).map_err(|cause| Error::io("look at", &place.name, cause))?;
-    Ok(
-        json!({ "path": place.name, "device": file.dev(), "inode": file.ino(), "relation": relation.definition }),
-    )
-}
-
-/// The definition as it is now; `None` for a query, which brings its own.
-fn definition(db: &Connection, place: &Place, relation: &Relation) -> Result<Option<Json>> {
-    if relation.definition.get("table").is_none() {
-        return Ok(None);
-    }
-    let now = crate::catalog::Table::find(db, place, &relation.name)?;
-    Ok(Some(now.map_or(
-        Json::Null,
-        |table| json!({ "table": table.name, "sql": table.sql }),
-    )))
-}
-
-/// What changes when somebody writes to the database: the file's change counter and the log.
-fn file_state(place: &Place) -> Result<Json> {
-    use std::io::Read;
-    let failed = |cause| Error::io("look at", &place.name, cause);
-    let mut header = [0; 28];
-    let mut file = std::fs::File::open(&place.path).map_err(failed)?;
-    let length = file.metadata().map_err(failed)?.len();
-    let counter = match file.read_exact(&mut header) {
-        Ok(()) => u32::from_be_bytes([header[24], header[25], header[26], header[27]]),
-        Err(_) => 0,
-    };
-    let mut log = place.path.clone().into_os_string();
-    log.push("-wal");
-    let log = std::fs::metadata(log).map_or(0, |log| log.len());
-    Ok(json!([length, counter, log]))
 }

@@ -4,6 +4,7 @@ use arrow::array::{
     Array, ArrayRef, AsArray, BinaryArray, BooleanArray, Float32Array, Float64Array, Int32Array,
     Int64Array, RecordBatch, StringArray, UInt64Array,
 };
+use arrow::buffer::NullBuffer;
 use dkhost_core::text::Cells;
 use dkhost_core::{Error, LogicalType, Result, RowReject};
 use rusqlite::Statement;
@@ -20,7 +21,7 @@ pub(crate) struct Binder<'a> {
 
 struct Cell<'a> {
     column: &'a TargetColumn,
-    array: &'a ArrayRef,
+    nulls: Option<&'a NullBuffer>,
     values: Values<'a>,
 }
 
@@ -61,7 +62,7 @@ impl<'a> Binder<'a> {
                 })?;
                 Ok(Cell {
                     column,
-                    array,
+                    nulls: array.nulls(),
                     values,
                 })
             });
@@ -160,7 +161,9 @@ impl Cell<'_> {
         row: usize,
         scratch: &mut Vec<u8>,
     ) -> Result<(), Refused> {
-        let value = if self.array.is_null(row) || matches!(self.values, Values::Null) {
+        let value = if self.nulls.is_some_and(|nulls| nulls.is_null(row))
+            || matches!(self.values, Values::Null)
+        {
             if self.column.is_rowid {
                 return Err(Refused::Changed(
                     "SQLite would put a number of its own for the null",

@@ -34,7 +34,7 @@ pub(super) fn target(mut options: Options, open: &OpenTarget) -> Result<Target> 
     };
     check_name(&table).map_err(|error| error.at_least(span.clone()))?;
     check_schema(&layout, &open.schema)?;
-    let db = place.exists().then(|| place.open_to_read()).transpose()?;
+    let db = place.exists().then(|| place.open_to_look()).transpose()?;
     let found = db
         .as_ref()
         .map(|db| Table::find(db, &place, &table))

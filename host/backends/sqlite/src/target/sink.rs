@@ -47,7 +47,7 @@ impl Sink for SqliteSink {
         if !self.target.place.exists() {
             return Ok(None);
         }
-        Ok(Memory::read(&self.target.place.open_to_read()?, job)?.map(Memory::into_state))
+        Ok(Memory::read(&self.target.place.open_to_look()?, job)?.map(Memory::into_state))
     }
 
     fn claim(&self, claim: &Claim) -> Result<Claimed> {
@@ -113,14 +113,14 @@ impl Sink for SqliteSink {
 
     fn count(&self) -> Result<u64> {
         count(
-            &self.target.place.open_to_read()?,
+            &self.target.place.open_to_look()?,
             &self.target.working_table(),
         )
     }
 
     fn scan(&self, each: &mut dyn FnMut(RecordBatch) -> Result<()>) -> Result<()> {
         let target = &self.target;
-        let db = target.place.open_to_read()?;
+        let db = target.place.open_to_look()?;
         let names = target.layout.selected(&target.schema);
         let columns = if names.is_empty() {
             "NULL".to_owned()
@@ -187,7 +187,7 @@ impl Sink for SqliteSink {
 
     fn retire(&self) -> Result<()> {
         let target = &self.target;
-        let (run, epoch) = target.claimed()?;
+        let claimed = target.claimed().ok();
         if !target.place.exists() {
             return Ok(());
         }
@@ -195,10 +195,12 @@ impl Sink for SqliteSink {
         let tx = db
             .transaction_with_behavior(TransactionBehavior::Immediate)
             .map_err(|cause| self.failed("retire", cause))?;
+        let is_ours = |memory: &Memory| match &claimed {
+            Some((run, epoch)) => (&memory.owner.run, memory.owner.epoch) == (run, *epoch),
+            None => memory.owner.published,
+        };
         let owner = match Memory::read(&tx, &target.job)? {
-            Some(memory) if (&memory.owner.run, memory.owner.epoch) == (&run, epoch) => {
-                memory.owner
-            }
+            Some(memory) if is_ours(&memory) => memory.owner,
             // Retired already, or taken over by a process that will.
             _ => return Ok(()),
         };

@@ -276,6 +276,16 @@ pub(super) fn ignored(row: usize) -> RowReject {
     }
 }
 
+/// A constraint that SQLite checks at the commit only.
+fn deferred(cause: Error) -> Error {
+    Error::data(
+        "sqlite::deferred_constraint",
+        "a batch breaks a foreign key of the table that is checked when it is committed",
+    )
+    .caused_by(cause)
+    .help("which row does is not known; write the rows it refers to first, or make the key not DEFERRED")
+}
+
 fn lost() -> Error {
     Error::infrastructure(
         "sqlite::rolled_back",
@@ -367,7 +377,10 @@ impl Writer for SqliteWriter {
                 // The rows stay staged, so that a commit that failed for a lock can be repeated.
                 self.sql("ROLLBACK TO checkpoint; RELEASE checkpoint")?;
             }
-            return Err(error);
+            return Err(match error.code() {
+                "sqlite::constraint" => deferred(error),
+                _ => error,
+            });
         }
         self.state = State::Idle;
         self.staged.clear();

@@ -1,5 +1,6 @@
 //! What the tests of this crate share: a folder with a database, jobs' sections, rows as text.
-#![allow(dead_code)]
+#![allow(dead_code, reason = "no test uses all of it")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "these are tests")]
 
 use std::path::Path;
 
