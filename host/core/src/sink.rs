@@ -148,7 +148,8 @@ pub trait Sink: Send + Sync {
     fn publish(&self) -> Result<()>;
 
     /// Forgets the run: removes the temporary files and checkpoints that only a resume needs.
-    /// Called when the history knows that the run is done. Repeating it changes nothing.
+    /// Called when the history knows that the run is done. Repeating it changes nothing. Without a
+    /// claim it sweeps after a run that published its result and was killed before it could.
     fn retire(&self) -> Result<()>;
 }
 

@@ -231,9 +231,12 @@ impl Sink for MemorySink {
     }
 
     fn retire(&self) -> Result<()> {
-        let (ours, _) = self.target.claimed()?;
+        let ours = self.target.claimed().ok().map(|(ours, _)| ours);
         let mut state = self.target.store.state();
-        state.run.take_if(|run| run.run == ours);
+        state.run.take_if(|run| match &ours {
+            Some(ours) => run.run == *ours,
+            None => run.published,
+        });
         Ok(())
     }
 }

@@ -33,10 +33,12 @@ pub struct Started {
 pub fn start(plan: &Plan, history: &History, options: &RunOptions<'_>) -> Result<Started> {
     let job = &plan.job;
     let known = history.unfinished(&job.name)?;
-    let held = plan
-        .sink
-        .inspect(&job.name)?
-        .filter(|state| !state.published || known.as_ref().is_some_and(|run| run.id == state.run));
+    let mut held = plan.sink.inspect(&job.name)?;
+    if held.as_ref().is_some_and(|held| is_finished(held, known.as_ref())) {
+        // Killed between the end of the run and the last sweep.
+        plan.sink.retire()?;
+        held = None;
+    }
     if options.fresh {
         return anew(plan, history, options, known.as_ref(), held.as_ref());
     }
@@ -68,6 +70,11 @@ pub fn start(plan: &Plan, history: &History, options: &RunOptions<'_>) -> Result
         }
         (None, held) => anew(plan, history, options, None, held.as_ref()),
     }
+}
+
+/// Whether what is left in the target belongs to a run that published its result and is over.
+fn is_finished(held: &TargetState, known: Option<&RunRecord>) -> bool {
+    held.published && known.is_none_or(|known| known.id != held.run)
 }
 
 fn anew(
