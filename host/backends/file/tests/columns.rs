@@ -296,11 +296,14 @@ fn something_after_an_arrow_stream_is_an_error() {
     "#]],
     );
     scratch.write("x.ipc", &one[..one.len() - 20]);
-    scratch.check(json!({"path": "x.ipc"}), expect![[r#"
+    scratch.check(
+        json!({"path": "x.ipc"}),
+        expect![[r#"
         schema: n int64
-        file::corrupt: `x.ipc` is not intact: Io error: failed to fill whole buffer: failed to fill whole buffer
+        file::corrupt: `x.ipc` is not intact: Io error: failed to fill whole buffer
         help: was the file written completely? nothing after this place was read
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]

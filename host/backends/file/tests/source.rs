@@ -104,10 +104,10 @@ fn a_json_object_is_keyed_by_id() {
     scratch.check(
         json!({"path": "x.json"}),
         expect![[r#"
-        schema: _id_ utf8 (id), n int64, _id int64, _rest json (rest)
-        {"_id_":"b/1","n":1}
-        {"_id_":"ä","n":2,"_id":5}
-    "#]],
+            schema: _id_ utf8 (id) (key), n int64, _id int64, _rest json (rest)
+            {"_id_":"b/1","n":1}
+            {"_id_":"ä","n":2,"_id":5}
+        "#]],
     );
 }
 
@@ -231,10 +231,10 @@ fn a_json_text_that_is_not_whole_is_an_error_with_its_place() {
     check(
         "{\"x\":{\"a\":1}, \"y\":[1]}",
         expect![[r#"
-        schema: _id utf8 (id), a int64, _rest json (rest)
-        {"_id":"x","a":1}
-        ! read json::not_an_object -: a record must be an object; another value at byte 0 [file x.json, line 1, offset 18] json "[1]"
-    "#]],
+            schema: _id utf8 (id) (key), a int64, _rest json (rest)
+            {"_id":"x","a":1}
+            ! read json::not_an_object -: a record must be an object; another value at byte 0 [file x.json, line 1, offset 18] json "[1]"
+        "#]],
     );
 }
 
@@ -689,8 +689,8 @@ fn empty_files_have_no_records() {
     scratch.check(
         json!({"path": "y.json"}),
         expect![[r#"
-        schema: _id utf8 (id), _rest json (rest)
-    "#]],
+            schema: _id utf8 (id) (key), _rest json (rest)
+        "#]],
     );
 }
 

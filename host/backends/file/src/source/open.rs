@@ -129,7 +129,9 @@ fn as_documents(options: &SourceOptions, kind: Kind, mut sample: Sample) -> Resu
         fields.insert(0, meta);
     }
     if sample.keyed || is_dataknobs {
-        let id = schema::reserved(Role::Id, &fields);
+        let mut id = schema::reserved(Role::Id, &fields);
+        // The store's own key, unless the job declares another.
+        (id.key, id.nullable) = (Some(0), !sample.keyed);
         fields.insert(0, id);
     }
     fields.push(rest);

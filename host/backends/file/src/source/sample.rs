@@ -359,6 +359,10 @@ fn with_empty(
 ) -> Vec<Field> {
     for (name, logical) in columns.filter(|(name, _)| name != ID_COLUMN) {
         if !fields.iter().any(|field| field.name == name) {
+            let logical = match logical {
+                LogicalType::Null => LogicalType::Json,
+                other => other,
+            };
             fields.push(Field {
                 null_is_absent: true,
                 ..Field::new(name, logical)

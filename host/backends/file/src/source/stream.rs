@@ -366,9 +366,10 @@ mod tests {
             let mut first = open(&spec);
             first.skip(offset);
             let file = File::open(&spec.identity.file).unwrap();
-            let again =
+            let mut again =
                 Stream::resume(file, spec.clone(), offset as u64, None, &first.before()).unwrap();
-            assert_eq!(again.bytes(), &content[offset..], "{offset}");
+            while again.fill().unwrap() {}
+            assert!(again.bytes() == &content[offset..], "{offset}");
             assert_eq!(again.before(), first.before(), "{offset}");
         }
     }

@@ -5,7 +5,6 @@
 //! its text form. A value that has no place refuses its row, and its text is kept for the dead
 //! letter.
 
-use std::collections::HashSet;
 use std::sync::Arc;
 
 use arrow::array::{
@@ -23,90 +22,10 @@ use dkhost_core::json::RowError;
 use dkhost_core::text::{Appender, Cells};
 use dkhost_core::{Error, Field, LogicalType, Result, Role, Schema};
 
+use super::layouts::natural;
+use super::verify::verified;
 use crate::source::decoded::Decoded;
 use crate::source::nested;
-
-/// The columns of a file as dkhost has them.
-///
-/// *Errors* – `columns::unsupported` for a layout without a type, unless `wanted` leaves it out.
-pub fn fields(
-    schema: &SchemaRef,
-    label: &str,
-    wanted: Option<&[String]>,
-    is_dataknobs: bool,
-) -> Result<Vec<Field>> {
-    let mut names = HashSet::new();
-    let mut fields = Vec::with_capacity(schema.fields().len());
-    for field in schema.fields() {
-        if !names.insert(field.name()) {
-            return Err(Error::data(
-                "columns::twice",
-                format!("`{label}` has two columns called `{}`", field.name()),
-            )
-            .help("write the file again with names of their own"));
-        }
-        match natural(field) {
-            Some(natural) => fields.push(natural),
-            None if wanted.is_some_and(|wanted| !wanted.contains(field.name())) => (),
-            None => {
-                return Err(Error::data(
-                    "columns::unsupported",
-                    format!(
-                        "column `{}` of `{label}` is {}, for which dkhost has no type",
-                        field.name(),
-                        field.data_type()
-                    ),
-                )
-                .help("leave it out with `columns = […]`"));
-            }
-        }
-    }
-    if is_dataknobs && let Some(id) = fields.iter_mut().find(|field| field.name == "__id__") {
-        id.role = Some(Role::Id);
-    }
-    Ok(fields)
-}
-
-/// The column a foreign one becomes; our own marks are believed where they can be.
-fn natural(field: &datatypes::Field) -> Option<Field> {
-    if let Ok(ours) = Field::from_arrow(field) {
-        let is_object = matches!(ours.role, Some(Role::Meta | Role::Rest));
-        let role = ours
-            .role
-            .filter(|_| !is_object || ours.logical == LogicalType::Json);
-        let logical = match extension(field) {
-            Some("arrow.json") if ours.logical == LogicalType::Utf8 => LogicalType::Json,
-            _ => ours.logical.clone(),
-        };
-        return Some(Field {
-            role,
-            logical,
-            ..ours
-        });
-    }
-    let logical = match (extension(field), field.data_type()) {
-        (Some("arrow.uuid"), DataType::FixedSizeBinary(16)) => LogicalType::Uuid,
-        (Some("arrow.json"), DataType::LargeUtf8 | DataType::Utf8View) => LogicalType::Json,
-        (_, DataType::Timestamp(TimeUnit::Nanosecond, zone)) => {
-            LogicalType::Timestamp(zone.clone())
-        }
-        (_, DataType::Time64(TimeUnit::Nanosecond)) => LogicalType::Time64,
-        (_, other) => LogicalType::widened(other)?,
-    };
-    let source_type = Some(field.data_type().to_string());
-    Some(Field {
-        nullable: field.is_nullable(),
-        source_type,
-        ..Field::new(field.name(), logical)
-    })
-}
-
-fn extension(field: &datatypes::Field) -> Option<&str> {
-    field
-        .metadata()
-        .get("ARROW:extension:name")
-        .map(String::as_str)
-}
 
 /// How the columns of a file become those of a schema.
 #[derive(Debug)]
@@ -179,7 +98,7 @@ impl Conversion {
         let mut shown: Vec<(usize, ArrayRef)> = Vec::new();
         for (i, (column, field)) in self.columns.iter().zip(&self.schema.fields).enumerate() {
             let foreign = records.column(column.place);
-            let converted = convert(foreign, &column.natural, &field.logical)?;
+            let converted = convert(foreign, &column.natural, field)?;
             let bad = lost(foreign, &converted);
             if !bad.is_empty() {
                 shown.push((i, as_text(foreign)?));
@@ -278,13 +197,13 @@ fn lost(before: &ArrayRef, after: &ArrayRef) -> Vec<u32> {
 }
 
 /// A column with null where a value does not fit.
-fn convert(column: &ArrayRef, natural: &LogicalType, wanted: &LogicalType) -> Result<ArrayRef> {
+fn convert(column: &ArrayRef, natural: &LogicalType, wanted: &Field) -> Result<ArrayRef> {
     let array = to_natural(column, natural)?;
-    if natural == wanted {
-        return Ok(array);
+    if *natural == wanted.logical {
+        return verified(array, wanted);
     }
     let cells = Cells::bind(array.as_ref(), natural)?;
-    let mut appender = Appender::new(wanted);
+    let mut appender = Appender::new(&wanted.logical);
     let mut text = Vec::new();
     for row in 0..array.len() {
         text.clear();
@@ -352,6 +271,7 @@ fn as_text(column: &ArrayRef) -> Result<ArrayRef> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::layouts;
     use super::*;
     use arrow::array::{Int8Array, TimestampNanosecondArray, TimestampSecondArray};
 
@@ -366,7 +286,7 @@ mod tests {
             column.data_type().clone(),
             true,
         )]));
-        let mut found = fields(&schema, "file", None, false).unwrap();
+        let mut found = layouts::fields(&schema, "file", None, false).unwrap();
         assert!(fields_of(&found[0]), "{found:?}");
         found[0].logical = logical;
         let conversion = Conversion::plan(&schema, &Schema::new(found), "file").unwrap();
@@ -430,7 +350,9 @@ mod tests {
         let field = datatypes::Field::new("x", DataType::Int64, true);
         let schema = Arc::new(datatypes::Schema::new(vec![field.clone(), field]));
         assert_eq!(
-            fields(&schema, "file", None, false).unwrap_err().code(),
+            layouts::fields(&schema, "file", None, false)
+                .unwrap_err()
+                .code(),
             "columns::twice"
         );
     }
@@ -447,11 +369,13 @@ mod tests {
             datatypes::Field::new("x", DataType::Int64, true),
         ]));
         assert_eq!(
-            fields(&schema, "file", None, false).unwrap_err().code(),
+            layouts::fields(&schema, "file", None, false)
+                .unwrap_err()
+                .code(),
             "columns::unsupported"
         );
         assert_eq!(
-            fields(&schema, "file", Some(&["x".to_owned()]), false)
+            layouts::fields(&schema, "file", Some(&["x".to_owned()]), false)
                 .unwrap()
                 .len(),
             1

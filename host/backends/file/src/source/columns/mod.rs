@@ -4,7 +4,9 @@
 //! `convert`), and a value that has no place in its column refuses its row.
 
 mod convert;
+mod layouts;
 mod read;
+mod verify;
 
 use std::fs::File;
 use std::sync::Arc;
@@ -54,7 +56,7 @@ impl Columns {
         let mut fields: Vec<Field> = Vec::new();
         for file in files {
             let columns = FileColumns::open(file)?;
-            let found = convert::fields(&columns.schema, file.label(), wanted, is_dataknobs)?;
+            let found = layouts::fields(&columns.schema, file.label(), wanted, is_dataknobs)?;
             match opened.first() {
                 None => fields = found,
                 Some(first) => expect_same(&fields, &found, &first.label, file.label())?,

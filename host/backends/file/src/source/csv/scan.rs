@@ -93,7 +93,9 @@ impl CsvScanner {
                 if scan.state != State::Quoted {
                     return Err(too_long(stream, scan.row_start));
                 }
-                scan.give_up_quote(stream.bytes());
+                if scan.give_up_quote(stream.bytes()) {
+                    break scan.row_start;
+                }
             } else if !stream.fill()? {
                 match scan.finish(stream.bytes()) {
                     Some(end) => break end,
