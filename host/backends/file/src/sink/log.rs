@@ -92,7 +92,7 @@ enum Line {
 #[derive(Debug)]
 pub struct Log {
     path: PathBuf,
-    file: File,
+    pub(super) file: File,
     length: u64,
     /// After a failed write nobody knows what the disk holds; only a new log is trusted again.
     is_broken: bool,

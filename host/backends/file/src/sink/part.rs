@@ -82,10 +82,12 @@ impl Part {
 
     /// Makes all commits durable: the bytes first, then the log that counts them.
     pub fn make_durable(&mut self, target: &Target, epoch: u64) -> Result<()> {
+        // Before anything else: a failed commit took its checkpoints with it, and a flush that said
+        // "all is durable" then would let the history run ahead of the target (invariant 6).
+        self.ensure_whole()?;
         if self.pending.is_empty() {
             return Ok(());
         }
-        self.ensure_whole()?;
         let _lock = Lock::shared(&target.place.lock())?;
         target.ensure_current(epoch)?;
         self.is_broken = true;

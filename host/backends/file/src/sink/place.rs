@@ -68,6 +68,13 @@ impl Place {
                 "name a file, or a folder with a `/` at its end",
             );
         }
+        if label.trim_end_matches('/').is_empty() {
+            return refuse(
+                "target::no_name",
+                format!("`{label}` says no name"),
+                "name a file or folder inside it",
+            );
+        }
         // Without the slash: `file/` is an error of another kind to the operating system.
         let path = follow_link(base.join(label.trim_end_matches('/')), label)?;
         let kind = fs::metadata(&path).ok();

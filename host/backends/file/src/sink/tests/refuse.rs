@@ -47,6 +47,10 @@ fn paths_that_cannot_be_a_target() {
         place("..").option("format", "jsonl").refused(),
         "target::no_name"
     );
+    assert_eq!(
+        place("/").option("format", "jsonl").refused(),
+        "target::no_name"
+    );
     assert_eq!(place("x").refused(), "file::unknown_format");
     assert_eq!(
         place("/dev/null")

@@ -3,8 +3,11 @@
 
 use std::fs::File;
 
-use super::*;
+use super::{Place, *};
+use crate::sink::place::Place as Spot;
+use crate::sink::shape::Shape;
 use crate::sink::target::{Target, lock};
+use crate::sink::writer::PartWriter;
 
 const BATCHES: u64 = 7;
 const ROWS: usize = 50;
@@ -262,49 +265,73 @@ fn another_run_drops_what_was_left_and_raises_the_epoch() {
     assert_eq!(place.text(), "");
 }
 
+/// A target whose first two batches are durable, and its writer.
+fn two_durable(place: &Place) -> (Arc<Target>, PartWriter) {
+    let options = Options::from_json("[target]", &place.options).unwrap();
+    let options = TargetOptions::read(options).unwrap();
+    let shape = Shape::of(&options.file, Nulls::Keep).unwrap();
+    let spot = Spot::find(&options.file.path, place.dir.path(), 0..0).unwrap();
+    let target = Target::new(spot, shape, small_schema(), Conflict::Insert, true);
+    let target = Arc::new(target);
+    let epoch = target.claim(&claim("run")).unwrap().epoch;
+    let mut writer = PartWriter::open(target.clone(), 0).unwrap();
+    write_small(&mut writer, epoch, 0..2, ROWS, 1);
+    (target, writer)
+}
+
+/// A device on which every write fails for want of space.
+fn full_disk() -> File {
+    File::options().write(true).open("/dev/full").unwrap()
+}
+
 #[test]
 fn a_full_disk_keeps_the_last_commit() {
     for path in ["x.jsonl", "x.json.gz", "x.parquet", "x.arrow"] {
-        let place = Place::new(path);
-        let options =
-            TargetOptions::read(Options::from_json("[target]", &place.options).unwrap()).unwrap();
-        let shape = crate::sink::shape::Shape::of(&options.file, Nulls::Keep).unwrap();
-        let spot = crate::sink::place::Place::find(path, place.dir.path(), 0..0).unwrap();
-        let target = Arc::new(Target::new(
-            spot,
-            shape,
-            small_schema(),
-            Conflict::Insert,
-            true,
-        ));
-        let epoch = target.claim(&claim("run")).unwrap().epoch;
-        let mut writer = crate::sink::writer::PartWriter::open(target.clone(), 0).unwrap();
-        write_small(&mut writer, epoch, 0..2, ROWS, 1);
-        // A device on which every write fails for want of space.
-        let (part, _) = target.part(0).unwrap();
-        lock(&part).file = Some(File::options().write(true).open("/dev/full").unwrap());
-        writer.write(&batch(small(2 * ROWS, ROWS))).unwrap();
-        writer.commit(&checkpoint("run", epoch, 0, 3)).unwrap();
-        assert_eq!(
-            writer.flush().unwrap_err().code(),
-            "io::disk_full",
-            "{path}"
-        );
-        // The descriptor that failed is never trusted again.
-        assert_eq!(
-            writer
-                .commit(&checkpoint("run", epoch, 0, 4))
-                .unwrap_err()
-                .code(),
-            "io::failed"
-        );
-        drop((writer, part));
-        // Opened again by the same process, and by the next one.
-        let writer = crate::sink::writer::PartWriter::open(target.clone(), 0).unwrap();
-        assert_eq!(committed(&writer), 2);
-        process(&place, BATCHES, 1);
-        let clean = Place::new(path);
-        process(&clean, BATCHES, 1);
-        assert_eq!(place.bytes(), clean.bytes(), "{path}");
+        for log_is_full in [false, true] {
+            let place = Place::new(path);
+            let (target, mut writer) = two_durable(&place);
+            if log_is_full {
+                let log = target.place.log();
+                fs::rename(&log, place.path("kept")).unwrap();
+                std::os::unix::fs::symlink("/dev/full", &log).unwrap();
+                target.held().as_mut().unwrap().log.file = full_disk();
+            } else {
+                lock(&target.part(0).unwrap().0).file = Some(full_disk());
+            }
+            writer.write(&batch(small(2 * ROWS, ROWS))).unwrap();
+            writer.commit(&checkpoint("run", 1, 0, 3)).unwrap();
+            assert_eq!(
+                writer.flush().unwrap_err().code(),
+                "io::disk_full",
+                "{path}"
+            );
+            // The descriptor that failed is never trusted again, and never says "all is durable".
+            assert_eq!(writer.flush().unwrap_err().code(), "io::failed");
+            let next = writer.commit(&checkpoint("run", 1, 0, 4));
+            assert_eq!(next.unwrap_err().code(), "io::failed");
+            assert_eq!(target.flush().unwrap_err().code(), "io::failed");
+            drop(writer);
+            if log_is_full {
+                fs::rename(place.path("kept"), target.place.log()).unwrap();
+            }
+            process(&place, BATCHES, 1);
+            let clean = Place::new(path);
+            process(&clean, BATCHES, 1);
+            assert_eq!(place.bytes(), clean.bytes(), "{path}");
+        }
     }
+}
+
+#[test]
+fn a_part_that_failed_is_opened_again_from_what_is_durable() {
+    let place = Place::new("x.jsonl");
+    let (target, mut writer) = two_durable(&place);
+    lock(&target.part(0).unwrap().0).file = Some(full_disk());
+    writer.write(&batch(small(2 * ROWS, ROWS))).unwrap();
+    writer.commit(&checkpoint("run", 1, 0, 3)).unwrap();
+    writer.flush().unwrap_err();
+    let mut writer = PartWriter::open(target.clone(), 0).unwrap();
+    assert_eq!(committed(&writer), 2);
+    write_small(&mut writer, 1, 2..3, ROWS, 1);
+    assert_eq!(committed(&writer), 3);
 }

@@ -37,8 +37,6 @@ enum Bare {
     Text,
     /// A number, `True` or `False`.
     Token,
-    /// There are none: what the value is would be lost.
-    Never,
 }
 
 const DIALECT: Dialect = Dialect {
@@ -50,7 +48,6 @@ impl DataknobsCsv {
     /// Lines from the columns of `schema`.
     pub fn new(schema: &Schema, nulls: Nulls) -> Self {
         let bare = |logical: &LogicalType| match logical {
-            LogicalType::Json => Bare::Never,
             LogicalType::Boolean => Bare::Token,
             logical if logical.is_numeric() => Bare::Token,
             _ => Bare::Text,
@@ -89,7 +86,7 @@ impl DataknobsCsv {
             record.push(b':');
             let text = std::str::from_utf8(&cell).map_err(unreadable)?;
             match bare {
-                _ if text.starts_with('{') => record.extend_from_slice(&cell),
+                _ if is_json(text) => record.extend_from_slice(&cell),
                 Bare::Token => record.extend_from_slice(token(text).as_bytes()),
                 _ => escape(text, record),
             }
@@ -169,7 +166,7 @@ impl Rows for DataknobsCsv {
             let id = self.record(line, &mut record)?;
             let plain = reader.record(Some(&id), &record).map_err(unreadable)?;
             decoder
-                .push_document(plain.fields, plain.id, None)
+                .push_document(plain.fields, plain.id, plain.meta)
                 .map_err(unreadable)?;
         }
         with_schema(decoder.finish()?, &self.schema)
@@ -242,7 +239,7 @@ fn each_member<'a>(object: &'a str, each: Each<'_, 'a>) -> Result<(), RowError> 
 /// The cell of a field: its bare value where nothing else is to be said, else all of it.
 fn cell(field: &str, bare: Bare) -> Result<Option<Cow<'_, str>>, RowError> {
     let mut scanner = Scanner::new(field).bare_nan(true);
-    let (mut value, mut plain) = (None, bare != Bare::Never);
+    let (mut value, mut plain) = (None, true);
     let mut more = scanner.enter_object()?;
     while more {
         let (name, _) = scanner.key()?;
@@ -261,19 +258,33 @@ fn cell(field: &str, bare: Bare) -> Result<Option<Cow<'_, str>>, RowError> {
         }
         more = scanner.next_member()?;
     }
+    if plain && matches!(value, None | Some(Kind::Null)) {
+        return Ok(None);
+    }
+    // A bare number in a column of mixed values would be read back as text.
+    let token = plain && bare != Bare::Text;
     Ok(match value {
-        None | Some(Kind::Null) => None,
-        Some(Kind::Boolean(value)) if plain => {
+        Some(Kind::Boolean(value)) if token => {
             Some(Cow::Borrowed(if value { "True" } else { "False" }))
         }
-        Some(Kind::Number(number)) if plain => Some(Cow::Owned(number.text.to_owned())),
-        Some(Kind::NotFinite(value)) if plain => Some(Cow::Owned(value.to_string().to_lowercase())),
-        // dataknobs takes a text with a bracket in front for JSON.
-        Some(Kind::Text(inner, escaped)) if plain && !inner.starts_with(['{', '[']) => {
-            Some(Cow::Owned(unescape(inner, escaped).into_owned()))
+        Some(Kind::Number(number)) if token => Some(Cow::Owned(number.text.to_owned())),
+        Some(Kind::NotFinite(value)) if token => Some(Cow::Owned(value.to_string().to_lowercase())),
+        Some(Kind::Text(inner, escaped)) if plain => {
+            let text = unescape(inner, escaped);
+            Some(if is_json(&text) {
+                Cow::Borrowed(field)
+            } else {
+                Cow::Owned(text.into_owned())
+            })
         }
-        Some(_) => Some(Cow::Borrowed(field)),
+        _ => Some(Cow::Borrowed(field)),
     })
+}
+
+/// Whether dataknobs would take a cell for JSON: it has a bracket in front and can be parsed.
+fn is_json(cell: &str) -> bool {
+    let mut scanner = Scanner::new(cell).bare_nan(true);
+    cell.starts_with(['{', '[']) && scanner.value().is_ok() && scanner.end().is_ok()
 }
 
 /// The JSON of a bare cell that is no text.
