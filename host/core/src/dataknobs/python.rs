@@ -49,8 +49,8 @@ pub fn restyle(json: &str, style: Style, out: &mut Vec<u8>) {
             }
             b':' => out.extend_from_slice(b": "),
             b'"' => {
-                let length = string_length(&bytes[at..]);
-                string(&json[at..at + length], style, out);
+                let (length, escaped) = string_length(&bytes[at..]);
+                string(&json[at..at + length], escaped, style, out);
                 at += length + 1;
             }
             _ => {
@@ -104,36 +104,35 @@ fn scalar(text: &[u8], out: &mut Vec<u8>) {
     out.extend_from_slice(digits);
 }
 
-/// Length of a string's text up to its closing quote.
-fn string_length(bytes: &[u8]) -> usize {
-    let mut at = 0;
+/// Length of a string's text up to its closing quote, and whether it has escapes.
+fn string_length(bytes: &[u8]) -> (usize, bool) {
+    let (mut at, mut escaped) = (0, false);
     while let Some(next) = bytes
         .get(at..)
         .and_then(|rest| memchr::memchr2(b'"', b'\\', rest))
     {
         at += next;
         if bytes[at] == b'"' {
-            return at;
+            return (at, escaped);
         }
+        escaped = true;
         at += 2;
     }
-    bytes.len()
+    (bytes.len(), escaped)
 }
 
-fn string(inner: &str, style: Style, out: &mut Vec<u8>) {
-    let escaped = memchr::memchr(b'\\', inner.as_bytes()).is_some();
-    let text = unescape(inner, escaped);
-    if style != Style::Ascii {
-        return crate::json::escape(&text, out);
-    }
+fn string(inner: &str, escaped: bool, style: Style, out: &mut Vec<u8>) {
+    let as_it_is = match style {
+        Style::Indented(_) => !escaped,
+        Style::Ascii => !escaped && inner.bytes().all(|b| b.is_ascii() && b != 0x7f),
+    };
     out.push(b'"');
-    if text
-        .bytes()
-        .all(|b| matches!(b, b' '..=b'~') && b != b'"' && b != b'\\')
-    {
-        out.extend_from_slice(text.as_bytes());
+    if as_it_is {
+        out.extend_from_slice(inner.as_bytes());
+    } else if style == Style::Ascii {
+        unescape(inner, escaped).chars().for_each(|c| ascii(c, out));
     } else {
-        text.chars().for_each(|c| ascii(c, out));
+        crate::json::escape_inner(&unescape(inner, escaped), out);
     }
     out.push(b'"');
 }

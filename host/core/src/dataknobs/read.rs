@@ -3,7 +3,7 @@
 use super::types::{declared, usual};
 use super::{FIELDS, RECORD};
 use crate::Schema;
-use crate::json::{Kind, RowError, Scanner, Token, escape, unescape};
+use crate::json::{Kind, RowError, Scanner, Token, unescape};
 
 /// Reads records; reuses its buffers.
 #[derive(Debug)]
@@ -325,14 +325,6 @@ pub(super) fn member(object: &mut Vec<u8>, name: &str, raw: &str) {
     object.extend_from_slice(name.as_bytes());
     object.extend_from_slice(b"\":");
     object.extend_from_slice(raw.as_bytes());
-}
-
-/// Adds a member whose name is plain text.
-pub(super) fn plain_member(object: &mut Vec<u8>, name: &str, raw: &[u8]) {
-    object.push(if object.is_empty() { b'{' } else { b',' });
-    escape(name, object);
-    object.push(b':');
-    object.extend_from_slice(raw);
 }
 
 /// Ends an open object, which may still be empty.

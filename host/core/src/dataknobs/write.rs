@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use arrow::array::{Array, AsArray, RecordBatch, StringArray};
 
 use super::python::{Style, restyle};
-use super::read::{close, member, plain_member};
+use super::read::{close, member};
 use super::types::{declared, may_hold, usual};
 use super::{FIELDS, Form, RECORD};
 use crate::json::{Bound, Encoder, Kind, RowError, Scanner, Token, unescape};
@@ -169,11 +169,7 @@ impl BoundWriter<'_> {
             let (kind, exception) = self.field_type(place, &plain_name, &token, &meta);
             match (kind.as_ref(), &token.kind) {
                 ("vector", Kind::Array) => {
-                    member(
-                        &mut flat,
-                        name,
-                        &field_object(name, &token, &kind, exception),
-                    );
+                    add_field(&mut flat, name, &token, &kind, exception);
                 }
                 _ => member(&mut flat, name, token.raw),
             }
@@ -198,11 +194,7 @@ impl BoundWriter<'_> {
             &mut |place, name, token| {
                 let plain_name = unescape(name, name.contains('\\'));
                 let (kind, exception) = self.field_type(place, &plain_name, &token, meta);
-                member(
-                    &mut fields,
-                    name,
-                    &field_object(name, &token, &kind, exception),
-                );
+                add_field(&mut fields, name, &token, &kind, exception);
             },
         )?;
         close(&mut fields);
@@ -237,36 +229,32 @@ impl BoundWriter<'_> {
     }
 }
 
-/// A field with everything it says.
-fn field_object(
+/// Adds a field with everything it says.
+fn add_field(
+    fields: &mut Vec<u8>,
     name: &str,
     token: &Token<'_>,
     kind: &str,
     exception: Option<&Exception<'_>>,
-) -> String {
-    let mut object = Vec::with_capacity(token.raw.len() + 2 * name.len() + 64);
+) {
     let own_name = exception
         .and_then(|exception| exception.name)
         .unwrap_or(name);
-    member(&mut object, "name", &format!("\"{own_name}\""));
-    member(&mut object, "value", token.raw);
-    plain_type(&mut object, kind);
-    member(
-        &mut object,
-        "metadata",
-        exception.and_then(|e| e.metadata).unwrap_or("{}"),
-    );
-    for (name, raw) in exception.iter().flat_map(|exception| &exception.extras) {
-        member(&mut object, name, raw);
+    let metadata = exception
+        .and_then(|exception| exception.metadata)
+        .unwrap_or("{}");
+    member(fields, name, "{\"name\":\"");
+    for part in [own_name, "\",\"value\":", token.raw, ",\"type\":"] {
+        fields.extend_from_slice(part.as_bytes());
     }
-    object.push(b'}');
-    String::from_utf8_lossy(&object).into_owned()
-}
-
-fn plain_type(object: &mut Vec<u8>, kind: &str) {
-    let mut quoted = Vec::with_capacity(kind.len() + 2);
-    crate::json::escape(kind, &mut quoted);
-    plain_member(object, "type", &quoted);
+    crate::json::escape(kind, fields);
+    for part in [",\"metadata\":", metadata] {
+        fields.extend_from_slice(part.as_bytes());
+    }
+    for (name, raw) in exception.iter().flat_map(|exception| &exception.extras) {
+        member(fields, name, raw);
+    }
+    fields.push(b'}');
 }
 
 fn object(members: &[(&str, &str)]) -> String {
@@ -275,11 +263,15 @@ fn object(members: &[(&str, &str)]) -> String {
         member(&mut object, name, raw);
     }
     close(&mut object);
-    String::from_utf8_lossy(&object).into_owned()
+    utf8_lossy(&object).into_owned()
 }
 
+/// Text that is UTF-8 because it was put together from text.
 fn utf8_lossy(bytes: &[u8]) -> Cow<'_, str> {
-    String::from_utf8_lossy(bytes)
+    match simdutf8::basic::from_utf8(bytes) {
+        Ok(text) => Cow::Borrowed(text),
+        Err(_) => String::from_utf8_lossy(bytes),
+    }
 }
 
 /// Calls `each` with the place, the name and the value of every member.

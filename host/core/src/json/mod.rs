@@ -45,6 +45,7 @@ pub use encode::{Bound, Encoder, row};
 pub use infer::Inference;
 pub(crate) use scan::valid;
 pub use scan::{Kind, Scanner, Token};
+pub(crate) use strings::escape_inner;
 pub use strings::{escape, unescape};
 
 /// How deep objects and arrays may be nested, the document itself included.
