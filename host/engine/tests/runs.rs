@@ -285,6 +285,16 @@ fn too_many_refused_records_stop_the_run_before_they_are_committed() {
     let ended = world.run(&job("all-bad", &numbered(150), all)).unwrap();
     assert_eq!(ended.error.unwrap().code(), "run::all_refused");
     assert!(rows("all-bad").is_empty());
+
+    // Also when later records of the same batch are fine.
+    let late = "[run]\non_error = \"skip\"\n[[steps]]\nset = { inverse = \"12 / (id / 100)\" }";
+    let ended = world.run(&job("late-good", &numbered(150), late)).unwrap();
+    assert_eq!(ended.error.unwrap().code(), "run::all_refused");
+    let late = late.replace("/ 100)", "/ 99)");
+    let ended = world
+        .run(&job("good-in-time", &numbered(150), &late))
+        .unwrap();
+    assert!(ended.error.is_none(), "{:?}", ended.error);
 }
 
 #[test]

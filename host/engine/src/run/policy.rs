@@ -67,6 +67,7 @@ impl Policies {
     ///
     /// *Errors* – `run::too_many_refused` when a limit is passed; the batch is then not committed.
     pub fn admit(&self, tally: &mut Tally, counts: &Counts, batch: &Batch) -> Result<()> {
+        let all_refused = tally.refused == tally.read && begins_badly(tally.read, batch);
         tally.read += counts.read;
         tally.refused += counts.dead_lettered + counts.skipped;
         tally.dead_lettered += counts.dead_lettered;
@@ -76,10 +77,10 @@ impl Policies {
         let Some(reject) = batch.rejects.first() else {
             return Ok(());
         };
-        if tally.refused == tally.read && tally.read >= ALL_BAD_RECORDS {
+        if all_refused {
             return Err(Error::data(
                 "run::all_refused",
-                format!("all of the first {} records were refused", tally.read),
+                format!("all of the first {ALL_BAD_RECORDS} records were refused"),
             )
             .help(format!(
                 "the job is probably wrong, not the data. The first one: {}: {}",
@@ -124,6 +125,16 @@ impl Tally {
             *self.by_stage.entry(stage).or_default() += refused;
         }
     }
+}
+
+/// Whether this batch completes the first records of the run, all of them refused.
+fn begins_badly(read_before: u64, batch: &Batch) -> bool {
+    let missing = ALL_BAD_RECORDS.saturating_sub(read_before);
+    let refused = batch
+        .rejects
+        .iter()
+        .filter(|reject| u64::from(reject.source_row) < missing);
+    missing > 0 && batch.source.len() as u64 >= missing && refused.count() as u64 == missing
 }
 
 fn stopped_by(batch: &Batch, reject: &Reject) -> Error {
