@@ -13,16 +13,30 @@ use crate::format::Format;
 use crate::options::{Layout, SourceOptions, not_for};
 
 /// Opens the files of a source: reads the sample, freezes the schema.
+///
+/// *Errors* – all point at the job file: at the key to blame, else at the path.
 pub fn open(options: SourceOptions, open: &OpenSource) -> Result<Box<dyn Source>> {
+    let path = options.file.path_span.clone();
+    let source = find(options, open).map_err(|error| error.at_least(path))?;
+    Ok(Box::new(source))
+}
+
+fn find(options: SourceOptions, open: &OpenSource) -> Result<FileSource> {
     let files = files::find(&options.file, &open.base)?;
     let format = files[0].format;
     refuse_what_means_nothing(&options, format)?;
     let found = match format {
-        Format::Json | Format::Jsonl => documents(&options, &files)?,
+        Format::Json | Format::Jsonl => {
+            let records = options.records.as_ref().map(|(_, span)| span.clone());
+            documents(&options, &files).map_err(|error| match records {
+                Some(span) if error.code() == "file::no_records" => error.at_least(span),
+                _ => error,
+            })?
+        }
         Format::Csv | Format::Tsv => delimited(&options, &files)?,
         Format::Parquet | Format::Arrow => columns(&options, open, &files)?,
     };
-    Ok(Box::new(found.source(files, options, open)?))
+    found.source(files, options, open)
 }
 
 fn refuse_what_means_nothing(options: &SourceOptions, format: Format) -> Result<()> {

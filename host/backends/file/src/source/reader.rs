@@ -143,7 +143,7 @@ impl FileSource {
             Layout::Dataknobs => {
                 let label = self.files[0].label();
                 let store = LineStore::new(header, &self.declared, version, options, label)?;
-                LineDecoder::Store(store, self.documents())
+                LineDecoder::Store(Box::new((store, self.documents())))
             }
         };
         let scanner = CsvScanner::new(options, Some(header.len()));

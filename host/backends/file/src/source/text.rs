@@ -57,7 +57,7 @@ pub enum LineDecoder {
     /// Columns.
     Plain(CsvDecoder),
     /// Records of dataknobs.
-    Store(LineStore, Documents),
+    Store(Box<(LineStore, Documents)>),
 }
 
 impl LineDecoder {
@@ -65,7 +65,10 @@ impl LineDecoder {
     pub fn decode(&mut self, lines: csv::Lines, width: usize) -> Result<Decoded> {
         match self {
             LineDecoder::Plain(decoder) => decoder.decode(lines, width),
-            LineDecoder::Store(store, documents) => store.decode(lines, documents),
+            LineDecoder::Store(store) => {
+                let (store, documents) = store.as_mut();
+                store.decode(lines, documents)
+            }
         }
     }
 }

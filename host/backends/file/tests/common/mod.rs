@@ -185,6 +185,7 @@ pub fn show_batch(batch: &Batch) -> String {
 pub fn show_error(error: &Error) -> String {
     let at = error
         .place()
+        .filter(|(_, label)| !label.is_empty())
         .map_or(String::new(), |(_, label)| format!(" <{label}>"));
     let help = error
         .help_text()

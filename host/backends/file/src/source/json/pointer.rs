@@ -57,7 +57,7 @@ pub fn enter(stream: &mut Stream, path: &[String]) -> Result<Container> {
 }
 
 fn no_records(stream: &Stream, what: String) -> Error {
-    Error::data("file::no_records", format!("no records in `{}`: {what} (byte {})", stream.label(), stream.offset()))
+    Error::config("file::no_records", format!("no records in `{}`: {what} (byte {})", stream.label(), stream.offset()))
         .help("`records` is a JSON pointer to the array or object that holds them: `records = \"/features\"`")
 }
 
@@ -161,7 +161,7 @@ pub fn expect_record(cursor: &mut Cursor<'_>, key: Option<Range>) -> Result<()> 
         }
         None => "if every line is a record, add `format = \"jsonl\"`; else say where they are with `records`".to_owned(),
     };
-    Err(Error::data("file::no_records", what).help(help))
+    Err(Error::config("file::no_records", what).help(help))
 }
 
 /// The first field that is an array, in the part of an object that follows a field's colon, as far
