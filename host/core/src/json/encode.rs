@@ -33,6 +33,8 @@ struct Column {
     /// `,"name":`, so that the comma costs nothing.
     key: Vec<u8>,
     absent: bool,
+    /// The id or the metadata.
+    beside: bool,
 }
 
 /// What is written for NaN and infinity.
@@ -61,6 +63,7 @@ impl Encoder {
             key: key(&field.name),
             // Metadata that is not there is never an explicit null.
             absent: field.null_is_absent || field.role == Some(Role::Meta),
+            beside: field.role.is_some(),
         });
         Encoder {
             columns: columns.collect(),
@@ -162,7 +165,8 @@ impl Bound<'_> {
     /// Appends row `row` as one object on one line, without a newline.
     ///
     /// *Errors* – `json::not_a_number` for NaN and infinity, `json::bad_rest` for a rest that is
-    /// no object; `out` is then as it was.
+    /// no object, `json::name_taken` for a record with a field of the name its id or metadata is
+    /// written under; `out` is then as it was.
     #[inline]
     pub fn row(&self, row: usize, out: &mut Vec<u8>) -> Result<(), RowError> {
         let start = out.len();
@@ -204,6 +208,9 @@ impl Bound<'_> {
                 member.raw
             });
             if !cells.is_null(row) {
+                if column.beside && kept.is_some() {
+                    return Err(name_taken(&column.name));
+                }
                 self.cell(column, cells, row, out)?;
                 continue;
             }
@@ -291,6 +298,13 @@ impl Bound<'_> {
         }
         Ok(())
     }
+}
+
+/// A record's own field would hide its id, or be hidden by it.
+#[cold]
+fn name_taken(name: &str) -> RowError {
+    let message = format!("the record has a field `{name}` beside the id or metadata of that name");
+    RowError::new("json::name_taken", message).in_column(name)
 }
 
 /// One member of a rest.

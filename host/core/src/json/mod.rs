@@ -52,6 +52,12 @@ pub use strings::{escape, unescape};
 pub const MAX_DEPTH: u32 = 128;
 
 /// Why a document cannot become a row, or a row a document.
+///
+/// *Codes* – malformed: `json::` `unexpected_end`, `unexpected_character`, `trailing_characters`,
+/// `invalid_number`, `invalid_escape`, `lone_surrogate`, `control_character`, `not_utf8`,
+/// `too_deep`, `not_an_object`, `duplicate_key`; not for this schema: `unknown_field`,
+/// `type_mismatch`, `missing_value`, `too_large`; either way: `not_a_number`; on the way out:
+/// `bad_rest`, `name_taken`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RowError {
     /// The column or field to blame, if it is one.

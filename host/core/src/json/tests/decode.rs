@@ -232,6 +232,17 @@ fn id_and_metadata_come_beside_the_fields_and_hide_no_field_of_their_name() {
         r#"{"key":"ü/1","n":1,"_id":"a field"}{"key":null}{"key":"x"}"#
     );
     assert_eq!(row(&records, 2), r#"{"_id":"x","_meta":{}}"#);
+    // Under its own name the id would hide the field.
+    let encoder = Encoder::new(&schema, Nulls::Keep);
+    let refused = encoder
+        .bind(&records)
+        .unwrap()
+        .row(0, &mut Vec::new())
+        .unwrap_err();
+    assert_eq!(
+        (refused.code, refused.column.as_deref()),
+        ("json::name_taken", Some("_id"))
+    );
 }
 
 #[test]
