@@ -15,8 +15,8 @@ use chrono::{DateTime, Utc};
 use dkhost_core::error::nearest;
 use dkhost_core::options::unknown_key;
 use dkhost_core::{
-    Backend, Capabilities, Conflict, Error, OpenSource, OpenTarget, OptionSpec, Options, Partition,
-    Result, Role, Schema, Sink, Source, Span, Step,
+    Backend, Capabilities, Class, Conflict, Error, OpenSource, OpenTarget, OptionSpec, Options,
+    Partition, Result, Role, Schema, Sink, Source, Span, Step,
 };
 
 use uuid::Uuid;
@@ -321,6 +321,11 @@ fn load(
         settings.span.clone()
     };
     registry.plugins.load(&path, settings).map_err(|error| {
+        let error = match error.code() {
+            // The job or the command line names a file that is not there.
+            "io::not_found" => error.with_class(Class::Config),
+            _ => error,
+        };
         if span.is_empty() {
             error
         } else {
