@@ -259,3 +259,162 @@ fn split(full: &str) -> (&str, &str, Option<Version>) {
     let (package, interface) = path.split_once('/').unwrap_or(("", path));
     (package, interface, version)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(bytes: &[u8], code: &str, says: &str) {
+        let error = Contract::read("x.wasm", bytes).expect_err(says);
+        assert_eq!(error.code(), code, "{}", error.chain());
+        assert!(error.chain().contains(says), "{}", error.chain());
+        assert!(error.help_text().is_some());
+    }
+
+    fn component(text: &str) -> Vec<u8> {
+        wat::parse_str(format!("(component {text})")).unwrap()
+    }
+
+    /// A component that imports and exports nothing but the shape of `wit`'s world `w`.
+    fn of_world(wit: &str) -> Vec<u8> {
+        let mut resolve = Resolve::default();
+        let package = resolve.push_str("test.wit", wit).unwrap();
+        let world = resolve.select_world(&[package], Some("w")).unwrap();
+        // Core exports as the world needs them, with bodies that trap.
+        let mut module = String::from(
+            r#"(module (memory (export "memory") 1)
+            (func (export "cabi_realloc") (param i32 i32 i32 i32) (result i32) unreachable)"#,
+        );
+        for (key, item) in &resolve.worlds[world].exports {
+            let Some(interface) = interface_of(&resolve, key, item) else {
+                continue;
+            };
+            for function in interface.functions.values() {
+                let name = function
+                    .core_export_name(
+                        Some(&resolve.name_world_key(key)),
+                        wit_parser::Mangling::Legacy,
+                    )
+                    .into_owned();
+                let signature =
+                    resolve.wasm_signature(wit_parser::abi::AbiVariant::GuestExport, function);
+                let word = |t: &wit_parser::abi::WasmType| match t {
+                    wit_parser::abi::WasmType::I64 => "i64",
+                    _ => "i32",
+                };
+                let params: Vec<_> = signature.params.iter().map(word).collect();
+                let results: Vec<_> = signature.results.iter().map(word).collect();
+                module.push_str(&format!(
+                    "(func (export \"{name}\") (param {}) (result {}) unreachable)",
+                    params.join(" "),
+                    results.join(" ")
+                ));
+            }
+        }
+        module.push(')');
+        let mut module = wat::parse_str(module).unwrap();
+        wit_component::embed_component_metadata(
+            &mut module,
+            &resolve,
+            world,
+            wit_component::StringEncoding::UTF8,
+        )
+        .unwrap();
+        crate::build::componentize("x", &module).unwrap()
+    }
+
+    const EXPORTS_ALL: &str = "world w { export plugin; export transform; export filter; }";
+
+    #[test]
+    fn a_plugin_of_our_line_is_accepted() {
+        let contract =
+            Contract::read("x.wasm", &of_world(&format!("{WIT_V0_1} {EXPORTS_ALL}"))).unwrap();
+        assert_eq!(contract.line, "0.1");
+        assert_eq!(contract.worlds(), ["transformer", "record-filter"]);
+    }
+
+    #[test]
+    fn what_is_no_component_is_told_what_it_is() {
+        refused(b"", "plugin::not_wasm", "is not WebAssembly");
+        refused(b"#!/bin/sh\necho", "plugin::not_wasm", "is not WebAssembly");
+        refused(
+            &wat::parse_str("(module)").unwrap(),
+            "plugin::core_module",
+            "a core WebAssembly module",
+        );
+        refused(
+            &component("")[..8],
+            "plugin::not_a_plugin",
+            "does not export `dkhost:plugin/plugin`",
+        );
+        let mut torn = component(r#"(import "a" (func))"#);
+        torn.truncate(torn.len() - 1);
+        refused(&torn, "plugin::malformed", "not a valid component");
+    }
+
+    #[test]
+    fn imports_we_do_not_offer_are_named() {
+        refused(
+            &component(r#"(import "wasi:cli/environment@0.2.3" (instance))"#),
+            "plugin::wasi_import",
+            "imports `wasi:cli/environment@0.2.3`",
+        );
+        refused(
+            &component(r#"(import "acme:db/query@1.0.0" (instance))"#),
+            "plugin::unknown_import",
+            "`acme:db/query@1.0.0`",
+        );
+        refused(
+            &component(r#"(import "run" (func))"#),
+            "plugin::unknown_import",
+            "the function `run`",
+        );
+        refused(
+            &component(r#"(import "dkhost:plugin/dreams@0.1.4" (instance))"#),
+            "plugin::unknown_import",
+            "`dkhost:plugin/dreams@0.1.4`",
+        );
+        refused(
+            &component(r#"(import "dkhost:plugin/log@0.1.9" (instance (export "shout" (func))))"#),
+            "plugin::contract",
+            "it needs the function `shout`",
+        );
+    }
+
+    #[test]
+    fn a_plugin_that_is_too_new_is_told_both_lines() {
+        let newer = WIT_V0_1.replace("dkhost:plugin@0.1.0", "dkhost:plugin@0.3.0");
+        let text = "built for contract line 0.3 (`transform`), and this dkhost speaks 0.1";
+        let bytes = of_world(&format!("{newer} world w {{ export transform; }}"));
+        refused(&bytes, "plugin::contract", "built for contract line 0.3");
+        assert!(
+            Contract::read("x.wasm", &bytes)
+                .unwrap_err()
+                .chain()
+                .contains(&text[..30])
+        );
+        // A newer patch of our line is no reason to refuse.
+        let patch = WIT_V0_1.replace("dkhost:plugin@0.1.0", "dkhost:plugin@0.1.7");
+        Contract::read("x.wasm", &of_world(&format!("{patch} {EXPORTS_ALL}"))).unwrap();
+    }
+
+    #[test]
+    fn another_draft_of_a_record_is_named_field_by_field() {
+        let draft = WIT_V0_1.replacen("    carries: list<tuple<u32, u32>>,\n", "", 1);
+        assert_ne!(draft, WIT_V0_1);
+        refused(
+            &of_world(&format!("{draft} {EXPORTS_ALL}")),
+            "plugin::contract",
+            "`open`: `opened` has the fields output, reads, extra there and output, reads, carries, extra here",
+        );
+    }
+
+    #[test]
+    fn a_component_that_serves_nothing_is_no_plugin() {
+        refused(
+            &of_world(&format!("{WIT_V0_1} world w {{ export plugin; }}")),
+            "plugin::not_a_plugin",
+            "exports none of transform, filter, migration",
+        );
+    }
+}

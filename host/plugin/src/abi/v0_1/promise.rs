@@ -274,3 +274,136 @@ fn hints(field: &Field) -> Vec<(&'static str, String)> {
     .filter_map(|(name, value)| Some((name, value?)))
     .collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn input() -> Schema {
+        let mut id = Field::new("id", LogicalType::Int64);
+        (id.key, id.nullable) = (Some(0), false);
+        let mut email = Field::new("email", LogicalType::Utf8);
+        (email.null_is_absent, email.source_type) = (true, Some("varchar(30)".into()));
+        Schema::new(vec![id, email, Field::reserved(Role::Rest)])
+    }
+
+    /// The input's fields as a plugin that hands on everything sends them back.
+    fn echoed() -> Vec<FieldResult> {
+        SchemaText::of(&input()).lend(|schema| {
+            let owned = |f: &FieldParam<'_>| FieldResult {
+                name: f.name.into(),
+                type_: f.type_.into(),
+                nullable: f.nullable,
+                hints: f
+                    .hints
+                    .iter()
+                    .map(|(name, value)| ((*name).into(), (*value).into()))
+                    .collect(),
+            };
+            schema.fields.iter().map(owned).collect()
+        })
+    }
+
+    fn promise(output: Vec<FieldResult>, carries: &[(u32, u32)]) -> Verified<Promise> {
+        Promise::transform(input(), output, &[1], carries, &Limits::default())
+    }
+
+    #[test]
+    fn everything_about_a_column_survives_the_way_there_and_back() {
+        assert_eq!(promise(echoed(), &[]).unwrap().output, input());
+        assert_eq!(
+            promise(echoed(), &[(0, 0), (2, 2)]).unwrap().output,
+            input()
+        );
+    }
+
+    #[test]
+    fn a_carried_column_keeps_its_key_and_role_under_another_name() {
+        let mut output = echoed();
+        output[0].name = "number".into();
+        output[0].hints.clear();
+        output[2].hints.clear();
+        let promise = promise(output, &[(0, 0), (2, 2)]).unwrap();
+        assert_eq!(promise.output.fields[0].name, "number");
+        assert_eq!(promise.output.key(), [0]);
+        assert_eq!(promise.output.role(Role::Rest), Some(2));
+        assert_eq!(promise.carried, [Some(0), None, Some(2)]);
+    }
+
+    #[test]
+    fn a_second_copy_of_a_key_or_rest_is_an_ordinary_column() {
+        let mut output = echoed();
+        output.extend(echoed());
+        for field in &mut output[3..] {
+            field.name.push('2');
+        }
+        let promise = promise(output, &[(2, 2), (2, 5)]).unwrap();
+        assert_eq!(promise.output.key(), [0]);
+        assert_eq!(promise.output.fields[5].role, None);
+    }
+
+    #[test]
+    fn promises_that_cannot_be_kept_are_refused() {
+        let change = |at: usize, change: fn(&mut FieldResult)| {
+            let mut output = echoed();
+            change(&mut output[at]);
+            output
+        };
+        for (output, carries, says) in [
+            (
+                change(1, |f| f.name.clear()),
+                &[][..],
+                "a column with the name ``",
+            ),
+            (
+                change(1, |f| f.name = "id".into()),
+                &[],
+                "two columns with the name `id`",
+            ),
+            (
+                change(1, |f| f.type_ = "text".into()),
+                &[],
+                "unknown type `text`; did you mean `utf8`?",
+            ),
+            (
+                change(2, |f| f.type_ = "utf8".into()),
+                &[],
+                "in a role that needs the type json",
+            ),
+            (
+                change(1, |f| f.nullable = false),
+                &[(1, 1)],
+                "without nulls, and it carries one that may have some",
+            ),
+            (
+                echoed(),
+                &[(0, 1)],
+                "to carry column `id` of type int64 as utf8",
+            ),
+            (echoed(), &[(9, 1)], "to carry column 9"),
+            (echoed(), &[(0, 9)], "to carry into column 9"),
+            (
+                echoed(),
+                &[(0, 0), (1, 0)],
+                "to carry two columns into column 0",
+            ),
+        ] {
+            let why = promise(output, carries).expect_err(says);
+            assert!(why.contains(says), "{why}");
+        }
+        assert!(
+            Promise::filter(input(), &[0, 0])
+                .unwrap_err()
+                .contains("to read column 0 twice")
+        );
+        let few = Limits {
+            output_fields: 2,
+            ..Limits::default()
+        };
+        assert!(
+            Promise::transform(input(), echoed(), &[], &[], &few)
+                .unwrap_err()
+                .contains("3 columns, and 2")
+        );
+    }
+}

@@ -140,13 +140,13 @@ fn time(array: PrimitiveArray<Time64MicrosecondType>) -> Verified<ArrayRef> {
 }
 
 fn decimal(array: PrimitiveArray<Decimal128Type>, precision: u8, scale: i8) -> Verified<ArrayRef> {
-    array
-        .validate_decimal_precision(precision)
-        .map_err(|_| format!("holds a number of more than {precision} digits"))?;
     let array = array
         .with_precision_and_scale(precision, scale)
         .map_err(|e| e.to_string())?;
-    Ok(Arc::new(array))
+    match array.validate_decimal_precision(precision) {
+        Ok(()) => Ok(Arc::new(array)),
+        Err(_) => Err(format!("holds a number of more than {precision} digits")),
+    }
 }
 
 fn vector(data: Vec<u8>, rows: usize, n: i32, nulls: Option<NullBuffer>) -> Verified<ArrayRef> {
@@ -208,5 +208,147 @@ fn strings(
         Ok(array) => Ok(array),
         // Rare: either a row is not UTF-8, or only what lies under a null is not.
         Err(_) => text::row_by_row(&offsets, &data, nulls),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use arrow::array::{Array, AsArray};
+
+    fn text(values: &[&str]) -> Received {
+        let mut offsets = vec![0i32];
+        let mut data = Vec::new();
+        for value in values {
+            data.extend_from_slice(value.as_bytes());
+            offsets.push(data.len() as i32);
+        }
+        let offsets = offsets
+            .iter()
+            .flat_map(|offset| offset.to_le_bytes())
+            .collect();
+        Received {
+            data,
+            offsets,
+            validity: Vec::new(),
+        }
+    }
+
+    fn words(values: &[i64]) -> Received {
+        Received {
+            data: values
+                .iter()
+                .flat_map(|value| value.to_le_bytes())
+                .collect(),
+            ..Received::default()
+        }
+    }
+
+    fn refused(logical: &str, rows: usize, from: Received, says: &str) {
+        let why = column(&logical.parse().unwrap(), rows, from).expect_err(says);
+        assert!(why.contains(says), "{why}");
+    }
+
+    #[test]
+    fn buffers_that_are_too_short_are_refused_for_every_type() {
+        for logical in LogicalType::NAMES {
+            let short = Received {
+                data: vec![1],
+                offsets: vec![0; 8],
+                validity: vec![0xff, 0xff],
+            };
+            let result = column(&logical.parse().unwrap(), 9, short);
+            assert_eq!(result.is_ok(), logical == "null", "{logical}");
+            let no_validity = Received {
+                data: vec![0; 9 * 16],
+                offsets: vec![0; 40],
+                validity: vec![0xff],
+            };
+            assert!(
+                column(&logical.parse().unwrap(), 9, no_validity).is_err(),
+                "{logical}"
+            );
+        }
+    }
+
+    #[test]
+    fn three_empty_buffers_are_a_column_of_nulls_of_any_type() {
+        for logical in LogicalType::NAMES {
+            let logical: LogicalType = logical.parse().unwrap();
+            let nulls = column(&logical, 3, Received::default()).unwrap();
+            assert_eq!(
+                (nulls.len(), nulls.logical_null_count(), nulls.data_type()),
+                (3, 3, &logical.arrow())
+            );
+        }
+    }
+
+    #[test]
+    fn what_lies_behind_the_last_row_and_under_a_null_is_ignored() {
+        let mut from = text(&["one", "two", "three"]);
+        from.data.extend_from_slice(&[0xff; 9]);
+        from.data[4] = 0xff;
+        from.validity = vec![0b1111_1101, 0xff];
+        let column = column(&LogicalType::Utf8, 3, from).unwrap();
+        assert_eq!(
+            column.as_string::<i32>().iter().collect::<Vec<_>>(),
+            [Some("one"), None, Some("three")]
+        );
+    }
+
+    #[test]
+    fn a_misaligned_buffer_is_copied_and_reads_the_same() {
+        // A Vec<u8> may begin anywhere; taken apart at byte 1 it does.
+        let bytes: Vec<u8> = std::iter::once(0).chain(7i64.to_le_bytes()).collect();
+        let buffer = aligned(bytes[1..].to_vec(), 8);
+        assert_eq!(buffer.as_ptr().align_offset(8), 0);
+        assert_eq!(buffer.as_slice(), 7i64.to_le_bytes());
+    }
+
+    #[test]
+    fn offsets_and_text_are_held_to_the_rules() {
+        let mut back = text(&["one", "two"]);
+        back.offsets[4..8].copy_from_slice(&9i32.to_le_bytes());
+        refused("utf8", 2, back, "go back at row 1");
+        let mut late = text(&["one", "two"]);
+        late.offsets[..4].copy_from_slice(&1i32.to_le_bytes());
+        refused("utf8", 2, late, "start at 1");
+        let mut negative = text(&["one"]);
+        negative.offsets[4..8].copy_from_slice(&(-1i32).to_le_bytes());
+        refused("binary", 1, negative, "go back at row 0");
+        let mut split = text(&["é"]);
+        split.offsets = [0i32, 1, 2].iter().flat_map(|o| o.to_le_bytes()).collect();
+        refused("utf8", 2, split, "row 0 is not UTF-8");
+    }
+
+    #[test]
+    fn values_outside_of_their_type_are_refused() {
+        refused("json", 2, text(&["{}", "{"]), "row 1 is not JSON");
+        refused("number", 1, text(&["1,5"]), "row 0 is not a number");
+        refused(
+            "time64",
+            2,
+            words(&[0, DAY_US]),
+            "row 1 is not a time of day",
+        );
+        refused("time64", 1, words(&[-1]), "row 0 is not a time of day");
+        refused("decimal(3, 1)", 1, words(&[1000, 0]), "more than 3 digits");
+        assert!(column(&"decimal(3, 1)".parse().unwrap(), 1, words(&[-999, -1])).is_ok());
+    }
+
+    #[test]
+    fn fixed_values_arrive_as_they_were_sent() {
+        let ints = column(&LogicalType::Int64, 2, words(&[9_007_199_254_740_993, -1])).unwrap();
+        assert_eq!(
+            ints.as_primitive::<Int64Type>().values(),
+            &[9_007_199_254_740_993, -1]
+        );
+        let zone: LogicalType = "timestamp(us, UTC)".parse().unwrap();
+        assert_eq!(
+            column(&zone, 1, words(&[1])).unwrap().data_type(),
+            &zone.arrow()
+        );
+        let pairs = column(&LogicalType::Vector(2), 1, words(&[0])).unwrap();
+        assert_eq!(pairs.data_type(), &LogicalType::Vector(2).arrow());
     }
 }

@@ -355,3 +355,195 @@ fn rejects(promise: &Promise, rows: usize, refused: Vec<Refused>) -> Verified<Re
     }
     Ok((rejects, Some(bits.into())))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use arrow::array::{Int64Array, StringArray};
+    use dkhost_core::{Field, LogicalType, Schema};
+    use std::sync::Arc;
+
+    /// id carried, name computed; four rows.
+    fn promise(nullable: bool) -> Promise {
+        let id = Field::new("id", LogicalType::Int64);
+        let name = Field {
+            nullable,
+            ..Field::new("name", LogicalType::Utf8)
+        };
+        let input = Schema::new(vec![id.clone(), Field::new("name", LogicalType::Utf8)]);
+        let output = Schema::new(vec![id, name]);
+        Promise {
+            arrow: output.to_arrow(),
+            input,
+            output,
+            reads: vec![1],
+            carried: vec![Some(0), None],
+        }
+    }
+
+    fn input() -> RecordBatch {
+        let columns: Vec<ArrayRef> = vec![
+            Arc::new(Int64Array::from(vec![0, 1, 2, 3])),
+            Arc::new(StringArray::from(vec!["a", "b", "c", "d"])),
+        ];
+        RecordBatch::try_new(promise(true).input.to_arrow(), columns).unwrap()
+    }
+
+    fn letters(text: &str, validity: &[u8]) -> Given {
+        let offsets = (0..=text.len() as i32).flat_map(i32::to_le_bytes).collect();
+        Given::Computed(Received {
+            data: text.into(),
+            offsets,
+            validity: validity.to_vec(),
+        })
+    }
+
+    fn reject(row: u32) -> Refused {
+        Refused {
+            row,
+            column: Some(1),
+            code: "bad".into(),
+            message: "m".into(),
+        }
+    }
+
+    /// ids and names of the rows that go on, and where they come from.
+    fn check(
+        rows: Rows,
+        text: &str,
+        rejects: &[u32],
+        ids: &[i64],
+        names: &str,
+        origin: Option<&[u32]>,
+    ) {
+        let rejects = rejects.iter().map(|row| reject(*row)).collect();
+        let output = Output {
+            rows,
+            columns: vec![Given::Carried(0), letters(text, &[])],
+            rejects,
+        };
+        let changed = transformed(&promise(true), &Limits::default(), &input(), output).unwrap();
+        let expected: Vec<ArrayRef> = vec![
+            Arc::new(Int64Array::from(ids.to_vec())),
+            Arc::new(StringArray::from_iter_values(
+                names.chars().map(String::from),
+            )),
+        ];
+        assert_eq!(
+            changed.records,
+            RecordBatch::try_new(promise(true).arrow, expected).unwrap()
+        );
+        assert_eq!(changed.origin.as_deref(), origin);
+    }
+
+    fn origins(rows: &[u32]) -> Rows {
+        Rows::Origin(rows.iter().flat_map(|row| row.to_le_bytes()).collect())
+    }
+
+    #[test]
+    fn carried_and_computed_columns_lose_the_same_rows() {
+        check(Rows::All, "wxyz", &[], &[0, 1, 2, 3], "wxyz", None);
+        check(Rows::All, "wxyz", &[1], &[0, 2, 3], "wyz", Some(&[0, 2, 3]));
+        check(
+            Rows::Selection(vec![0b1110]),
+            "wxyz",
+            &[],
+            &[1, 2, 3],
+            "xyz",
+            Some(&[1, 2, 3]),
+        );
+        check(
+            Rows::Selection(vec![0b1110]),
+            "wxyz",
+            &[2, 0],
+            &[1, 3],
+            "xz",
+            Some(&[1, 3]),
+        );
+        check(
+            Rows::Selection(vec![0xff]),
+            "wxyz",
+            &[],
+            &[0, 1, 2, 3],
+            "wxyz",
+            None,
+        );
+    }
+
+    #[test]
+    fn rows_can_be_repeated_and_left_out() {
+        check(
+            origins(&[0, 0, 3]),
+            "xyz",
+            &[],
+            &[0, 0, 3],
+            "xyz",
+            Some(&[0, 0, 3]),
+        );
+        check(origins(&[0, 0, 3]), "xyz", &[0], &[3], "z", Some(&[3]));
+        check(origins(&[]), "", &[], &[], "", Some(&[]));
+    }
+
+    #[test]
+    fn a_null_is_only_wrong_in_a_row_that_goes_on() {
+        let output = |rejects: Vec<Refused>| Output {
+            rows: Rows::All,
+            columns: vec![Given::Carried(0), letters("wxyz", &[0b1101])],
+            rejects,
+        };
+        let run = |output| transformed(&promise(false), &Limits::default(), &input(), output);
+        assert!(
+            run(output(vec![]))
+                .unwrap_err()
+                .contains("promised to have no nulls")
+        );
+        assert_eq!(run(output(vec![reject(1)])).unwrap().records.num_rows(), 3);
+    }
+
+    #[test]
+    fn an_origin_may_not_grow_beyond_its_limit() {
+        let limits = Limits {
+            output_rows: 2,
+            ..Limits::default()
+        };
+        let output = Output {
+            rows: origins(&[0, 0, 0]),
+            columns: vec![Given::Carried(0), letters("xyz", &[])],
+            rejects: vec![],
+        };
+        assert!(
+            transformed(&promise(true), &limits, &input(), output)
+                .unwrap_err()
+                .contains("one call may return 2")
+        );
+        assert!(
+            origin(&[1, 2, 3], 4, &Limits::default())
+                .unwrap_err()
+                .contains("3 bytes")
+        );
+    }
+
+    #[test]
+    fn a_reject_names_its_column_and_needs_a_code() {
+        let output = |reject| Output {
+            rows: Rows::All,
+            columns: vec![Given::Carried(0), letters("wxyz", &[])],
+            rejects: vec![reject],
+        };
+        let run =
+            |reject| transformed(&promise(true), &Limits::default(), &input(), output(reject));
+        let found = &run(reject(3)).unwrap().rejects[0];
+        assert_eq!(
+            (found.row, found.column.as_deref(), &*found.code),
+            (3, Some("name"), "bad")
+        );
+        assert!(
+            run(Refused {
+                code: String::new(),
+                ..reject(3)
+            })
+            .unwrap_err()
+            .contains("without a code")
+        );
+    }
+}

@@ -1,0 +1,131 @@
+//! Compiling in a limited child, and the cache: the child is this very program, started again.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+use dkhost_plugin::build::componentize;
+use dkhost_plugin::{CompileIn, Component, LoadOptions, SUBCOMMAND, WIT_V0_1, compile_child};
+
+fn main() {
+    let arguments: Vec<String> = std::env::args().collect();
+    if let [_, command, input, output] = arguments.as_slice()
+        && command == SUBCOMMAND
+    {
+        return child(Path::new(input), Path::new(output));
+    }
+    a_component_is_compiled_in_a_child_once_and_then_cached();
+    a_damaged_cache_entry_is_compiled_again();
+    a_cache_that_others_may_write_to_is_refused();
+    a_child_that_dies_is_a_named_error();
+    println!("test result: ok. 4 passed");
+}
+
+fn child(input: &Path, output: &Path) {
+    if fs::read(input).is_ok_and(|bytes| bytes.ends_with(b"die")) {
+        std::process::abort();
+    }
+    if let Err(error) = compile_child(input, output) {
+        eprintln!("{}", error.chain());
+        std::process::exit(1);
+    }
+}
+
+/// The smallest plugin there is: it describes none, so loading ends with that.
+fn smallest() -> Vec<u8> {
+    let mut resolve = wit_parser::Resolve::default();
+    let package = resolve.push_str("plugin.wit", WIT_V0_1).unwrap();
+    let world = resolve
+        .select_world(&[package], Some("transformer"))
+        .unwrap();
+    let wat = r#"
+        (module
+            (memory (export "memory") 1)
+            (func (export "cabi_realloc") (param i32 i32 i32 i32) (result i32) i32.const 1024)
+            (func (export "dkhost:plugin/plugin@0.1.0#describe") (result i32) i32.const 8)
+            (func (export "dkhost:plugin/transform@0.1.0#open")
+                (param i32 i32 i32 i32 i32 i32 i32 i32) (result i32) unreachable)
+            (func (export "dkhost:plugin/transform@0.1.0#apply") (param i32 i32 i32) (result i32) unreachable)
+        )"#;
+    let mut module = wat::parse_str(wat).unwrap();
+    let encoding = wit_component::StringEncoding::UTF8;
+    wit_component::embed_component_metadata(&mut module, &resolve, world, encoding).unwrap();
+    componentize("smallest", &module).unwrap()
+}
+
+fn options(cache: &Path) -> LoadOptions {
+    LoadOptions::new(cache, CompileIn::Child(std::env::current_exe().unwrap()))
+}
+
+fn load(options: &LoadOptions) -> String {
+    let error = Component::from_bytes("smallest.wasm", &smallest(), options)
+        .err()
+        .unwrap();
+    format!("{}: {}", error.code(), error.chain())
+}
+
+fn entries(cache: &Path) -> Vec<std::path::PathBuf> {
+    fs::read_dir(cache)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .collect()
+}
+
+const DESCRIBES_NONE: &str =
+    "plugin::bad_output: `smallest.wasm` describes its plugins wrongly: it names 0 plugins";
+
+fn a_component_is_compiled_in_a_child_once_and_then_cached() {
+    let folder = tempfile::tempdir().unwrap();
+    let cache = folder.path().join("cache");
+    assert_eq!(load(&options(&cache)), DESCRIBES_NONE);
+    let [entry] = &entries(&cache)[..] else {
+        panic!("{:?}", entries(&cache))
+    };
+    assert_eq!(
+        fs::metadata(entry).unwrap().permissions().mode() & 0o777,
+        0o600
+    );
+    assert_eq!(
+        fs::metadata(&cache).unwrap().permissions().mode() & 0o777,
+        0o700
+    );
+    // No compiler is needed any more.
+    let without = LoadOptions::new(&cache, CompileIn::Child("/nowhere/dkhost".into()));
+    assert_eq!(load(&without), DESCRIBES_NONE);
+}
+
+fn a_damaged_cache_entry_is_compiled_again() {
+    let folder = tempfile::tempdir().unwrap();
+    load(&options(folder.path()));
+    let entry = entries(folder.path()).pop().unwrap();
+    let intact = fs::read(&entry).unwrap();
+    let mut damaged = intact.clone();
+    let middle = damaged.len() / 2;
+    damaged[middle] ^= 1;
+    fs::write(&entry, &damaged).unwrap();
+    let without = LoadOptions::new(folder.path(), CompileIn::Child("/nowhere/dkhost".into()));
+    assert!(
+        load(&without).starts_with("io::not_found"),
+        "a damaged entry was executed"
+    );
+    assert_eq!(load(&options(folder.path())), DESCRIBES_NONE);
+    assert_eq!(fs::read(&entry).unwrap(), intact);
+}
+
+fn a_cache_that_others_may_write_to_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o777)).unwrap();
+    assert!(load(&options(folder.path())).starts_with("plugin::cache_unsafe"));
+}
+
+fn a_child_that_dies_is_a_named_error() {
+    let folder = tempfile::tempdir().unwrap();
+    // A custom section may hold anything; ours tells the child above to die.
+    let mut bytes = smallest();
+    bytes.extend([0, 5, 1, b'x', b'd', b'i', b'e']);
+    let error = Component::from_bytes("fatal.wasm", &bytes, &options(folder.path()))
+        .err()
+        .unwrap();
+    assert_eq!(error.code(), "plugin::compile_limit");
+    assert!(entries(folder.path()).is_empty(), "something was cached");
+}
