@@ -1,4 +1,5 @@
 //! The suite every backend passes, for every format and compression.
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};

@@ -1,4 +1,5 @@
 //! Stores that dataknobs wrote go through a source and a target and are still the same stores.
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 use std::path::{Path, PathBuf};
 

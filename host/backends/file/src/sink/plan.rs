@@ -178,6 +178,14 @@ fn column(target: &Target, field: &Field) -> Column {
         Format::Parquet => parquet_type(&field.logical),
         Format::Arrow => (field.logical.arrow().to_string(), None),
     };
+    if field.role == Some(Role::Rest) {
+        return Column {
+            name: field.name.clone(),
+            target_type: "fields".to_owned(),
+            how: Some("merged into each record".to_owned()),
+            lossy: None,
+        };
+    }
     let no_place =
         shape.is_dataknobs() && shape.format == Format::Csv && field.role == Some(Role::Meta);
     Column {

@@ -30,6 +30,9 @@ const ROWS: usize = 8192;
 /// Told every batch.
 type Each<'a> = &'a mut dyn FnMut(RecordBatch) -> Result<()>;
 
+/// Told every piece of text, and whether it is the file's first.
+type EachText<'a> = &'a mut dyn FnMut(&dyn Rows, &[u8], bool) -> Result<()>;
+
 /// A file to read.
 struct Held {
     path: PathBuf,
@@ -145,11 +148,7 @@ pub fn recall(
     text(target, &part, &mut |_, text, first| recall(text, first))
 }
 
-fn text(
-    target: &Target,
-    part: &Held,
-    each: &mut dyn FnMut(&dyn Rows, &[u8], bool) -> Result<()>,
-) -> Result<()> {
+fn text(target: &Target, part: &Held, each: EachText<'_>) -> Result<()> {
     let (file, length) = part.open()?;
     let io = |cause| Error::io("read", &part.path, cause);
     let rows = encode::rows_of(&target.shape, &target.schema);
