@@ -49,7 +49,10 @@ pub struct BatchSize {
 impl Default for BatchSize {
     /// 8192 rows or 8 MiB: beyond this nothing is gained.
     fn default() -> Self {
-        BatchSize { rows: 8192, bytes: 8 << 20 }
+        BatchSize {
+            rows: 8192,
+            bytes: 8 << 20,
+        }
     }
 }
 
@@ -100,6 +103,10 @@ pub struct OpenTarget {
 impl OpenTarget {
     /// The key columns of the plan's schema, in key order.
     pub fn key(&self) -> Vec<&Field> {
-        self.schema.key().into_iter().map(|i| &self.schema.fields[i]).collect()
+        self.schema
+            .key()
+            .into_iter()
+            .map(|i| &self.schema.fields[i])
+            .collect()
     }
 }

@@ -23,7 +23,12 @@ pub struct Locator(pub serde_json::Map<String, serde_json::Value>);
 impl Locator {
     /// A locator of these parts, in the order given.
     pub fn of<const N: usize>(parts: [(&str, serde_json::Value); N]) -> Self {
-        Locator(parts.into_iter().map(|(name, value)| (name.to_owned(), value)).collect())
+        Locator(
+            parts
+                .into_iter()
+                .map(|(name, value)| (name.to_owned(), value))
+                .collect(),
+        )
     }
 }
 
@@ -140,49 +145,76 @@ impl Batch {
     /// When one row of an expanded record is refused its siblings go with it: a record is written
     /// whole or not at all.
     pub fn advance(self, changed: Changed, kind: StageKind, stage: &str) -> Result<Batch> {
-        let Changed { records, origin, rejects } = changed;
-        let rejected: Vec<(u32, RowReject)> =
-            rejects.into_iter().map(|r| (self.source_row(r.row as usize), r)).collect();
+        let Changed {
+            records,
+            origin,
+            rejects,
+        } = changed;
+        let rejected: Vec<(u32, RowReject)> = rejects
+            .into_iter()
+            .map(|r| (self.source_row(r.row as usize), r))
+            .collect();
         let origin = match origin {
             None => self.origin.clone(),
-            Some(rows) => Some(rows.iter().map(|row| self.source_row(*row as usize)).collect()),
+            Some(rows) => Some(
+                rows.iter()
+                    .map(|row| self.source_row(*row as usize))
+                    .collect(),
+            ),
         };
-        let batch = Batch { records, origin, ..self };
+        let batch = Batch {
+            records,
+            origin,
+            ..self
+        };
         batch.without(rejected, kind, stage)
     }
 
     /// The batch without some of its rows and their siblings, each refused with a reason.
     pub fn refuse(self, rejects: Vec<RowReject>, kind: StageKind, stage: &str) -> Result<Batch> {
-        let rejected =
-            rejects.into_iter().map(|r| (self.source_row(r.row as usize), r)).collect();
+        let rejected = rejects
+            .into_iter()
+            .map(|r| (self.source_row(r.row as usize), r))
+            .collect();
         self.without(rejected, kind, stage)
     }
 
-    fn without(mut self, mut rejected: Vec<(u32, RowReject)>, kind: StageKind, stage: &str) -> Result<Batch> {
+    fn without(
+        mut self,
+        mut rejected: Vec<(u32, RowReject)>,
+        kind: StageKind,
+        stage: &str,
+    ) -> Result<Batch> {
         if rejected.is_empty() {
             return Ok(self);
         }
         // The first reason given for a record is the one that is kept.
         rejected.sort_by_key(|(source_row, _)| *source_row);
         rejected.dedup_by_key(|(source_row, _)| *source_row);
-        let is_rejected = |source_row: u32| rejected.binary_search_by_key(&source_row, |r| r.0).is_ok();
+        let is_rejected =
+            |source_row: u32| rejected.binary_search_by_key(&source_row, |r| r.0).is_ok();
         let rows = self.records.num_rows();
-        let keep: BooleanArray =
-            (0..rows).map(|row| Some(!is_rejected(self.source_row(row)))).collect();
+        let keep: BooleanArray = (0..rows)
+            .map(|row| Some(!is_rejected(self.source_row(row))))
+            .collect();
         if keep.true_count() < rows {
             self.origin = Some(
-                (0..rows).map(|row| self.source_row(row)).filter(|s| !is_rejected(*s)).collect(),
+                (0..rows)
+                    .map(|row| self.source_row(row))
+                    .filter(|s| !is_rejected(*s))
+                    .collect(),
             );
             self.records = filter_record_batch(&self.records, &keep)?;
         }
-        self.rejects.extend(rejected.into_iter().map(|(source_row, r)| Reject {
-            source_row,
-            kind,
-            stage: stage.to_owned(),
-            column: r.column,
-            code: r.code,
-            message: r.message,
-        }));
+        self.rejects
+            .extend(rejected.into_iter().map(|(source_row, r)| Reject {
+                source_row,
+                kind,
+                stage: stage.to_owned(),
+                column: r.column,
+                code: r.code,
+                message: r.message,
+            }));
         Ok(self)
     }
 }
@@ -202,7 +234,11 @@ pub struct Changed {
 impl Changed {
     /// The same rows with other columns.
     pub fn columns(records: RecordBatch) -> Self {
-        Changed { records, origin: None, rejects: Vec::new() }
+        Changed {
+            records,
+            origin: None,
+            rejects: Vec::new(),
+        }
     }
 
     /// The rows of `input` where `keep` is true (null counts as false).
@@ -212,7 +248,11 @@ impl Changed {
             .map(|row| row as u32)
             .collect();
         let records = take_record_batch(input, &UInt32Array::from(origin.clone()))?;
-        Ok(Changed { records, origin: Some(origin), rejects: Vec::new() })
+        Ok(Changed {
+            records,
+            origin: Some(origin),
+            rejects: Vec::new(),
+        })
     }
 }
 

@@ -23,7 +23,11 @@ pub struct ContentSum(pub u128);
 impl ContentSum {
     /// The content of every row of `records`.
     pub fn of(records: &RecordBatch) -> Result<Self> {
-        Ok(row_hashes(records)?.into_iter().fold(ContentSum::default(), |sum, hash| ContentSum(sum.0.wrapping_add(hash))))
+        Ok(row_hashes(records)?
+            .into_iter()
+            .fold(ContentSum::default(), |sum, hash| {
+                ContentSum(sum.0.wrapping_add(hash))
+            }))
     }
 }
 
@@ -56,7 +60,9 @@ impl Serialize for ContentSum {
 impl<'de> Deserialize<'de> for ContentSum {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
-        u128::from_str_radix(&text, 16).map(ContentSum).map_err(serde::de::Error::custom)
+        u128::from_str_radix(&text, 16)
+            .map(ContentSum)
+            .map_err(serde::de::Error::custom)
     }
 }
 
@@ -82,14 +88,20 @@ pub fn row_hashes(records: &RecordBatch) -> Result<Vec<u128>> {
     if columns.is_empty() {
         return Ok(vec![xxh3_128(b""); records.num_rows()]);
     }
-    let sort_fields = columns.iter().map(|c| SortField::new(c.data_type().clone())).collect();
+    let sort_fields = columns
+        .iter()
+        .map(|c| SortField::new(c.data_type().clone()))
+        .collect();
     let rows = RowConverter::new(sort_fields)?.convert_columns(&columns)?;
     Ok(rows.iter().map(|row| xxh3_128(row.as_ref())).collect())
 }
 
 /// JSON on one line, with one way to escape: a store may lay it out as it likes.
 fn canonical_json(column: &ArrayRef) -> ArrayRef {
-    let Some(texts) = column.as_string_opt::<i32>().filter(|texts| texts.null_count() < texts.len()) else {
+    let Some(texts) = column
+        .as_string_opt::<i32>()
+        .filter(|texts| texts.null_count() < texts.len())
+    else {
         return column.clone();
     };
     let mut out = Vec::new();
@@ -147,10 +159,16 @@ mod tests {
     #[test]
     fn json_is_compared_by_its_tokens_and_text_by_its_bytes() {
         let json = |text| hash(LogicalType::Json, text);
-        assert_eq!(json("{\"a\":[1,\"\u{e9}\"]}"), json("{ \"a\" : [\n 1, \"\\u00e9\" ] }"));
+        assert_eq!(
+            json("{\"a\":[1,\"\u{e9}\"]}"),
+            json("{ \"a\" : [\n 1, \"\\u00e9\" ] }")
+        );
         assert_ne!(json("[1, 2]"), json("[12]"));
         assert_ne!(json("[1.0]"), json("[1.00]"));
-        assert_ne!(hash(LogicalType::Utf8, "[1, 2]"), hash(LogicalType::Utf8, "[1,2]"));
+        assert_ne!(
+            hash(LogicalType::Utf8, "[1, 2]"),
+            hash(LogicalType::Utf8, "[1,2]")
+        );
     }
 
     #[test]
@@ -161,10 +179,16 @@ mod tests {
             row_hashes(&RecordBatch::try_new(schema.to_arrow(), vec![column]).unwrap()).unwrap()[0]
         };
         let rest = |text| reserved(Role::Rest, text);
-        assert_eq!(rest(r#"{"b":1,"a":null,"c":{"x":null}}"#), rest(r#"{"c":{"x": null},"b":1}"#));
+        assert_eq!(
+            rest(r#"{"b":1,"a":null,"c":{"x":null}}"#),
+            rest(r#"{"c":{"x": null},"b":1}"#)
+        );
         assert_ne!(rest(r#"{"b":1}"#), rest(r#"{"b":2}"#));
         let meta = |text| reserved(Role::Meta, text);
-        assert_eq!(meta(r#"{"$fields":{"a":{"type":"text"}},"s":null}"#), meta(r#"{"s":null}"#));
+        assert_eq!(
+            meta(r#"{"$fields":{"a":{"type":"text"}},"s":null}"#),
+            meta(r#"{"s":null}"#)
+        );
         assert_ne!(meta(r#"{"s":null}"#), meta(r#"{}"#));
     }
 }

@@ -125,7 +125,10 @@ impl Error {
     pub fn io(doing: &str, path: impl AsRef<std::path::Path>, cause: std::io::Error) -> Self {
         use std::io::ErrorKind::*;
         let (code, help) = match cause.kind() {
-            NotFound => ("io::not_found", Some("check the path; paths are relative to the job file")),
+            NotFound => (
+                "io::not_found",
+                Some("check the path; paths are relative to the job file"),
+            ),
             PermissionDenied => ("io::denied", Some("check who may read and write this path")),
             StorageFull | QuotaExceeded => (
                 "io::disk_full",
@@ -137,8 +140,12 @@ impl Error {
             Interrupted | WouldBlock | TimedOut => Class::Transient,
             _ => Class::Infrastructure,
         };
-        let error = Self::new(class, code, format!("cannot {doing} `{}`", path.as_ref().display()))
-            .caused_by(cause);
+        let error = Self::new(
+            class,
+            code,
+            format!("cannot {doing} `{}`", path.as_ref().display()),
+        )
+        .caused_by(cause);
         match help {
             Some(help) => error.help(help),
             None => error,
@@ -162,7 +169,11 @@ impl Error {
     /// Points at a place in the job file unless the error already points at one.
     #[must_use]
     pub fn at_least(self, span: Span) -> Self {
-        if self.0.at.is_some() { self } else { self.at(span, "") }
+        if self.0.at.is_some() {
+            self
+        } else {
+            self.at(span, "")
+        }
     }
 
     /// Keeps the cause in `source()`.
@@ -196,7 +207,10 @@ impl Error {
 
     /// Where in the job file, and the label for it.
     pub fn place(&self) -> Option<(&Span, &str)> {
-        self.0.at.as_ref().map(|(span, label)| (span, label.as_str()))
+        self.0
+            .at
+            .as_ref()
+            .map(|(span, label)| (span, label.as_str()))
     }
 
     /// The message and all causes in one line, joined by `: `.
@@ -235,7 +249,12 @@ impl From<arrow::error::ArrowError> for Error {
 pub fn nearest<'a>(wrong: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     known
         .into_iter()
-        .map(|name| (strsim::damerau_levenshtein(&wrong.to_lowercase(), &name.to_lowercase()), name))
+        .map(|name| {
+            (
+                strsim::damerau_levenshtein(&wrong.to_lowercase(), &name.to_lowercase()),
+                name,
+            )
+        })
         .min_by_key(|(distance, _)| *distance)
         .filter(|(distance, name)| *distance <= 1 + name.chars().count() / 4)
         .map(|(_, name)| name)

@@ -43,9 +43,9 @@ pub use dead_letter::{DeadLetter, StageKind};
 pub use error::{Class, Error, Result, Span};
 pub use options::{Node, NodeKind, OptionSpec, OptionType, Options};
 pub use schema::{Field, Role, Schema};
-pub use sink::{Column, 
-    Claim, Claimed, Conflict, Durable, Outcome, Outcomes, Sink, TargetPlan, TargetState, Writer,
-    WriteReport,
+pub use sink::{
+    Claim, Claimed, Column, Conflict, Durable, Outcome, Outcomes, Sink, TargetPlan, TargetState,
+    WriteReport, Writer,
 };
 pub use source::{BatchReader, Partition, Source};
 pub use step::{Stage, Step, StepNote};

@@ -54,7 +54,10 @@ impl Node {
             Value::String(text) => NodeKind::Text(text.clone()),
             Value::Array(items) => NodeKind::Array(items.iter().map(Node::from_json).collect()),
             Value::Object(fields) => NodeKind::Table(
-                fields.iter().map(|(k, v)| (k.clone(), 0..0, Node::from_json(v))).collect(),
+                fields
+                    .iter()
+                    .map(|(k, v)| (k.clone(), 0..0, Node::from_json(v)))
+                    .collect(),
             ),
         })
     }
@@ -68,9 +71,12 @@ impl Node {
             NodeKind::Float(value) => Value::from(*value),
             NodeKind::Text(text) => Value::String(text.clone()),
             NodeKind::Array(items) => Value::Array(items.iter().map(Node::to_json).collect()),
-            NodeKind::Table(entries) => {
-                Value::Object(entries.iter().map(|(k, _, v)| (k.clone(), v.to_json())).collect())
-            }
+            NodeKind::Table(entries) => Value::Object(
+                entries
+                    .iter()
+                    .map(|(k, _, v)| (k.clone(), v.to_json()))
+                    .collect(),
+            ),
         }
     }
 
@@ -90,8 +96,11 @@ impl Node {
     pub fn parse<T: DeserializeOwned>(&self, name: &str) -> Result<T> {
         serde_json::from_value(self.to_json()).map_err(|cause| {
             let cause = cause.to_string();
-            Error::config("job::wrong_value", format!("`{name}` cannot be read: {cause}"))
-                .at(self.span.clone(), format!("this is {}", self.what()))
+            Error::config(
+                "job::wrong_value",
+                format!("`{name}` cannot be read: {cause}"),
+            )
+            .at(self.span.clone(), format!("this is {}", self.what()))
         })
     }
 }
@@ -147,9 +156,15 @@ impl Options {
     pub fn new(section: impl Into<String>, node: Node) -> Result<Self> {
         let section = section.into();
         match node.kind {
-            NodeKind::Table(entries) => Ok(Options { section, span: node.span, entries }),
-            _ => Err(Error::config("job::wrong_type", format!("{section} must be a table"))
-                .at(node.span.clone(), format!("this is {}", node.what()))),
+            NodeKind::Table(entries) => Ok(Options {
+                section,
+                span: node.span,
+                entries,
+            }),
+            _ => Err(
+                Error::config("job::wrong_type", format!("{section} must be a table"))
+                    .at(node.span.clone(), format!("this is {}", node.what())),
+            ),
         }
     }
 
@@ -164,7 +179,12 @@ impl Options {
         let known: Vec<&OptionSpec> = specs.iter().flat_map(|s| s.iter()).collect();
         for (key, span, _) in &self.entries {
             if !known.iter().any(|spec| spec.name == key) {
-                return Err(unknown_key(&self.section, key, span, known.iter().map(|s| s.name)));
+                return Err(unknown_key(
+                    &self.section,
+                    key,
+                    span,
+                    known.iter().map(|s| s.name),
+                ));
             }
         }
         for spec in known {
@@ -173,7 +193,10 @@ impl Options {
                     "job::missing_key",
                     format!("{} needs `{}`", self.section, spec.name),
                 )
-                .at(self.span.clone(), format!("`{}` is missing here", spec.name))
+                .at(
+                    self.span.clone(),
+                    format!("`{}` is missing here", spec.name),
+                )
                 .help(spec.help));
             }
         }
@@ -182,12 +205,16 @@ impl Options {
 
     /// The value of a key, left in place.
     pub fn get(&self, name: &str) -> Option<&Node> {
-        self.entries.iter().find(|(key, ..)| key == name).map(|(_, _, node)| node)
+        self.entries
+            .iter()
+            .find(|(key, ..)| key == name)
+            .map(|(_, _, node)| node)
     }
 
     /// Where a key's value stands, else where the section stands.
     pub fn span_of(&self, name: &str) -> Span {
-        self.get(name).map_or_else(|| self.span.clone(), |node| node.span.clone())
+        self.get(name)
+            .map_or_else(|| self.span.clone(), |node| node.span.clone())
     }
 
     /// Takes a key's value out.
@@ -198,20 +225,27 @@ impl Options {
 
     /// Takes a key out and reads it into a Rust type by serde.
     pub fn take<T: DeserializeOwned>(&mut self, name: &str) -> Result<Option<T>> {
-        self.take_node(name).map(|node| node.parse(name)).transpose()
+        self.take_node(name)
+            .map(|node| node.parse(name))
+            .transpose()
     }
 
     /// Takes a key out that must be there.
     pub fn require<T: DeserializeOwned>(&mut self, name: &str) -> Result<T> {
         self.take(name)?.ok_or_else(|| {
-            Error::config("job::missing_key", format!("{} needs `{name}`", self.section))
-                .at(self.span.clone(), format!("`{name}` is missing here"))
+            Error::config(
+                "job::missing_key",
+                format!("{} needs `{name}`", self.section),
+            )
+            .at(self.span.clone(), format!("`{name}` is missing here"))
         })
     }
 
     /// The keys that are left, in the order written.
     pub fn keys(&self) -> impl Iterator<Item = (&str, &Span)> {
-        self.entries.iter().map(|(key, span, _)| (key.as_str(), span))
+        self.entries
+            .iter()
+            .map(|(key, span, _)| (key.as_str(), span))
     }
 }
 
@@ -228,5 +262,8 @@ pub fn unknown_key<'a>(
     };
     Error::config("job::unknown_key", format!("{section} has no key `{key}`"))
         .at(span.clone(), label)
-        .help(format!("known keys: {}", known.collect::<Vec<_>>().join(", ")))
+        .help(format!(
+            "known keys: {}",
+            known.collect::<Vec<_>>().join(", ")
+        ))
 }

@@ -83,8 +83,15 @@ impl Field {
 
     /// A reserved column under its default name: id is utf8, meta and rest are json.
     pub fn reserved(role: Role) -> Self {
-        let logical = if role == Role::Id { LogicalType::Utf8 } else { LogicalType::Json };
-        Field { role: Some(role), ..Field::new(role.default_name(), logical) }
+        let logical = if role == Role::Id {
+            LogicalType::Utf8
+        } else {
+            LogicalType::Json
+        };
+        Field {
+            role: Some(role),
+            ..Field::new(role.default_name(), logical)
+        }
     }
 
     /// The Arrow field, marks in its metadata.
@@ -110,9 +117,14 @@ impl Field {
     pub fn from_arrow(field: &datatypes::Field) -> Result<Self> {
         let marks = field.metadata();
         let mark = |name: &str| marks.get(name).map(String::as_str);
-        let logical = LogicalType::from_arrow(field.data_type(), mark(TYPE_MARK)).ok_or_else(|| {
-            Error::bug(format!("column `{}` has the foreign layout {}", field.name(), field.data_type()))
-        })?;
+        let logical =
+            LogicalType::from_arrow(field.data_type(), mark(TYPE_MARK)).ok_or_else(|| {
+                Error::bug(format!(
+                    "column `{}` has the foreign layout {}",
+                    field.name(),
+                    field.data_type()
+                ))
+            })?;
         Ok(Field {
             name: field.name().clone(),
             logical,
@@ -153,7 +165,9 @@ impl Schema {
     /// Reads an Arrow schema with our marks.
     pub fn from_arrow(schema: &datatypes::Schema) -> Result<Self> {
         let fields = schema.fields().iter().map(|field| Field::from_arrow(field));
-        Ok(Schema { fields: fields.collect::<Result<_>>()? })
+        Ok(Schema {
+            fields: fields.collect::<Result<_>>()?,
+        })
     }
 
     /// Index of the column called `name`.
@@ -168,13 +182,19 @@ impl Schema {
 
     /// Index of the column with this role.
     pub fn role(&self, role: Role) -> Option<usize> {
-        self.fields.iter().position(|field| field.role == Some(role))
+        self.fields
+            .iter()
+            .position(|field| field.role == Some(role))
     }
 
     /// Indices of the key columns, in key order; empty without a key.
     pub fn key(&self) -> Vec<usize> {
-        let mut key: Vec<_> =
-            self.fields.iter().enumerate().filter_map(|(i, f)| f.key.map(|place| (place, i))).collect();
+        let mut key: Vec<_> = self
+            .fields
+            .iter()
+            .enumerate()
+            .filter_map(|(i, f)| f.key.map(|place| (place, i)))
+            .collect();
         key.sort_unstable();
         key.into_iter().map(|(_, index)| index).collect()
     }
@@ -186,6 +206,9 @@ impl Schema {
 
     /// Columns without a role: what people call the fields of a record.
     pub fn data_fields(&self) -> impl Iterator<Item = (usize, &Field)> {
-        self.fields.iter().enumerate().filter(|(_, field)| field.role.is_none())
+        self.fields
+            .iter()
+            .enumerate()
+            .filter(|(_, field)| field.role.is_none())
     }
 }

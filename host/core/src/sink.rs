@@ -242,7 +242,10 @@ pub trait Writer: Send {
     fn add_columns(&mut self, columns: &[Field]) -> Result<()> {
         Err(Error::data(
             "target::cannot_evolve",
-            format!("this target cannot take the new column `{}`", columns.first().map_or("", |c| &c.name)),
+            format!(
+                "this target cannot take the new column `{}`",
+                columns.first().map_or("", |c| &c.name)
+            ),
         ))
     }
 }

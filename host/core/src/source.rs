@@ -27,8 +27,9 @@ pub trait Source: Send + Sync {
 
     /// What the source is, so that a resumed run can tell that it still reads the same thing:
     /// path, inode, size, time and hash for a file; path and schema version for a database.
-    /// Compared for equality only.
-    fn fingerprint(&self) -> Result<serde_json::Value>;
+    /// Compared for equality only. Only what `partitions` read counts: a file that joined a folder
+    /// since is not part of the run.
+    fn fingerprint(&self, partitions: &[Partition]) -> Result<serde_json::Value>;
 
     /// Lines for the plan: what was inferred and from how many records, what is converted how.
     fn notes(&self) -> Vec<String>;

@@ -70,11 +70,17 @@ impl LogicalType {
             LogicalType::Binary => DataType::Binary,
             LogicalType::Date32 => DataType::Date32,
             LogicalType::Time64 => DataType::Time64(TimeUnit::Microsecond),
-            LogicalType::Timestamp(zone) => DataType::Timestamp(TimeUnit::Microsecond, zone.clone()),
+            LogicalType::Timestamp(zone) => {
+                DataType::Timestamp(TimeUnit::Microsecond, zone.clone())
+            }
             LogicalType::Uuid => DataType::FixedSizeBinary(16),
             LogicalType::Decimal(precision, scale) => DataType::Decimal128(*precision, *scale),
             LogicalType::Vector(n) => DataType::FixedSizeList(
-                Arc::new(arrow::datatypes::Field::new("item", DataType::Float32, true)),
+                Arc::new(arrow::datatypes::Field::new(
+                    "item",
+                    DataType::Float32,
+                    true,
+                )),
                 *n,
             ),
         }
@@ -163,13 +169,31 @@ impl LogicalType {
     /// Whether values of this type are numbers.
     pub fn is_numeric(&self) -> bool {
         use LogicalType::*;
-        matches!(self, Int32 | Int64 | UInt64 | Float32 | Float64 | Decimal(..) | Number)
+        matches!(
+            self,
+            Int32 | Int64 | UInt64 | Float32 | Float64 | Decimal(..) | Number
+        )
     }
 
     /// Every spelling a person can write, for help texts; parameters by example.
     pub const NAMES: [&'static str; 17] = [
-        "null", "boolean", "int32", "int64", "uint64", "float32", "float64", "utf8", "binary",
-        "json", "date32", "time64", "timestamp", "uuid", "decimal(10, 2)", "number", "vector(3)",
+        "null",
+        "boolean",
+        "int32",
+        "int64",
+        "uint64",
+        "float32",
+        "float64",
+        "utf8",
+        "binary",
+        "json",
+        "date32",
+        "time64",
+        "timestamp",
+        "uuid",
+        "decimal(10, 2)",
+        "number",
+        "vector(3)",
     ];
 }
 
@@ -205,7 +229,9 @@ impl FromStr for LogicalType {
     /// `time64`, `decimal(10,2)`.
     fn from_str(text: &str) -> Result<Self, String> {
         let (name, arguments) = split_call(text.trim());
-        let arguments: Vec<&str> = arguments.map(|a| a.split(',').map(str::trim).collect()).unwrap_or_default();
+        let arguments: Vec<&str> = arguments
+            .map(|a| a.split(',').map(str::trim).collect())
+            .unwrap_or_default();
         let parsed = match (name, arguments.as_slice()) {
             ("null", []) => LogicalType::Null,
             ("boolean", []) => LogicalType::Boolean,
@@ -227,7 +253,11 @@ impl FromStr for LogicalType {
                 let scale = rest.first().copied().unwrap_or("0");
                 match (precision.parse::<u8>(), scale.parse::<i8>()) {
                     (Ok(p @ 1..=38), Ok(s)) if s >= 0 && s as u8 <= p => LogicalType::Decimal(p, s),
-                    _ => return Err(format!("`{text}` needs 1 to 38 digits and a scale of at most as many; `number` holds any")),
+                    _ => {
+                        return Err(format!(
+                            "`{text}` needs 1 to 38 digits and a scale of at most as many; `number` holds any"
+                        ));
+                    }
                 }
             }
             ("vector", [n]) => match n.parse::<i32>() {
@@ -265,10 +295,12 @@ fn unknown_type(text: &str, name: &str) -> String {
     };
     match other {
         Some(other) => format!("unknown type `{text}`; did you mean `{other}`?"),
-        None => format!("unknown type `{text}`; known: {}", LogicalType::NAMES.join(", ")),
+        None => format!(
+            "unknown type `{text}`; known: {}",
+            LogicalType::NAMES.join(", ")
+        ),
     }
 }
-
 
 #[cfg(test)]
 mod tests {
@@ -276,18 +308,41 @@ mod tests {
 
     #[test]
     fn every_spelling_reads_back_as_itself() {
-        for name in LogicalType::NAMES.iter().chain(&["timestamp(us, UTC)", "timestamp(us)", "time64(us)"]) {
+        for name in
+            LogicalType::NAMES
+                .iter()
+                .chain(&["timestamp(us, UTC)", "timestamp(us)", "time64(us)"])
+        {
             let parsed: LogicalType = name.parse().unwrap();
-            assert_eq!(parsed.to_string().parse::<LogicalType>().unwrap(), parsed, "{name}");
+            assert_eq!(
+                parsed.to_string().parse::<LogicalType>().unwrap(),
+                parsed,
+                "{name}"
+            );
             let mark = parsed.mark();
-            assert_eq!(LogicalType::from_arrow(&parsed.arrow(), mark), Some(parsed), "{name}");
+            assert_eq!(
+                LogicalType::from_arrow(&parsed.arrow(), mark),
+                Some(parsed),
+                "{name}"
+            );
         }
     }
 
     #[test]
     fn an_unknown_type_names_the_one_that_is_meant() {
-        assert_eq!("string".parse::<LogicalType>().unwrap_err(), "unknown type `string`; did you mean `utf8`?");
-        assert_eq!("int46".parse::<LogicalType>().unwrap_err(), "unknown type `int46`; did you mean `int64`?");
-        assert!("decimal(39,2)".parse::<LogicalType>().unwrap_err().contains("number"));
+        assert_eq!(
+            "string".parse::<LogicalType>().unwrap_err(),
+            "unknown type `string`; did you mean `utf8`?"
+        );
+        assert_eq!(
+            "int46".parse::<LogicalType>().unwrap_err(),
+            "unknown type `int46`; did you mean `int64`?"
+        );
+        assert!(
+            "decimal(39,2)"
+                .parse::<LogicalType>()
+                .unwrap_err()
+                .contains("number")
+        );
     }
 }

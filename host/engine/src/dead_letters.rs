@@ -189,7 +189,7 @@ impl Source for Letters {
         }])
     }
 
-    fn fingerprint(&self) -> Result<serde_json::Value> {
+    fn fingerprint(&self, _partitions: &[Partition]) -> Result<serde_json::Value> {
         Ok(serde_json::json!({ "letters": self.numbers() }))
     }
 

@@ -246,7 +246,7 @@ fn changed(change: impl FnOnce(&Scratch)) -> String {
         .unwrap()
         .unwrap()
         .until;
-    let fingerprint = source.fingerprint().unwrap();
+    let fingerprint = source.fingerprint(&source.partitions().unwrap()).unwrap();
     change(&scratch);
     // By the process that was interrupted, and by the next one.
     let same = read(&*source, &partition, &until).map(|batches| batches.len());
@@ -254,7 +254,7 @@ fn changed(change: impl FnOnce(&Scratch)) -> String {
         .open_with(json!({"path": "x.jsonl"}), open())
         .unwrap();
     let next = read(&*source, &partition, &until).map(|batches| batches.len());
-    assert_eq!(fingerprint == source.fingerprint().unwrap(), next.is_ok());
+    assert_eq!(fingerprint == source.fingerprint(&source.partitions().unwrap()).unwrap(), next.is_ok());
     match (same, next) {
         (Ok(same), Ok(next)) => format!("{same} {next}"),
         (Err(same), Err(next)) => {

@@ -81,8 +81,8 @@ impl Source for FaultySource {
     fn partitions(&self) -> Result<Vec<Partition>> {
         self.1.partitions()
     }
-    fn fingerprint(&self) -> Result<serde_json::Value> {
-        self.1.fingerprint()
+    fn fingerprint(&self, partitions: &[Partition]) -> Result<serde_json::Value> {
+        self.1.fingerprint(partitions)
     }
     fn notes(&self) -> Vec<String> {
         self.1.notes()

@@ -175,7 +175,7 @@ impl Source for MemorySource {
         Ok((0..parts).map(partition).collect())
     }
 
-    fn fingerprint(&self) -> Result<serde_json::Value> {
+    fn fingerprint(&self, _partitions: &[Partition]) -> Result<serde_json::Value> {
         let hashes: Vec<String> = self
             .records
             .iter()

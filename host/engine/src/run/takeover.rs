@@ -34,7 +34,10 @@ pub fn start(plan: &Plan, history: &History, options: &RunOptions<'_>) -> Result
     let job = &plan.job;
     let known = history.unfinished(&job.name)?;
     let mut held = plan.sink.inspect(&job.name)?;
-    if held.as_ref().is_some_and(|held| is_finished(held, known.as_ref())) {
+    if held
+        .as_ref()
+        .is_some_and(|held| is_finished(held, known.as_ref()))
+    {
         // Killed between the end of the run and the last sweep.
         plan.sink.retire()?;
         held = None;
@@ -58,7 +61,8 @@ pub fn start(plan: &Plan, history: &History, options: &RunOptions<'_>) -> Result
                 .chain(held.iter().flat_map(|held| &held.checkpoints))
                 .any(|checkpoint| checkpoint.seq > 0);
             if !moved
-                && (run.plan_hash != plan.hash || plan.source.fingerprint()? != run.fingerprint)
+                && (run.plan_hash != plan.hash
+                    || plan.source.fingerprint(&plan.partitions)? != run.fingerprint)
             {
                 // Nothing of it reached the target, so there is nothing to go on with.
                 return anew(plan, history, options, Some(&run), held.as_ref());
@@ -130,7 +134,7 @@ fn go_on(
             short(&plan.hash)
         );
     }
-    if plan.source.fingerprint()? != run.fingerprint {
+    if plan.source.fingerprint(&run.partitions)? != run.fingerprint {
         return Err(Error::data("source::changed", format!("the source is not what it was when run {} was interrupted", short(&run.id)))
             .help("bring it back, or start over with `--no-resume` (what the interrupted run wrote is then met by on_conflict)"));
     }
@@ -267,7 +271,7 @@ fn new_run(plan: &Plan, options: &RunOptions<'_>, id: &str) -> Result<NewRun> {
         job: plan.job.name.clone(),
         kind: options.kind,
         plan_hash: plan.hash.clone(),
-        fingerprint: plan.source.fingerprint()?,
+        fingerprint: plan.source.fingerprint(&plan.partitions)?,
         partitions: plan.partitions.clone(),
         source: view.source.clone(),
         target: view.target.label.clone(),

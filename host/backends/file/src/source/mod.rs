@@ -132,8 +132,12 @@ impl Source for FileSource {
         partition::plan(&self.files, groups, self.partitions)
     }
 
-    fn fingerprint(&self) -> Result<serde_json::Value> {
-        let files: Vec<&Identity> = self.files.iter().map(|file| &file.identity).collect();
+    fn fingerprint(&self, partitions: &[Partition]) -> Result<serde_json::Value> {
+        let mut files: Vec<Identity> = Vec::with_capacity(partitions.len());
+        for partition in partitions {
+            files.push(self.file_of(&Slice::of(partition)?)?.identity);
+        }
+        files.dedup();
         serde_json::to_value(files)
             .map_err(|cause| Error::bug("a fingerprint could not be written").caused_by(cause))
     }

@@ -147,7 +147,7 @@ impl Source for SqliteSource {
         Ok(self.partitions.clone())
     }
 
-    fn fingerprint(&self) -> Result<Json> {
+    fn fingerprint(&self, _partitions: &[Partition]) -> Result<Json> {
         Ok(self.fingerprint.clone())
     }
 
