@@ -8,6 +8,9 @@ use super::peers::{self, Peer};
 use super::rows::Input;
 use crate::shell::{self, Outcome};
 
+/// What the table calls dkhost without a plugin.
+pub const DKHOST: &str = "dkhost";
+
 /// One way from a format to another.
 pub struct Route {
     /// As scripts know it: `csv-parquet`.
@@ -158,7 +161,7 @@ impl Bench<'_> {
         let name = if with_plugin {
             "dkhost with clean.wasm"
         } else {
-            "dkhost"
+            DKHOST
         };
         Ok(Contender {
             name: name.into(),

@@ -1,30 +1,34 @@
-//! The result as one Markdown table: medians, and each round's ratio to that round's limit.
+//! The result as one Markdown table: medians, and ratios taken within each round.
 
 use std::fmt::Write as _;
 
 use super::measure::Usage;
-use super::routes::Route;
+use super::routes::{DKHOST, Route};
 
 /// The table. `results[route][contender]` has one usage a round.
 pub fn markdown(title: &str, routes: &[Route], results: &[Vec<Vec<Usage>>]) -> String {
     let mut text = format!(
-        "\n{title}\n\n| route | | CPU s | × limit | wall s | peak MiB |\n|---|---|--:|--:|--:|--:|\n"
+        "\n{title}\n\n| route | | CPU s | × limit | × dkhost | wall s | peak MiB |\n\
+         |---|---|--:|--:|--:|--:|--:|\n"
     );
     for (route, usages) in routes.iter().zip(results) {
-        for (contender, usages_of_one) in route.contenders.iter().zip(usages) {
-            let ratio = match route.has_limit {
-                true => format!("{:.1}", ratio(usages_of_one, &usages[0])),
-                false => "–".to_owned(),
+        for (contender, of_one) in route.contenders.iter().zip(usages) {
+            let against = |index: Option<usize>| {
+                index.map_or("–".to_owned(), |index| {
+                    format!("{:.1}", ratio(of_one, &usages[index]))
+                })
             };
             let _ = writeln!(
                 text,
-                "| {} | {} | {:.2} | {ratio} | {:.2} | {:.0} |",
+                "| {} | {} | {:.2} | {} | {} | {:.2} | {:.0} |",
                 route.name,
                 contender.name,
-                median(usages_of_one.iter().map(|u| u.cpu.as_secs_f64())),
-                median(usages_of_one.iter().map(|u| u.wall.as_secs_f64())),
+                median(of_one.iter().map(|u| u.cpu.as_secs_f64())),
+                against(route.has_limit.then_some(0)),
+                against(route.contenders.iter().position(|each| each.name == DKHOST)),
+                median(of_one.iter().map(|u| u.wall.as_secs_f64())),
                 median(
-                    usages_of_one
+                    of_one
                         .iter()
                         .map(|u| u.memory_bytes as f64 / f64::from(1 << 20))
                 ),
