@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use dkhost_plugin::build::{BuildOptions, build};
 use dkhost_plugin::golden::{Verdict, cases};
+use dkhost_plugin::new::{Sdk, World, new};
 use dkhost_plugin::{CompileIn, Component, LoadOptions};
 
 fn plugins() -> Vec<PathBuf> {
@@ -95,4 +96,33 @@ fn a_case_that_expects_something_else_shows_the_difference() {
         diff,
         "- {\"n\":1,\"t\":\"a@b.org\"}\n+ {\"n\":1,\"t\":\"[email]\"}\n  {\"n\":2,\"t\":\"x\"}\n"
     );
+}
+
+#[test]
+fn a_new_plugin_of_either_world_builds_and_passes_its_case() {
+    let scratch = tempfile::tempdir().unwrap();
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let sdk = Sdk::Path(root.join("sdk/rust"));
+    for (name, world) in [
+        ("my-transformer", World::Transformer),
+        ("my-filter", World::RecordFilter),
+    ] {
+        let folder = new(scratch.path(), name, world, &sdk).unwrap();
+        // The versions of this workspace, so that nothing is fetched and little is compiled twice.
+        std::fs::copy(root.join("Cargo.lock"), folder.join("Cargo.lock")).unwrap();
+        let options = BuildOptions {
+            offline: true,
+            target_dir: Some(root.join("target/new-plugins")),
+            ..BuildOptions::default()
+        };
+        let built = build(&folder, &options).unwrap_or_else(|error| panic!("{}", error.chain()));
+        assert_eq!(built.path, folder.join(format!("{name}.wasm")));
+        let options = LoadOptions::new(scratch.path().join("cache"), CompileIn::InProcess);
+        let component = Component::load(&built.path, &options).unwrap();
+        let case = &cases(&folder).unwrap()[0];
+        match case.run(&component, false).unwrap() {
+            Verdict::Same { records, rejects } => assert!(records > 0 && rejects == 1),
+            other => panic!("{name}: {other:?}"),
+        }
+    }
 }

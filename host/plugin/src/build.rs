@@ -28,6 +28,8 @@ pub struct BuildOptions {
     pub show_progress: bool,
     /// Whether cargo may not use the network.
     pub offline: bool,
+    /// Where cargo keeps what it compiles; its own choice when `None`.
+    pub target_dir: Option<PathBuf>,
 }
 
 /// A component that was built.
@@ -135,6 +137,9 @@ fn compile(manifest: &Path, options: &BuildOptions) -> Result<Artifact> {
     }
     if options.offline {
         cargo.arg("--offline");
+    }
+    if let Some(folder) = &options.target_dir {
+        cargo.arg("--target-dir").arg(folder);
     }
     let mut child = cargo.spawn().map_err(|cause| {
         Error::infrastructure("plugin::no_toolchain", "cannot start `cargo`")

@@ -32,6 +32,7 @@
 //! }
 //!
 //! dkhost_sdk::export! { row_transformers: [Shout] }
+//! # fn main() {}
 //! ```
 //!
 //! `dkhost plugin new NAME` writes a project like this, `dkhost plugin build` makes the component,
@@ -40,6 +41,10 @@
 //! The same rows must always give the same answer: a run that resumes, or runs in parallel, opens
 //! the plugin anew, and the host checks now and then that this makes no difference.
 
+// What the macros expand to names this crate; so do its own tests.
+#[cfg(test)]
+extern crate self as dkhost_sdk;
+
 mod builder;
 mod cell;
 mod errors;
@@ -47,6 +52,8 @@ mod plan;
 mod plugin;
 mod record;
 mod rows;
+#[cfg(test)]
+mod tests;
 mod types;
 mod value;
 mod view;
