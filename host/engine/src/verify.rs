@@ -2,7 +2,8 @@
 
 use arrow::array::{Array, ArrayRef, RecordBatch};
 use dkhost_core::{
-    Batch, ContentSum, Error, Outcome, Outcomes, Result, Schema, Sink, WriteReport, json,
+    Batch, ContentSum, Error, Outcome, Outcomes, Result, Schema, Sink, TargetPlan, WriteReport,
+    json,
 };
 
 use crate::history::Base;
@@ -57,12 +58,21 @@ pub fn verify(
         }));
     };
     let wanted = i128::from(base.rows) + expected.rows;
+    let lossy = lossy(sink.plan());
     match (verify, base.content) {
         (Verify::None, _) => Ok(None),
         (Verify::Count, _) | (_, None) => {
             let held = sink.count()?;
             compare_rows(wanted, held)?;
             Ok(Some(format!("{held} rows held, as expected")))
+        }
+        _ if !lossy.is_empty() => {
+            let held = sink.count()?;
+            compare_rows(wanted, held)?;
+            let columns = lossy.join(", ");
+            Ok(Some(format!(
+                "{held} rows held, as expected; their content was not summed, because values of {columns} may change (allow_lossy)"
+            )))
         }
         (Verify::Checksum | Verify::Full, Some(content)) => {
             let (held, sum) = scan(sink, schema)?;
@@ -90,6 +100,15 @@ fn scan(sink: &dyn Sink, schema: &Schema) -> Result<(u64, ContentSum)> {
         Ok(())
     })?;
     Ok((rows, content))
+}
+
+/// Names of the columns whose values the job allowed to change.
+fn lossy(plan: &TargetPlan) -> Vec<String> {
+    plan.columns
+        .iter()
+        .filter(|column| column.lossy.is_some())
+        .map(|column| column.name.clone())
+        .collect()
 }
 
 fn compare_rows(wanted: i128, held: u64) -> Result<()> {
@@ -125,7 +144,23 @@ pub fn sent(batch: &Batch, report: &WriteReport, schema: &Schema) -> Result<Reco
 /// Compares what was staged with what the target gives back, field by field.
 ///
 /// *Errors* – `verify::field` names the record, the field and both values.
-pub fn compare(batch: &Batch, sent: &RecordBatch, held: &RecordBatch) -> Result<()> {
+pub fn compare(
+    batch: &Batch,
+    sent: &RecordBatch,
+    held: &RecordBatch,
+    plan: &TargetPlan,
+) -> Result<()> {
+    let lossy = lossy(plan);
+    if !lossy.is_empty() && sent.num_columns() <= held.num_columns() {
+        let exact: Vec<usize> = (0..sent.num_columns())
+            .filter(|column| !lossy.contains(sent.schema_ref().field(*column).name()))
+            .collect();
+        return compare_exact(batch, &sent.project(&exact)?, &held.project(&exact)?);
+    }
+    compare_exact(batch, sent, held)
+}
+
+fn compare_exact(batch: &Batch, sent: &RecordBatch, held: &RecordBatch) -> Result<()> {
     if sent.num_rows() != held.num_rows() || sent.num_columns() > held.num_columns() {
         return Err(Error::data(
             "verify::count",

@@ -379,3 +379,23 @@ fn a_run_that_is_given_up_for_a_new_one_is_abandoned() {
     let old = world.history().run(&first.report.run).unwrap();
     assert_eq!(old.status.word(), "abandoned");
 }
+
+#[test]
+fn the_history_never_knows_more_than_what_is_durable() {
+    let world = World::new();
+    world.faults.is_lazy.store(true, Ordering::SeqCst);
+    world.faults.flushes.store(1, Ordering::SeqCst);
+    let ended = world.run(&job("lazy", &numbered(20), SMALL)).unwrap();
+    assert_eq!(ended.error.unwrap().code(), "test::fault");
+    let record = world.history().find(Some("lazy")).unwrap();
+    let copied: Vec<u64> = record
+        .checkpoints
+        .iter()
+        .map(|checkpoint| checkpoint.seq)
+        .collect();
+    assert_eq!(
+        copied,
+        [1],
+        "seven batches were committed, and one was durable"
+    );
+}

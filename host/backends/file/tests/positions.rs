@@ -254,7 +254,10 @@ fn changed(change: impl FnOnce(&Scratch)) -> String {
         .open_with(json!({"path": "x.jsonl"}), open())
         .unwrap();
     let next = read(&*source, &partition, &until).map(|batches| batches.len());
-    assert_eq!(fingerprint == source.fingerprint(&source.partitions().unwrap()).unwrap(), next.is_ok());
+    assert_eq!(
+        fingerprint == source.fingerprint(&source.partitions().unwrap()).unwrap(),
+        next.is_ok()
+    );
     match (same, next) {
         (Ok(same), Ok(next)) => format!("{same} {next}"),
         (Err(same), Err(next)) => {

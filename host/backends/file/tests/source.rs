@@ -730,10 +730,13 @@ fn a_record_without_end_is_an_error_with_its_place() {
 fn a_file_that_is_laid_out_otherwise_is_refused_with_the_way_out() {
     let scratch = Scratch::new();
     scratch.write("x.jsonl", b"[{\"a\":1}]\n");
-    scratch.check(json!({"path": "x.jsonl"}), expect![[r#"
+    scratch.check(
+        json!({"path": "x.jsonl"}),
+        expect![[r#"
         file::no_records: the first record of `x.jsonl` is an array, not an object
         help: one array of all records is JSON, not JSON Lines: `format = "json"`
-    "#]]);
+    "#]],
+    );
     scratch.write(
         "x.json",
         br#"{"type": "FeatureCollection", "bbox": {}, "features": [{"a": 1}]}"#,
@@ -748,10 +751,13 @@ fn a_file_that_is_laid_out_otherwise_is_refused_with_the_way_out() {
         help: if the records are in `a/b`, add `records = "/a~1b"`
     "#]]);
     scratch.write("z.json", br#"{"meta": {"n": 1}, "rows": [{"a": 1}]}"#);
-    scratch.check(json!({"path": "z.json"}), expect![[r#"
+    scratch.check(
+        json!({"path": "z.json"}),
+        expect![[r#"
         file::no_records: `z.json` is not keyed by id: its field `rows` is an array
         help: if the records are in there, add `records = "/rows"`
-    "#]]);
+    "#]],
+    );
     scratch.write("n.json", b"12");
     scratch.check(json!({"path": "n.json"}), expect![[r#"
         file::no_records: no records in `n.json`: the JSON text is neither an array nor an object (byte 0)
@@ -770,8 +776,11 @@ fn options_that_mean_nothing_for_a_format_are_refused() {
             help: remove `records`, or say `format` if this file is something else
         "#]],
     );
-    scratch.check(json!({"path": "x.jsonl", "csv": {}}), expect![[r#"
+    scratch.check(
+        json!({"path": "x.jsonl", "csv": {}}),
+        expect![[r#"
         file::not_for_format: `csv` means nothing for JSON Lines <only for CSV and TSV>
         help: remove `csv`, or say `format` if this file is something else
-    "#]]);
+    "#]],
+    );
 }

@@ -20,7 +20,7 @@ use sqlx::{ConnectOptions, SqlSafeStr, SqliteConnection};
 
 pub use letters::{Letter, LetterFilter};
 pub use lock::JobLock;
-pub use runs::{Base, NewRun, RunRecord, Status};
+pub use runs::{Base, NewRun, RunEnd, RunRecord, Status};
 
 /// An open history.
 pub struct History {

@@ -87,6 +87,23 @@ pub struct NewRun {
     pub plugins: Vec<(String, String, String)>,
 }
 
+/// How a process that worked on a run ended.
+#[derive(Debug, Clone)]
+pub struct RunEnd {
+    /// How the run stands now.
+    pub status: Status,
+    /// The process's exit code.
+    pub exit_code: i32,
+    /// Why it stopped.
+    pub message: Option<String>,
+    /// Its report.
+    pub report: serde_json::Value,
+    /// Its wall time.
+    pub busy_ms: u64,
+    /// Its CPU time.
+    pub cpu_ms: u64,
+}
+
 /// A run as the history knows it.
 #[derive(Debug, Clone, Serialize)]
 pub struct RunRecord {
@@ -249,16 +266,7 @@ impl History {
     }
 
     /// Records how the process that worked on `run` ended.
-    pub fn end(
-        &self,
-        run: &str,
-        status: Status,
-        exit_code: i32,
-        message: Option<&str>,
-        report: &serde_json::Value,
-        busy_ms: u64,
-        cpu_ms: u64,
-    ) -> Result<()> {
+    pub fn end(&self, run: &str, end: &RunEnd) -> Result<()> {
         let mut inner = self.lock();
         let inner = &mut *inner;
         let result = inner.runtime.block_on(async {
@@ -266,14 +274,14 @@ impl History {
                 "UPDATE run SET status = ?, exit_code = ?, message = ?, report = ?, updated_at = ?, busy_ms = busy_ms + ?, cpu_ms = cpu_ms + ?,
                  finished_at = CASE WHEN ? = 'done' THEN ? ELSE finished_at END WHERE id = ?",
             )
-            .bind(status.word())
-            .bind(exit_code)
-            .bind(message)
-            .bind(report.to_string())
+            .bind(end.status.word())
+            .bind(end.exit_code)
+            .bind(&end.message)
+            .bind(end.report.to_string())
             .bind(now())
-            .bind(busy_ms as i64)
-            .bind(cpu_ms as i64)
-            .bind(status.word())
+            .bind(end.busy_ms as i64)
+            .bind(end.cpu_ms as i64)
+            .bind(end.status.word())
             .bind(now())
             .bind(run)
             .execute(&mut inner.connection)

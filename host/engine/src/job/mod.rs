@@ -445,6 +445,8 @@ pub fn state_path(url: &str, base: &Path) -> Result<PathBuf> {
 fn canonical(root: &Node) -> serde_json::Value {
     let json = root.to_json();
     let run = |key: &str| json["run"][key].clone();
+    // Checkpoints that were made without content sums cannot be compared with sums later.
+    let sums = ["checksum", "full"].contains(&json["run"]["verify"].as_str().unwrap_or_default());
     let mut source = json["source"].clone();
     if let Some(source) = source.as_object_mut() {
         source.remove("partitions");
@@ -462,7 +464,7 @@ fn canonical(root: &Node) -> serde_json::Value {
         "source": source,
         "steps": steps,
         "target": json["target"],
-        "run": { "schema_drift": run("schema_drift"), "nulls": run("nulls"), "allow_lossy": run("allow_lossy") },
+        "run": { "schema_drift": run("schema_drift"), "nulls": run("nulls"), "allow_lossy": run("allow_lossy"), "sums": sums },
     })
 }
 

@@ -20,7 +20,7 @@ use std::time::Instant;
 
 use dkhost_core::{Checkpoint, Class, Error, Result, StageCounts};
 
-use crate::history::{History, JobLock, Status};
+use crate::history::{History, JobLock, RunEnd, Status};
 use crate::plan::Plan;
 use crate::verify::{self, Expected};
 
@@ -237,18 +237,16 @@ impl Ending<'_> {
             Some(error) if error.class() == Class::Data => Status::Stopped,
             Some(_) => Status::Failed,
         };
-        let message = self.error.as_ref().map(Error::chain);
-        let json = serde_json::to_value(&report)
-            .map_err(|cause| Error::bug("a report could not be written").caused_by(cause))?;
-        self.history.end(
-            &self.started.run,
+        let end = RunEnd {
             status,
-            report.exit_code,
-            message.as_deref(),
-            &json,
-            self.busy_ms,
-            self.cpu_ms,
-        )?;
+            exit_code: report.exit_code,
+            message: self.error.as_ref().map(Error::chain),
+            report: serde_json::to_value(&report)
+                .map_err(|cause| Error::bug("a report could not be written").caused_by(cause))?,
+            busy_ms: self.busy_ms,
+            cpu_ms: self.cpu_ms,
+        };
+        self.history.end(&self.started.run, &end)?;
         if self.error.is_none() {
             self.plan.sink.retire()?;
         }

@@ -169,10 +169,9 @@ struct Writing<'s, 'a> {
     shared: &'s Shared<'a>,
     writer: Box<dyn Writer>,
     checkpoint: Checkpoint,
-    /// Durable in the target, not yet copied to the history.
-    uncopied: bool,
-    /// Committed, not yet durable.
-    undurable: bool,
+    /// Durable in the target, not yet copied to the history. Never a checkpoint that is only
+    /// committed: the history must not lead.
+    durable: Option<Checkpoint>,
     copied_at: Instant,
 }
 
@@ -202,8 +201,7 @@ impl<'s, 'a> Writing<'s, 'a> {
             shared,
             writer,
             checkpoint: from,
-            uncopied: false,
-            undurable: false,
+            durable: None,
             copied_at: Instant::now(),
         })
     }
@@ -220,10 +218,10 @@ impl<'s, 'a> Writing<'s, 'a> {
             // What was committed before the error stays committed; made durable if that still works.
             Err(_) => self.writer.roll_back().and_then(|()| self.writer.flush()),
         };
-        if flushed.is_ok() {
-            self.uncopied |= self.undurable;
-            self.copy_checkpoint(true)?;
+        if flushed.is_ok() && self.checkpoint.seq > 0 {
+            self.durable = Some(self.checkpoint.clone());
         }
+        self.copy_checkpoint(true)?;
         progress.enter(if self.checkpoint.done {
             "done"
         } else {
@@ -274,7 +272,6 @@ impl<'s, 'a> Writing<'s, 'a> {
         self.shared.retrying().run(|| self.writer.commit(&done))?;
         self.writer.flush()?;
         self.checkpoint = done;
-        self.uncopied = true;
         Ok(())
     }
 
@@ -294,11 +291,10 @@ impl<'s, 'a> Writing<'s, 'a> {
             }
             result
         })?;
-        self.checkpoint = next;
-        match durable {
-            Durable::Now => (self.uncopied, self.undurable) = (true, false),
-            Durable::Later => self.undurable = true,
+        if durable == Durable::Now {
+            self.durable = Some(next.clone());
         }
+        self.checkpoint = next;
         Ok(())
     }
 
@@ -312,7 +308,8 @@ impl<'s, 'a> Writing<'s, 'a> {
         let report = self.stage_whole_records(batch)?;
         let sent = verify::sent(batch, &report, &shared.plan.schema)?;
         if shared.plan.job.run.verify == Verify::Full {
-            verify::compare(batch, &sent, &self.writer.read_back()?)?;
+            let held = self.writer.read_back()?;
+            verify::compare(batch, &sent, &held, shared.plan.sink.plan())?;
         }
         let mut counts = account::count(batch, &report, |reject| shared.policies.fate(reject))?;
         counts.values_discarded = values_discarded;
@@ -418,11 +415,11 @@ impl<'s, 'a> Writing<'s, 'a> {
     }
 
     fn copy_checkpoint(&mut self, now: bool) -> Result<()> {
-        if self.uncopied && (now || self.copied_at.elapsed() >= COPY_EVERY) {
-            self.shared
-                .history
-                .copy_checkpoints(std::slice::from_ref(&self.checkpoint))?;
-            self.uncopied = false;
+        if !now && self.copied_at.elapsed() < COPY_EVERY {
+            return Ok(());
+        }
+        if let Some(durable) = self.durable.take() {
+            self.shared.history.copy_checkpoints(&[durable])?;
             self.copied_at = Instant::now();
         }
         Ok(())

@@ -24,6 +24,9 @@ pub struct Faults {
     /// The commit happens, and then its reply is lost.
     pub lost_replies: AtomicI64,
     pub publishes: AtomicI64,
+    pub flushes: AtomicI64,
+    /// Only the first commit says that it is durable; the others will be with a flush.
+    pub is_lazy: std::sync::atomic::AtomicBool,
     /// A target that forgets its last row and says nothing.
     pub loses_a_row: std::sync::atomic::AtomicBool,
     pub class: Mutex<Option<Class>>,
@@ -126,12 +129,16 @@ impl Writer for FaultyWriter {
         self.1.hit(&self.1.commits, "commit")?;
         let durable = self.0.commit(checkpoint)?;
         self.1.hit(&self.1.lost_replies, "reply")?;
-        Ok(durable)
+        match self.1.is_lazy.load(Ordering::SeqCst) && checkpoint.seq > 1 {
+            true => Ok(Durable::Later),
+            false => Ok(durable),
+        }
     }
     fn roll_back(&mut self) -> Result<()> {
         self.0.roll_back()
     }
     fn flush(&mut self) -> Result<()> {
+        self.1.hit(&self.1.flushes, "flush")?;
         self.0.flush()
     }
     fn add_columns(&mut self, columns: &[Field]) -> Result<()> {

@@ -55,7 +55,10 @@ impl FileSource {
         let (stream, cutter) = match &self.kind {
             Kind::Documents { pointer, .. } => {
                 let (stream, splitter) = self.open_splitter(handle, spec, slice, pointer, from)?;
-                (stream, Cutter::Documents(splitter, self.documents()))
+                (
+                    stream,
+                    Cutter::Documents(splitter, Box::new(self.documents())),
+                )
             }
             Kind::Delimited {
                 options, version, ..

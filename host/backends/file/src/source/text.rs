@@ -77,7 +77,7 @@ impl LineDecoder {
 #[derive(Debug)]
 pub enum Cutter {
     /// Documents.
-    Documents(Splitter, Documents),
+    Documents(Splitter, Box<Documents>),
     /// Separated values.
     Lines(Lines),
 }
