@@ -243,6 +243,9 @@ pub enum PluginCommand {
         /// What it is: transformer or record-filter
         #[arg(long, default_value = "transformer", value_name = "WORLD")]
         world: String,
+        /// Folder of the SDK's source; the one beside this program when left out
+        #[arg(long, value_name = "DIR")]
+        sdk: Option<PathBuf>,
     },
     /// Build a plugin's folder into a component
     Build {
@@ -253,11 +256,17 @@ pub enum PluginCommand {
         #[arg(short, long, value_name = "FILE")]
         output: Option<PathBuf>,
     },
-    /// Run a plugin's golden cases
+    /// Build a plugin and run its golden cases
     Test {
         /// The plugin's folder
         #[arg(default_value = ".")]
         dir: PathBuf,
+        /// Test this component instead of building one
+        #[arg(long, value_name = "FILE")]
+        component: Option<PathBuf>,
+        /// Take what comes out as what is expected
+        #[arg(long)]
+        bless: bool,
         /// JSON instead of text
         #[arg(long)]
         json: bool,

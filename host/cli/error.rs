@@ -38,9 +38,17 @@ pub fn render(error: &Error, job: Option<&Path>, paint: Paint) -> String {
         paint.bold(&head),
         escape_lines(&error.to_string())
     );
-    if let Some(snippet) = job.and_then(|job| drawn(error, job, paint)) {
-        text.push('\n');
-        text.push_str(&snippet);
+    match job.and_then(|job| drawn(error, job, paint)) {
+        Some(snippet) => text.push_str(&format!("\n{snippet}")),
+        // Without a line to draw it under (`--set`), the label still says what was meant.
+        None => {
+            if let Some((_, label)) = error
+                .place()
+                .filter(|(_, label)| label.contains("did you mean"))
+            {
+                text.push_str(&format!("; {}", escape_lines(label)));
+            }
+        }
     }
     for cause in causes(error) {
         text.push_str(&format!(

@@ -17,10 +17,10 @@ mod screen;
 mod signals;
 mod snippet;
 mod table;
+mod usage;
+mod watch;
 
 use clap::Parser;
-use clap::error::{ContextKind, ContextValue, ErrorKind};
-use dkhost_core::Error;
 
 use crate::args::Cli;
 use crate::escape::escape;
@@ -31,38 +31,9 @@ fn main() {
     signals::ignore_file_size_limit();
     let code = match Cli::try_parse() {
         Ok(cli) => commands::run(cli),
-        Err(wrong) => usage(&wrong),
+        Err(wrong) => usage::refuse(&wrong),
     };
     std::process::exit(code);
-}
-
-/// Prints what clap has to say: help and version on stdout, mistakes on stderr.
-fn usage(wrong: &clap::Error) -> i32 {
-    if let Some((word, sentence)) = asked_for_later(wrong) {
-        let error = Error::config(
-            "cli::later",
-            format!("`{word}` is not in this version of dkhost"),
-        )
-        .help(sentence);
-        complain(error::render(&error, None, screen::Paint::PLAIN));
-        return error::exit_code(&error);
-    }
-    // A closed stdout is no trouble: whoever asked for help has gone.
-    let _ = wrong.print();
-    wrong.exit_code()
-}
-
-/// A command or option of the design that this version does not have.
-fn asked_for_later(wrong: &clap::Error) -> Option<(&str, &'static str)> {
-    let kind = match wrong.kind() {
-        ErrorKind::InvalidSubcommand => ContextKind::InvalidSubcommand,
-        ErrorKind::UnknownArgument => ContextKind::InvalidArg,
-        _ => return None,
-    };
-    match wrong.get(kind)? {
-        ContextValue::String(word) => Some((word, args::later(word)?)),
-        _ => None,
-    }
 }
 
 /// A panic is our mistake: say so in a few lines, with what a report needs, and stop at once. What

@@ -1,162 +1,16 @@
-//! Shows how far a run has come while it runs: live lines, plain lines, events, or nothing.
+//! How far a run has come, in words and numbers: speed, share, time left, a line, an event.
 //!
-//! The run counts in [`Progress`]; a thread of ours looks at it now and then and never holds it
-//! up. On a terminal the lines are redrawn in place and cleared before the report; without one a
-//! plain line appears every `run.progress_interval`; `--json` prints an event instead.
+//! The run counts in [`Progress`]; nothing here changes it. Who shows what when is decided in
+//! `watch`.
 
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
-use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use dkhost_engine::run::{PartitionProgress, Progress};
-use indicatif::MultiProgress;
 use serde_json::{Value, json};
 
 use crate::escape::escape;
-use crate::live::Live;
-use crate::screen::{Screen, complain};
 use crate::table::{bytes, count, duration, rate};
-
-/// How progress is shown.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Mode {
-    /// Redrawn in place; at most so many partitions at once.
-    Live { partitions: usize },
-    /// A line on stderr every so often.
-    Lines(Duration),
-    /// An event on stdout every so often.
-    Events(Duration),
-    /// Not at all.
-    Silent,
-}
-
-/// How often live lines are redrawn: often enough to look alive, seldom enough to cost nothing.
-const REDRAW: Duration = Duration::from_millis(150);
-
-/// Says things on stderr without tearing the live lines.
-#[derive(Debug, Clone)]
-pub struct Voice {
-    lines: MultiProgress,
-    quiet: bool,
-}
-
-impl Voice {
-    /// A voice that says nothing but errors when `quiet`.
-    pub fn new(quiet: bool) -> Voice {
-        // Hidden until a live display needs it, so that nothing is drawn where nobody looks.
-        let lines = MultiProgress::with_draw_target(indicatif::ProgressDrawTarget::hidden());
-        Voice { lines, quiet }
-    }
-
-    /// Says a line, already escaped.
-    pub fn say(&self, text: &str) {
-        if !self.quiet {
-            self.lines.suspend(|| complain(text));
-        }
-    }
-
-    /// Where live lines are drawn.
-    pub fn lines(&self) -> &MultiProgress {
-        &self.lines
-    }
-}
-
-/// A thread that shows progress until it is told to end.
-pub struct Watch {
-    end: Sender<()>,
-    thread: Option<JoinHandle<()>>,
-}
-
-impl Watch {
-    /// Begins to show `progress`.
-    pub fn start(progress: Arc<Progress>, mode: Mode, voice: &Voice) -> Watch {
-        let (end, ended) = channel();
-        let voice = voice.clone();
-        let mut shown = Shown::new(progress, mode, &voice);
-        let pause = match mode {
-            Mode::Live { .. } => REDRAW,
-            Mode::Lines(every) | Mode::Events(every) => every,
-            Mode::Silent => return Watch { end, thread: None },
-        };
-        let watch = move || {
-            shown.begin();
-            while ended.recv_timeout(pause) == Err(RecvTimeoutError::Timeout) {
-                shown.update(&voice);
-            }
-            shown.clear();
-        };
-        // Without a thread there is no progress to see, and the run is none the worse for it.
-        let thread = std::thread::Builder::new()
-            .name("progress".into())
-            .spawn(watch)
-            .ok();
-        Watch { end, thread }
-    }
-
-    /// Clears what was drawn and ends the thread.
-    pub fn end(mut self) {
-        let _ = self.end.send(());
-        if let Some(thread) = self.thread.take() {
-            let _ = thread.join();
-        }
-    }
-}
-
-struct Shown {
-    progress: Arc<Progress>,
-    mode: Mode,
-    live: Option<Live>,
-    events: Screen,
-    speed: Speed,
-}
-
-impl Shown {
-    fn new(progress: Arc<Progress>, mode: Mode, voice: &Voice) -> Shown {
-        let live = match mode {
-            Mode::Live { partitions } => Some(Live::new(voice.lines(), &progress, partitions)),
-            _ => None,
-        };
-        let speed = Speed::from(progress.began, progress.totals().4);
-        Shown {
-            progress,
-            mode,
-            live,
-            events: Screen::new(crate::args::ColorChoice::Never, true),
-            speed,
-        }
-    }
-
-    fn begin(&mut self) {
-        if let Mode::Events(_) = self.mode {
-            // The report that follows tells when stdout cannot be written to.
-            let _ = self.events.object(&start_event(&self.progress));
-        }
-    }
-
-    fn update(&mut self, voice: &Voice) {
-        let speed = self.speed.update(Instant::now(), self.progress.totals().0);
-        match self.mode {
-            Mode::Live { .. } => {
-                if let Some(live) = &mut self.live {
-                    live.draw(&self.progress, speed);
-                }
-            }
-            Mode::Lines(_) => voice.say(&plain_line(&self.progress, speed)),
-            Mode::Events(_) => {
-                let _ = self.events.object(&progress_event(&self.progress, speed));
-            }
-            Mode::Silent => {}
-        }
-    }
-
-    fn clear(&mut self) {
-        if let Some(live) = &mut self.live {
-            live.clear();
-        }
-    }
-}
 
 /// Records per second over the last few seconds.
 #[derive(Debug)]
@@ -216,7 +70,8 @@ pub fn left_ms(progress: &Progress, speed: f64) -> Option<u64> {
     Some((records_left / speed * 1_000.0) as u64)
 }
 
-fn plain_line(progress: &Progress, speed: f64) -> String {
+/// A line for people without a terminal.
+pub fn plain_line(progress: &Progress, speed: f64) -> String {
     let (records, _, refused, source_bytes, _) = progress.totals();
     let share = share(progress)
         .map(|share| format!(" ({:.0} %)", share * 100.0))
@@ -252,7 +107,8 @@ pub fn active(progress: &Progress) -> impl Iterator<Item = &PartitionProgress> {
     })
 }
 
-fn start_event(progress: &Progress) -> Value {
+/// The first event of a run.
+pub fn start_event(progress: &Progress) -> Value {
     let labels: Vec<&str> = progress
         .partitions
         .iter()
@@ -269,7 +125,8 @@ fn start_event(progress: &Progress) -> Value {
     })
 }
 
-fn progress_event(progress: &Progress, speed: f64) -> Value {
+/// Where a run stands, for programs.
+pub fn progress_event(progress: &Progress, speed: f64) -> Value {
     let (records, rows_written, refused, source_bytes, _) = progress.totals();
     let partition = |p: &PartitionProgress| {
         json!({
@@ -298,6 +155,7 @@ fn progress_event(progress: &Progress, speed: f64) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::time::Duration;
 
     fn half_way() -> Progress {
         let partition = |label: &str, read: u64, phase: u64| PartitionProgress {

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use dkhost_core::{Backend, Node, Result, Schema, Step};
+use dkhost_core::{Backend, Class, Node, Result, Schema, Step};
 use dkhost_engine::job::PluginSettings;
 use dkhost_engine::registry::{LoadedPlugin, PluginLoader};
 use dkhost_engine::{Job, Registry};
@@ -69,7 +69,12 @@ impl PluginLoader for Components {
         options.grants = settings.grants.clone();
         options.allow_nondeterministic = settings.allow_nondeterminism;
         options.log = self.log.clone();
-        Ok(Arc::new(Loaded(Component::load(path, &options)?)))
+        let component = Component::load(path, &options).map_err(|error| match error.code() {
+            // A path that names nothing is a mistake in the job or the command line.
+            "io::not_found" => error.with_class(Class::Config),
+            _ => error,
+        })?;
+        Ok(Arc::new(Loaded(component)))
     }
 }
 

@@ -7,11 +7,11 @@ use crate::screen::Paint;
 use crate::table::{Cell, Table, bytes, count, counted, duration, rate};
 
 /// The lines of the report; `job` is the job file as it was typed.
-pub fn lines(report: &Report, job: &str, paint: Paint) -> Vec<String> {
+pub fn lines(report: &Report, job: &str, peak: Option<f64>, paint: Paint) -> Vec<String> {
     let mut lines = vec![headline(report, paint), String::new()];
     lines.extend(outcomes(report, paint));
     lines.push(String::new());
-    lines.extend(facts(report, paint));
+    lines.extend(facts(report, peak, paint));
     if let Some(next) = next(report, job, paint) {
         lines.push(String::new());
         lines.extend(next);
@@ -20,27 +20,25 @@ pub fn lines(report: &Report, job: &str, paint: Paint) -> Vec<String> {
 }
 
 fn headline(report: &Report, paint: Paint) -> String {
+    let letters = report.counts.dead_lettered > 0;
     let word = match report.status {
-        "done" if report.counts.dead_lettered > 0 => paint.yellow("done, with dead letters"),
+        "done" if letters => paint.yellow("done"),
         "done" => paint.green("done"),
         other => paint.yellow(other),
     };
-    let kind = if report.kind == "retry" {
-        "retry of "
-    } else {
-        ""
+    let kind = match report.kind {
+        "retry" => "retry of ",
+        _ => "",
     };
-    let again = if report.resumed {
-        format!(", taken up again (epoch {})", report.epoch)
-    } else {
-        String::new()
-    };
-    let run = paint.dim(&format!("run {}", report.run));
-    format!(
-        "{kind}{} {word} in {}{again}  {run}",
-        paint.bold(&escape(&report.job)),
-        duration(report.duration_ms)
-    )
+    let job = paint.bold(&escape(&report.job));
+    let mut line = format!("{kind}{job} {word} in {}", duration(report.duration_ms));
+    if letters {
+        line.push_str(", with dead letters");
+    }
+    if report.resumed {
+        line.push_str(&format!(", taken up again (epoch {})", report.epoch));
+    }
+    format!("{line}  {}", paint.dim(&format!("run {}", report.run)))
 }
 
 /// The counts, as a sum that can be checked by eye.
@@ -94,7 +92,7 @@ fn conserved(report: &Report) -> bool {
     c.read == c.written + c.unchanged + c.filtered + c.deduplicated + c.skipped + c.dead_lettered
 }
 
-fn facts(report: &Report, paint: Paint) -> Vec<String> {
+fn facts(report: &Report, peak: Option<f64>, paint: Paint) -> Vec<String> {
     let mut table = Table::indented(2);
     let mut fact = |name: &str, text: String| {
         table.row([
@@ -114,7 +112,7 @@ fn facts(report: &Report, paint: Paint) -> Vec<String> {
             ),
         );
     }
-    fact("speed", speed(report));
+    fact("speed", speed(report, peak));
     fact(
         "memory",
         format!("{} at the peak", bytes(report.memory_peak_bytes)),
@@ -162,14 +160,17 @@ fn facts(report: &Report, paint: Paint) -> Vec<String> {
     table.lines()
 }
 
-fn speed(report: &Report) -> String {
+fn speed(report: &Report, peak: Option<f64>) -> String {
     let cpu = format!("{} CPU", duration(report.cpu_ms));
-    let average = rate(report.records_per_second);
+    let mut text = format!("{} on average", rate(report.records_per_second));
+    if let Some(peak) = peak.filter(|peak| *peak > report.records_per_second) {
+        text.push_str(&format!(", {} at the peak", rate(peak)));
+    }
     if report.resumed {
         // The counts are the whole run's, the speed is this process's.
-        format!("{average} on average since it was taken up again, {cpu} in all")
+        format!("{text} since it was taken up again, {cpu} in all")
     } else {
-        format!("{average} on average, {cpu}")
+        format!("{text}, {cpu}")
     }
 }
 

@@ -1,33 +1,35 @@
 //! `dkhost plan`: everything that would happen, typed, nothing written.
 
 use dkhost_core::Result;
+use dkhost_engine::Plan;
 use dkhost_engine::plan::{ColumnView, PlanView, Purpose, StageView};
 
 use super::make_plan;
 use super::run::log_to;
 use crate::args::JobArgs;
 use crate::escape::escape;
-use crate::progress::Voice;
 use crate::screen::{Paint, Screen};
 use crate::table::{Cell, Table, bytes, counted};
+use crate::watch::Voice;
 
 /// Makes the plan and shows it.
 pub fn plan(args: &JobArgs, screen: &mut Screen) -> Result<i32> {
     let voice = Voice::new(screen.json);
     let plan = make_plan(args, Purpose::Run, log_to(&voice))?;
-    show(&plan.view(), screen)?;
+    show(&plan, screen)?;
     Ok(0)
 }
 
 /// Prints a plan.
-pub fn show(view: &PlanView, screen: &mut Screen) -> Result<()> {
+pub fn show(plan: &Plan, screen: &mut Screen) -> Result<()> {
+    let view = plan.view();
     if screen.json {
-        return screen.object(view);
+        return screen.object(&view);
     }
-    screen.line(text(view, screen.paint).join("\n"))
+    screen.line(text(plan, &view, screen.paint).join("\n"))
 }
 
-fn text(view: &PlanView, paint: Paint) -> Vec<String> {
+fn text(plan: &Plan, view: &PlanView, paint: Paint) -> Vec<String> {
     let mut lines = vec![format!(
         "{}  {}",
         paint.bold(&escape(&view.job)),
@@ -35,8 +37,8 @@ fn text(view: &PlanView, paint: Paint) -> Vec<String> {
     )];
     source(view, paint, &mut lines);
     let mut before = &view.columns;
-    for stage in &view.stages {
-        step(stage, before, paint, &mut lines);
+    for (stage, planned) in view.stages.iter().zip(&plan.stages) {
+        step(stage, before, &planned.step.carries(), paint, &mut lines);
         before = &stage.columns;
     }
     target(view, paint, &mut lines);
@@ -117,7 +119,13 @@ fn described(column: &ColumnView) -> String {
     text
 }
 
-fn step(stage: &StageView, before: &[ColumnView], paint: Paint, lines: &mut Vec<String>) {
+fn step(
+    stage: &StageView,
+    before: &[ColumnView],
+    carried: &[(String, String)],
+    paint: Paint,
+    lines: &mut Vec<String>,
+) {
     lines.push(String::new());
     lines.push(heading(
         &escape(&stage.name),
@@ -132,43 +140,69 @@ fn step(stage: &StageView, before: &[ColumnView], paint: Paint, lines: &mut Vec<
         ));
         lines.push(format!("  limits {}", escape(&stage.limits.join(", "))));
     }
-    lines.extend(changes(before, &stage.columns, paint));
+    lines.extend(changes(before, &stage.columns, carried, paint));
 }
 
-/// The columns that are new, gone or of another type after a step.
-fn changes(before: &[ColumnView], after: &[ColumnView], paint: Paint) -> Vec<String> {
-    let find = |columns: &'_ [ColumnView], name: &str| {
-        columns.iter().find(|column| column.name == name).cloned()
-    };
+/// The columns that are new, gone, renamed or of another type after a step.
+fn changes(
+    before: &[ColumnView],
+    after: &[ColumnView],
+    carried: &[(String, String)],
+    paint: Paint,
+) -> Vec<String> {
     let mut table = Table::indented(4);
-    for column in before {
-        if find(after, &column.name).is_none() {
-            let mark = Cell::new("-").painted(|text| paint.red(text));
-            table.row([
-                mark,
-                Cell::new(escape(&column.name)),
-                Cell::new(described(column)).painted(|text| paint.dim(text)),
-            ]);
-        }
+    let goes_on =
+        |name: &str| carried.iter().any(|(from, _)| from == name) || find(after, name).is_some();
+    for column in before.iter().filter(|column| !goes_on(&column.name)) {
+        let what = Cell::new(described(column)).painted(|text| paint.dim(text));
+        table.row([
+            Cell::new("-").painted(|text| paint.red(text)),
+            Cell::new(escape(&column.name)),
+            what,
+        ]);
     }
     for column in after {
-        let (mark, what) = match find(before, &column.name) {
-            None => (
+        let from = carried
+            .iter()
+            .find(|(_, to)| *to == column.name)
+            .map(|(from, _)| from.as_str());
+        let name = Cell::new(match from.filter(|from| *from != column.name) {
+            Some(from) => format!("{} -> {}", escape(from), escape(&column.name)),
+            None => escape(&column.name).into_owned(),
+        });
+        let new = described(column);
+        match find(before, from.unwrap_or(&column.name)) {
+            None => table.row([
                 Cell::new("+").painted(|text| paint.green(text)),
-                described(column),
-            ),
-            Some(old) if old != *column => (
-                Cell::new("~").painted(|text| paint.yellow(text)),
-                format!("{} -> {}", described(&old), described(column)),
-            ),
-            Some(_) => continue,
-        };
-        table.row([mark, Cell::new(escape(&column.name)), Cell::new(what)]);
+                name,
+                Cell::new(new),
+            ]),
+            Some(old) if described(old) != new => {
+                let what = format!("{} -> {new}", described(old));
+                table.row([
+                    Cell::new("~").painted(|text| paint.yellow(text)),
+                    name,
+                    Cell::new(what),
+                ]);
+            }
+            Some(old) if old.name != column.name => {
+                table.row([
+                    Cell::new("~").painted(|text| paint.yellow(text)),
+                    name,
+                    Cell::new(new).painted(|text| paint.dim(text)),
+                ]);
+            }
+            Some(_) => {}
+        }
     }
-    if table.is_empty() {
-        return vec![format!("    {}", paint.dim("the columns stay as they are"))];
+    match table.is_empty() {
+        true => vec![format!("    {}", paint.dim("the columns stay as they are"))],
+        false => table.lines(),
     }
-    table.lines()
+}
+
+fn find<'a>(columns: &'a [ColumnView], name: &str) -> Option<&'a ColumnView> {
+    columns.iter().find(|column| column.name == name)
 }
 
 fn target(view: &PlanView, paint: Paint, lines: &mut Vec<String>) {

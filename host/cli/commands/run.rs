@@ -1,20 +1,17 @@
 //! `dkhost run`: plan, move records, report.
 
-use std::sync::{Arc, Mutex, PoisonError};
-
 use dkhost_core::{Error, Result};
 use dkhost_engine::history::History;
 use dkhost_engine::plan::Purpose;
-use dkhost_engine::run::{Ended, Progress, StopFlag};
+use dkhost_engine::run::{Ended, StopFlag};
 use dkhost_engine::{Job, Plan, RunOptions};
 use dkhost_plugin::{Level, LogLine, LogSink};
-use std::io::IsTerminal;
 
 use super::{load_job, make_plan, plan, validate};
 use crate::args::RunArgs;
 use crate::escape::escape;
-use crate::progress::{Mode, Voice, Watch};
 use crate::screen::{Screen, complain};
+use crate::watch::{Voice, Watch};
 use crate::{error, registry, report, signals};
 
 /// Runs a job to its end, a signal, or an error.
@@ -32,7 +29,8 @@ pub fn run(args: &RunArgs, screen: &mut Screen) -> Result<i32> {
     };
     let plan = Plan::make(job, &registry, purpose)?;
     let history = History::open(&plan.job.state)?;
-    let watch = Watching::new(&plan.job, &voice, args.quiet, screen);
+    promise(&plan, &voice);
+    let watch = Watch::new(&plan.job, &voice, args.quiet, screen);
     let options = RunOptions {
         kind: "run",
         fresh: args.no_resume,
@@ -41,8 +39,20 @@ pub fn run(args: &RunArgs, screen: &mut Screen) -> Result<i32> {
         on_start: &|progress| watch.start(progress),
     };
     let ended = dkhost_engine::run::run(&plan, &history, &options);
-    watch.end();
-    conclude(&ended?, &plan.job, args.quiet, screen)
+    let peak = watch.end();
+    conclude(&ended?, &plan.job, peak, args.quiet, screen)
+}
+
+/// What is promised, before anything is written.
+fn promise(plan: &Plan, voice: &Voice) {
+    let view = plan.view();
+    let (job, target) = (escape(&view.job), escape(&view.target.label));
+    voice.say(&format!("{job}: {} to {target}", escape(&view.source)));
+    voice.say(&format!(
+        "delivery: {} ({})",
+        escape(&view.delivery),
+        escape(&view.delivery_mechanism)
+    ));
 }
 
 /// Everything but writing: the plan, then every record through every step.
@@ -50,7 +60,7 @@ fn dry_run(args: &RunArgs, voice: &Voice, screen: &mut Screen) -> Result<i32> {
     let mut plan = make_plan(&args.job, Purpose::Run, log_to(voice))?;
     let stop = stop_flag(voice)?;
     if !args.quiet {
-        plan::show(&plan.view(), screen)?;
+        plan::show(&plan, screen)?;
     }
     validate::check(&mut plan, &stop, args.quiet, screen)
 }
@@ -89,64 +99,14 @@ fn log_line(line: &LogLine) -> String {
     )
 }
 
-/// Shows the progress of one run.
-pub struct Watching {
-    mode: Mode,
-    voice: Voice,
-    watch: Mutex<Option<Watch>>,
-}
-
-impl Watching {
-    /// Decides how progress is shown.
-    pub fn new(job: &Job, voice: &Voice, quiet: bool, screen: &Screen) -> Watching {
-        let every = job.run.progress_interval;
-        let dumb = std::env::var_os("TERM").is_none_or(|term| term == "dumb");
-        let mode = if quiet {
-            Mode::Silent
-        } else if screen.json {
-            Mode::Events(every)
-        } else if std::io::stderr().is_terminal() && !dumb {
-            Mode::Live {
-                partitions: job.run.parallel,
-            }
-        } else {
-            Mode::Lines(every)
-        };
-        Watching {
-            mode,
-            voice: voice.clone(),
-            watch: Mutex::default(),
-        }
-    }
-
-    /// Begins, when records begin to move.
-    pub fn start(&self, progress: Arc<Progress>) {
-        if progress.resumed && self.mode != Mode::Silent {
-            let done = crate::table::counted(progress.totals().0, "record");
-            self.voice.say(&format!(
-                "taking up the interrupted run {} after {done}",
-                progress.run
-            ));
-        }
-        let watch = Watch::start(progress, self.mode, &self.voice);
-        *self.watch.lock().unwrap_or_else(PoisonError::into_inner) = Some(watch);
-    }
-
-    /// Ends and clears what was drawn.
-    pub fn end(&self) {
-        if let Some(watch) = self
-            .watch
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take()
-        {
-            watch.end();
-        }
-    }
-}
-
 /// Prints the report, and why it stopped if it did.
-pub fn conclude(ended: &Ended, job: &Job, quiet: bool, screen: &mut Screen) -> Result<i32> {
+pub fn conclude(
+    ended: &Ended,
+    job: &Job,
+    peak: Option<f64>,
+    quiet: bool,
+    screen: &mut Screen,
+) -> Result<i32> {
     let report = &ended.report;
     let typed = job.path.display().to_string();
     if screen.json {
@@ -155,16 +115,23 @@ pub fn conclude(ended: &Ended, job: &Job, quiet: bool, screen: &mut Screen) -> R
     }
     match &ended.error {
         None if quiet => {}
-        None => screen.line(report::lines(report, &typed, screen.paint).join("\n"))?,
-        Some(error) => stopped(ended, error, job, quiet, screen),
+        None => screen.line(report::lines(report, &typed, peak, screen.paint).join("\n"))?,
+        Some(error) => stopped(ended, error, job, peak, quiet, screen),
     }
     Ok(report.exit_code)
 }
 
-fn stopped(ended: &Ended, error: &Error, job: &Job, quiet: bool, screen: &Screen) {
+fn stopped(
+    ended: &Ended,
+    error: &Error,
+    job: &Job,
+    peak: Option<f64>,
+    quiet: bool,
+    screen: &Screen,
+) {
     if !quiet {
         let typed = job.path.display().to_string();
-        complain(report::lines(&ended.report, &typed, screen.paint_err).join("\n"));
+        complain(report::lines(&ended.report, &typed, peak, screen.paint_err).join("\n"));
         complain("");
     }
     complain(error::render(error, Some(&job.path), screen.paint_err));

@@ -11,9 +11,9 @@ use super::make_plan;
 use super::run::{log_to, stop_flag};
 use crate::args::JobArgs;
 use crate::escape::escape;
-use crate::progress::Voice;
 use crate::screen::{Paint, Screen};
 use crate::table::{Cell, Table, count, counted};
+use crate::watch::Voice;
 
 /// What a job with refused records ends with: stopped by validation.
 const REFUSED: i32 = 4;

@@ -8,12 +8,12 @@ use dkhost_engine::job::PluginBinding;
 use dkhost_engine::{Job, RunOptions};
 
 use crate::args::{JobArgs, StateArgs};
-use crate::commands::run::{Watching, conclude, log_to, stop_flag};
+use crate::commands::run::{conclude, log_to, stop_flag};
 use crate::commands::{is_job_file, load_job, look};
 use crate::escape::escape;
-use crate::progress::Voice;
 use crate::registry;
 use crate::screen::Screen;
+use crate::watch::{Voice, Watch};
 
 /// Retries the open letters of a run.
 pub fn retry(
@@ -37,7 +37,7 @@ pub fn retry(
     same_job(&job, &run)?;
     let voice = Voice::new(screen.json);
     let registry = registry::registry(&job, log_to(&voice));
-    let watch = Watching::new(&job, &voice, false, screen);
+    let watch = Watch::new(&job, &voice, false, screen);
     let options = RunOptions {
         kind: "retry",
         fresh: false,
@@ -52,9 +52,9 @@ pub fn retry(
         Some(&run.id),
         &options,
     );
-    watch.end();
+    let peak = watch.end();
     match ended? {
-        Some(ended) => conclude(&ended, &job, false, screen),
+        Some(ended) => conclude(&ended, &job, peak, false, screen),
         None => {
             match screen.json {
                 true => screen.object(&serde_json::json!({ "event": "report", "run": run.id, "status": "nothing to retry", "exit_code": 0 }))?,

@@ -22,9 +22,9 @@ use super::make_plan;
 use super::run::log_to;
 use crate::args::JobArgs;
 use crate::escape::escape;
-use crate::progress::Voice;
 use crate::screen::{Paint, Screen};
 use crate::table::counted;
+use crate::watch::Voice;
 
 /// Takes some records through the steps and shows them.
 pub fn preview(args: &JobArgs, records: u32, screen: &mut Screen) -> Result<i32> {

@@ -1,30 +1,18 @@
-//! `dkhost plugin`: what authors of plugins need, over the modules of `dkhost-plugin`.
+//! `dkhost plugin inspect`: what a component is, before anything of it is used.
 
 use std::path::Path;
 
 use dkhost_core::Result;
-use dkhost_plugin::{Component, Inspection, LoadOptions};
+use dkhost_plugin::{Component, Inspection};
 
-use crate::args::PluginCommand;
+use super::load_options;
 use crate::escape::escape;
-use crate::registry;
 use crate::screen::{Paint, Screen};
 use crate::table::{Cell, Table, bytes};
 
-/// Runs a command about plugins.
-pub fn plugin(command: PluginCommand, screen: &mut Screen) -> Result<i32> {
-    match command {
-        PluginCommand::Inspect { file, .. } => inspect(&file, screen),
-        _ => Ok(2),
-    }
-}
-
-fn options() -> LoadOptions {
-    LoadOptions::new(registry::own_cache(), registry::compiler())
-}
-
-fn inspect(file: &Path, screen: &mut Screen) -> Result<i32> {
-    let inspection = Component::load(file, &options())?.inspect();
+/// Shows a component.
+pub fn inspect(file: &Path, screen: &mut Screen) -> Result<i32> {
+    let inspection = Component::load(file, &load_options())?.inspect();
     match screen.json {
         true => screen.object(&inspection)?,
         false => screen.line(text(&inspection, screen.paint).join("\n"))?,

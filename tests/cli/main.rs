@@ -1,0 +1,15 @@
+//! The program `dkhost` from outside: what people type, what comes out, what is in the files then.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
+
+mod common;
+
+mod authors;
+mod documents;
+mod escapes;
+mod help;
+mod interruptions;
+mod letters;
+mod looking;
+mod mistakes;
+mod real;
