@@ -36,6 +36,7 @@ const CHILD_MEMORY_BYTES: u64 = 6 << 30;
 const CHILD_CPU_SECONDS: u64 = 180;
 /// Wall clock of the child.
 const CHILD_WALL: Duration = Duration::from_secs(240);
+const REBUILD: &str = "build it again; if it was built with another tool than `dkhost plugin build`, check its wasm features";
 /// How much of what the child says on stderr is kept.
 const CHILD_SAYS_BYTES: u64 = 4096;
 
@@ -82,10 +83,15 @@ pub(crate) fn compile(
 }
 
 fn in_process(bytes: &[u8]) -> Result<Vec<u8>> {
-    engine::shared()?.precompile_component(bytes).map_err(|cause| {
-        Error::plugin("plugin::compile", format!("the component cannot be compiled: {cause:#}"))
-            .help("build it again; if it was built with another tool than `dkhost plugin build`, check its wasm features")
-    })
+    engine::shared()?
+        .precompile_component(bytes)
+        .map_err(|cause| {
+            Error::plugin(
+                "plugin::compile",
+                format!("the component cannot be compiled: {cause:#}"),
+            )
+            .help(REBUILD)
+        })
 }
 
 fn in_child(program: &Path, name: &str, bytes: &[u8], scratch: &Path) -> Result<Vec<u8>> {
@@ -165,17 +171,19 @@ fn ended(name: &str, status: ExitStatus, said: &str) -> Error {
     if status.signal().is_some() {
         return limit(name, "more memory or processor time than it may have");
     }
-    let last = said
+    let refused = said
         .lines()
-        .rev()
-        .find(|line| !line.trim().is_empty())
+        .find_map(|line| line.split_once("cannot be compiled: "));
+    let last = || said.lines().rev().find(|line| !line.trim().is_empty());
+    let reason = refused
+        .map(|(_, reason)| reason)
+        .or_else(last)
         .unwrap_or("it gave no reason");
-    let reason = said
-        .lines()
-        .find(|line| line.contains("cannot be compiled"))
-        .unwrap_or(last);
-    Error::plugin("plugin::compile", format!("`{name}` cannot be compiled: {}", reason.trim()))
-        .help("build it again; if it was built with another tool than `dkhost plugin build`, check its wasm features")
+    Error::plugin(
+        "plugin::compile",
+        format!("`{name}` cannot be compiled: {}", reason.trim()),
+    )
+    .help(REBUILD)
 }
 
 fn limit(name: &str, what: &str) -> Error {

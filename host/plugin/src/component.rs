@@ -58,7 +58,7 @@ impl LoadOptions {
 pub struct StageSpec<'a> {
     /// The step's name in the plan: `3:clean`.
     pub name: String,
-    /// Which of the component's plugins; `None` when it has only one.
+    /// Which of the component's plugins; `None` for the only one, or the one called like its file.
     pub plugin: Option<String>,
     /// `config` of the step; `null` counts as `{}`.
     pub config: serde_json::Value,
@@ -131,7 +131,7 @@ impl Component {
                 "plugin::too_big",
                 format!("`{name}` is bigger than {}", size(limit)),
             )
-            .help("allow more with `limits = { component = \"…\" }` of the plugin in the job"));
+            .help("no plugin needs that much: check that it is the right file"));
         }
         let digest = hexadecimal(&Sha256::digest(bytes));
         let contract = Contract::read(name, bytes)?;
@@ -218,14 +218,24 @@ impl Component {
         let names = || plugins.iter().map(|plugin| plugin.name.as_str());
         match (wanted, plugins.as_slice()) {
             (None, [only]) => Ok(only),
-            (None, _) => Err(Error::config(
-                "plugin::ambiguous",
-                format!("`{name}` holds several plugins, and the step names none of them"),
-            )
-            .help(format!(
-                "it holds {}",
-                names().collect::<Vec<_>>().join(", ")
-            ))),
+            (None, _) => {
+                let stem = name.strip_suffix(".wasm").unwrap_or(name);
+                plugins
+                    .iter()
+                    .find(|plugin| plugin.name == stem)
+                    .ok_or_else(|| {
+                        Error::config(
+                            "plugin::ambiguous",
+                            format!(
+                                "`{name}` holds several plugins, and the step names none of them"
+                            ),
+                        )
+                        .help(format!(
+                            "write `plugin = \"{stem}/NAME\"` with one of {}",
+                            names().collect::<Vec<_>>().join(", ")
+                        ))
+                    })
+            }
             (Some(wanted), _) => plugins
                 .iter()
                 .find(|plugin| plugin.name == wanted)

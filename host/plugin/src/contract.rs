@@ -417,4 +417,28 @@ mod tests {
             "exports none of transform, filter, migration",
         );
     }
+
+    #[test]
+    fn every_line_stands_in_the_table_and_a_frozen_one_has_not_changed() {
+        use sha2::{Digest, Sha256};
+        let table = include_str!("../../../wit/README.md");
+        for (line, wit) in LINES.into_iter().zip([WIT_V0_1]) {
+            let start = format!("| {line} |");
+            let row = table
+                .lines()
+                .find(|row| row.starts_with(&start))
+                .expect("a row for each line");
+            let cells: Vec<&str> = row.split('|').map(str::trim).collect();
+            assert_eq!(cells[2], format!("`v{line}/dkhost-plugin.wit`"));
+            let hash: String = Sha256::digest(wit)
+                .iter()
+                .map(|byte| format!("{byte:02x}"))
+                .collect();
+            let is_draft = cells[3].starts_with("draft") && cells[4] == "–";
+            assert!(
+                is_draft || cells[4].trim_matches('`') == hash,
+                "line {line} is frozen and was edited: {hash}"
+            );
+        }
+    }
 }

@@ -210,7 +210,7 @@ impl Case {
             .collect();
         let got: Vec<(String, Value)> = text.into_iter().zip(got).collect();
         Ok(Verdict::Different {
-            diff: diff::lines(&expected, &got, |expected, got| matches(expected, got)),
+            diff: diff::lines(&expected, &got, matches),
         })
     }
 }

@@ -1,5 +1,6 @@
 //! A plugin that does everything wrong, through the real engine: each misdeed ends as the error
 //! that is named for it, with the batch kept, and the next call works.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::path::Path;
 use std::sync::{Arc, Mutex, OnceLock};
@@ -362,17 +363,26 @@ fn what_a_job_asks_of_a_component_is_checked_before_it_runs() {
         )
     );
     assert_eq!(bind("later").code(), "plugin::contract");
-    let component = Component::load(&guest().path, &options()).unwrap();
     let spec = StageSpec {
         name: "1".into(),
         plugin: None,
         config: json!(null),
         input: &schema(),
     };
-    assert_eq!(
-        component.bind(&spec).err().unwrap().code(),
-        "plugin::ambiguous"
+    let bytes = std::fs::read(&guest().path).unwrap();
+    let renamed = Component::from_bytes("other.wasm", &bytes, &options()).unwrap();
+    let error = renamed.bind(&spec).err().unwrap();
+    assert_eq!(error.code(), "plugin::ambiguous");
+    assert!(
+        error
+            .help_text()
+            .unwrap()
+            .contains("`plugin = \"other/NAME\"`")
     );
+    // Without a name it is the plugin called like its file.
+    let component = Component::load(&guest().path, &options()).unwrap();
+    let step = component.bind(&spec).unwrap();
+    assert_eq!(step.note().plugin.as_deref(), Some("hostile 0.1.0"));
     let spec = StageSpec {
         plugin: Some("hostile".into()),
         config: json!({"do": 1}),

@@ -39,7 +39,7 @@ impl Bits {
     /// Appends a bit.
     #[inline]
     pub fn push(&mut self, value: bool) {
-        if self.rows % 8 == 0 {
+        if self.rows.is_multiple_of(8) {
             self.bytes.push(0);
         }
         if value && let Some(last) = self.bytes.last_mut() {
@@ -89,7 +89,7 @@ impl Validity {
             None => {
                 let mut bits = Bits::filled(self.rows, true);
                 // The last byte is filled to its end; the bits to come are not there yet.
-                if self.rows % 8 != 0
+                if !self.rows.is_multiple_of(8)
                     && let Some(last) = bits.bytes.last_mut()
                 {
                     *last &= (1 << (self.rows % 8)) - 1;

@@ -80,7 +80,7 @@ fn first<T>(
 pub fn transformer<T: Transformer>(
     stage: &types::Stage,
 ) -> Result<Option<OpenedTransform>, Failure> {
-    if !is_named::<T>(T::descriptor, stage) {
+    if !is_named(T::descriptor, stage) {
         return Ok(None);
     }
     let mut plan = Plan::new(inputs(stage));
@@ -107,7 +107,7 @@ pub fn transformer<T: Transformer>(
 
 /// Opens `T` if the stage names it.
 pub fn filter<T: Filter>(stage: &types::Stage) -> Result<Option<Vec<u32>>, Failure> {
-    if !is_named::<T>(T::descriptor, stage) {
+    if !is_named(T::descriptor, stage) {
         return Ok(None);
     }
     let mut inputs = inputs(stage);
@@ -157,7 +157,7 @@ fn not_open() -> types::Failure {
     Failure::internal("applied before it was opened").into_raw()
 }
 
-fn is_named<T>(descriptor: fn() -> Descriptor, stage: &types::Stage) -> bool {
+fn is_named(descriptor: fn() -> Descriptor, stage: &types::Stage) -> bool {
     descriptor().name() == stage.plugin
 }
 

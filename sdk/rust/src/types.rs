@@ -56,7 +56,7 @@ impl Type {
             .split(',')
             .map(str::trim)
             .filter(|a| !a.is_empty());
-        let known = match name {
+        match name {
             "null" => Type::Null,
             "boolean" => Type::Boolean,
             "int32" => Type::Int32,
@@ -85,8 +85,7 @@ impl Type {
                 None => Type::Other(text.to_owned()),
             },
             _ => Type::Other(text.to_owned()),
-        };
-        known
+        }
     }
 
     /// Whether its values are text: utf8, json, number.

@@ -179,9 +179,9 @@ impl transform::Guest for Hostile {
         }
         for i in 0..WIDTH.get() {
             output.columns.push(if i == 1 {
-                second
-                    .take()
-                    .unwrap_or_else(|| OutputColumn::Computed(std::mem::take(&mut column)))
+                second.take().unwrap_or_else(|| {
+                    OutputColumn::Computed(std::mem::replace(&mut column, empty()))
+                })
             } else {
                 OutputColumn::Carried(i)
             });
@@ -216,13 +216,11 @@ impl filter::Guest for Hostile {
     }
 }
 
-impl Default for Column {
-    fn default() -> Self {
-        Column {
-            data: Vec::new(),
-            offsets: Vec::new(),
-            validity: Vec::new(),
-        }
+fn empty() -> Column {
+    Column {
+        data: Vec::new(),
+        offsets: Vec::new(),
+        validity: Vec::new(),
     }
 }
 

@@ -103,7 +103,7 @@ fn fixed(data: &[u8]) -> Result<Buffers<'_>> {
 /// A bitmap from bit 0 of its first byte.
 fn bits(buffer: &BooleanBuffer) -> Cow<'_, [u8]> {
     let bytes = buffer.len().div_ceil(8);
-    if buffer.offset() % 8 == 0 {
+    if buffer.offset().is_multiple_of(8) {
         let start = buffer.offset() / 8;
         return Cow::Borrowed(&buffer.values()[start..start + bytes]);
     }

@@ -100,13 +100,13 @@ impl PluginStage {
         )
         .help(
             "a plugin that keeps state between batches makes a resumed run differ from an undisturbed one; \
-             `limits = { nondeterministic = true }` of the plugin in the job allows it and weakens the delivery promise",
+             `allow_nondeterminism = true` for the plugin in the job allows it and weakens the delivery promise",
         ))
     }
 
     fn is_due(&self) -> bool {
         !self.bound.allow_nondeterministic
-            && (self.done == 1 || (self.done > 0 && self.done % CHECK_EVERY == 0))
+            && (self.done == 1 || (self.done > 0 && self.done.is_multiple_of(CHECK_EVERY)))
     }
 
     fn count(&mut self, counted: impl Iterator<Item = (String, u64)>) {
