@@ -11,8 +11,8 @@ use dkhost_engine::run::{PartitionProgress, Progress};
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::escape::escape;
-use crate::progress::{Speed, active, left_ms, share};
-use crate::table::{bytes, clip, count, duration, rate};
+use crate::progress::{Speed, active, left_ms, share, whole_seconds};
+use crate::table::{bytes, clip, count, rate};
 
 /// Lines for partitions at most: a terminal has few.
 const LINES_MAX: usize = 12;
@@ -105,17 +105,17 @@ fn whole_line(progress: &Progress, speed: f64) -> String {
         line.push_str(&format!("  {} refused", count(refused)));
     }
     if let Some(left) = left_ms(progress, speed) {
-        line.push_str(&format!("  about {} left", duration(left)));
+        line.push_str(&format!("  about {} left", whole_seconds(left)));
     }
+    let done = progress
+        .partitions
+        .iter()
+        .filter(|partition| partition.phase() == "done")
+        .count();
     match progress.partitions.as_slice() {
+        all if done == all.len() => line.push_str("  verifying and publishing"),
         [only] => line.push_str(&format!("  {}", only.phase())),
-        all => {
-            let done = all
-                .iter()
-                .filter(|partition| partition.phase() == "done")
-                .count();
-            line.push_str(&format!("  {done} of {} partitions done", all.len()));
-        }
+        all => line.push_str(&format!("  {done} of {} partitions done", all.len())),
     }
     line
 }

@@ -65,9 +65,14 @@ pub fn share(progress: &Progress) -> Option<f64> {
 /// Time left at this speed, in milliseconds, if the whole is known.
 pub fn left_ms(progress: &Progress, speed: f64) -> Option<u64> {
     let (records, ..) = progress.totals();
-    let share = share(progress).filter(|share| *share > 0.0 && speed > 0.0)?;
+    let share = share(progress).filter(|share| *share > 0.0 && *share < 1.0 && speed > 0.0)?;
     let records_left = records as f64 / share - records as f64;
     Some((records_left / speed * 1_000.0) as u64)
+}
+
+/// A time left as people say it: an estimate has no milliseconds.
+pub fn whole_seconds(ms: u64) -> String {
+    duration((ms / 1_000).max(1) * 1_000).replace(".00", "")
 }
 
 /// A line for people without a terminal.
@@ -87,7 +92,7 @@ pub fn plain_line(progress: &Progress, speed: f64) -> String {
         line.push_str(&format!(", {} refused", count(refused)));
     }
     if let Some(left) = left_ms(progress, speed) {
-        line.push_str(&format!(", about {} left", duration(left)));
+        line.push_str(&format!(", about {} left", whole_seconds(left)));
     }
     let busy: Vec<String> = active(progress)
         .take(4)

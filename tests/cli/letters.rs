@@ -303,3 +303,38 @@ fn numbers_and_histories_that_are_not_there() {
     "#]],
     );
 }
+
+#[test]
+fn a_retry_of_a_finished_file_names_the_way_out() {
+    let world = world();
+    let job = world.read("job.toml").replace(
+        "backend = \"sqlite\"\npath    = \"out.db\"\ntable   = \"t\"",
+        "backend = \"file\"\npath = \"out.jsonl\"",
+    );
+    world.write("job.toml", job.replace(CAST, MENDED));
+    world.write("cast.toml", job);
+    world.expect(3, &["run", "cast.toml", "--quiet"]);
+    check(
+        &world.expect(2, &["errors", "retry", "job.toml"]).err,
+        expect![[r#"
+            error[target::exists]: the target `out.jsonl` exists
+               ╭─[job.toml:9:8]
+             9 │ path = "out.jsonl"
+               ·        ─────┬─────
+               ·             ╰── exists
+              help: a finished file takes no more records; write them to another: dkhost errors retry job.toml --set target.path=retried.jsonl
+        "#]],
+    );
+    let elsewhere = [
+        "errors",
+        "retry",
+        "job.toml",
+        "--set",
+        "target.path=retried.jsonl",
+    ];
+    world.expect(3, &elsewhere);
+    assert_eq!(
+        world.read("retried.jsonl"),
+        "{\"id\":2,\"name\":\"Alan\",\"age\":-1}\n{\"id\":4,\"name\":\"Edsger\",\"age\":-1}\n"
+    );
+}

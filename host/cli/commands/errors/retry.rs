@@ -53,7 +53,7 @@ pub fn retry(
         &options,
     );
     let peak = watch.end();
-    match ended? {
+    match ended.map_err(|error| finished_file(error, &job))? {
         Some(ended) => conclude(&ended, &job, peak, false, screen),
         None => {
             match screen.json {
@@ -63,6 +63,17 @@ pub fn retry(
             Ok(0)
         }
     }
+}
+
+/// A file that was published is finished; the records then need one of their own.
+fn finished_file(error: Error, job: &Job) -> Error {
+    if error.code() != "target::exists" {
+        return error;
+    }
+    let job = job.path.display();
+    error.help(format!(
+        "a finished file takes no more records; write them to another: dkhost errors retry {job} --set target.path=retried.jsonl"
+    ))
 }
 
 /// The latest run whose letters can be retried: not a retry that was interrupted itself, since the
