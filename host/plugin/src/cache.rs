@@ -5,9 +5,9 @@
 //! own bytes. Machine code is executed, so only files this user wrote are loaded, the folder and
 //! its files are 0700/0600, and an entry whose bytes do not match its name is compiled again.
 
-use std::fs::{self, DirBuilder, OpenOptions};
+use std::fs::{self, DirBuilder};
 use std::io::Write;
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 use dkhost_core::{Error, Result};
@@ -108,17 +108,14 @@ impl Cache {
         let path = self
             .folder
             .join(format!("{key}-{:032x}.cwasm", xxh3_128(compiled)));
-        let draft = self
-            .folder
-            .join(format!("{key}.{}.part", std::process::id()));
-        let written = OpenOptions::new()
-            .write(true)
-            .create(true)
-            .truncate(true)
-            .mode(0o600)
-            .open(&draft)
-            .and_then(|mut file| file.write_all(compiled))
-            .and_then(|()| fs::rename(&draft, &path));
+        // A name of its own and 0600 from the start: other runs may fill the cache at this moment.
+        let written = tempfile::Builder::new()
+            .prefix("part-")
+            .tempfile_in(&self.folder)
+            .and_then(|mut draft| {
+                draft.write_all(compiled)?;
+                draft.persist(&path).map_err(|failed| failed.error)
+            });
         written.map_err(|cause| Error::io("write", &path, cause))?;
         Ok(path)
     }

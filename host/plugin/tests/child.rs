@@ -21,7 +21,8 @@ fn main() {
     a_damaged_cache_entry_is_compiled_again();
     a_cache_that_others_may_write_to_is_refused();
     a_child_that_dies_is_a_named_error();
-    println!("test result: ok. 4 passed");
+    runs_that_fill_the_cache_at_once_do_not_disturb_each_other();
+    println!("test result: ok. 5 passed");
 }
 
 fn child(input: &Path, output: &Path) {
@@ -131,4 +132,15 @@ fn a_child_that_dies_is_a_named_error() {
         .unwrap();
     assert_eq!(error.code(), "plugin::compile_limit");
     assert!(entries(folder.path()).is_empty(), "something was cached");
+}
+
+fn runs_that_fill_the_cache_at_once_do_not_disturb_each_other() {
+    let folder = tempfile::tempdir().unwrap();
+    std::thread::scope(|scope| {
+        for _ in 0..8 {
+            let options = LoadOptions::new(folder.path(), CompileIn::InProcess);
+            scope.spawn(move || assert_eq!(load(&options), DESCRIBES_NONE));
+        }
+    });
+    assert_eq!(entries(folder.path()).len(), 1);
 }

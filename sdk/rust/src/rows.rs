@@ -14,7 +14,7 @@ use serde::de::DeserializeOwned;
 
 use crate::builder::Bits;
 
-/// A record a plugin works on. Derive it, or use [`Record`].
+/// A record a plugin works on. Derive it, or use [`crate::Record`].
 ///
 /// `#[derive(Row)]` on a struct reads each field from the column of its name:
 ///
@@ -126,7 +126,8 @@ pub trait RowTransformer: Sized + 'static {
     /// What a job needs to know.
     fn descriptor() -> Descriptor;
 
-    /// Opens the plugin. The fields of its rows need no word; with [`Record`], what the plan reads
+    /// Opens the plugin. The fields of its rows need no word; with
+    /// [`crate::Record`], what the plan reads
     /// and writes is what a record has (all columns, if it says nothing).
     fn open(config: Self::Config, plan: &mut Plan) -> Result<Self, Failure>;
 

@@ -76,7 +76,19 @@ pub(crate) fn expand(plugins: Plugins) -> TokenStream {
     world.push_str(" }\n");
     let wit = format!("{WIT}{world}");
     quote! {
+        // The names of a component's exports are none that a native linker takes; there the
+        // plugins are only checked.
+        #[cfg(not(target_arch = "wasm32"))]
+        const _: () = {
+            #[allow(dead_code)]
+            fn plugins() {
+                #(let _: ::dkhost_sdk::export::OpenTransformer = ::dkhost_sdk::export::transformer::<#transformers>;)*
+                #(let _: ::dkhost_sdk::export::OpenFilter = ::dkhost_sdk::export::filter::<#filters>;)*
+            }
+        };
+
         #[doc(hidden)]
+        #[cfg(target_arch = "wasm32")]
         #[allow(unsafe_code, warnings, clippy::all)]
         mod __dkhost_component {
             use super::*;

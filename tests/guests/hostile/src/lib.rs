@@ -3,6 +3,7 @@
 //! It speaks the contract without the SDK, because the SDK would not let it. Its input is a
 //! carried column, a text column it reads, and whatever follows. `tests/hostile.rs` in the plugin
 //! host names what must come of each misdeed.
+#![cfg(target_arch = "wasm32")]
 #![allow(unsafe_code, missing_docs, clippy::panic, clippy::unwrap_used)]
 
 wit_bindgen::generate!({
