@@ -11,12 +11,7 @@ use dkhost_engine::job::PluginBinding;
 
 /// Moves records between stores, through sandboxed plugins.
 #[derive(Debug, Parser)]
-#[command(
-    name = "dkhost",
-    version,
-    disable_help_subcommand = true,
-    arg_required_else_help = true
-)]
+#[command(name = "dkhost", version, arg_required_else_help = true)]
 #[command(after_help = "\
 A first job:
   dkhost job init               writes job.toml, which runs as it stands
@@ -108,9 +103,6 @@ pub enum Command {
         #[arg(long)]
         json: bool,
     },
-    /// The child that compiles a component under limits
-    #[command(hide = true, name = dkhost_plugin::SUBCOMMAND)]
-    CompilePlugin { input: PathBuf, output: PathBuf },
 }
 
 /// A job file and what the command line adds to it.

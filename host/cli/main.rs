@@ -29,6 +29,12 @@ use crate::screen::complain;
 fn main() {
     install_panic_hook();
     signals::ignore_file_size_limit();
+    let arguments: Vec<_> = std::env::args_os().collect();
+    if let [_, command, input, output] = arguments.as_slice()
+        && command == dkhost_plugin::SUBCOMMAND
+    {
+        std::process::exit(commands::compile_plugin(input.as_ref(), output.as_ref()));
+    }
     let code = match Cli::try_parse() {
         Ok(cli) => commands::run(cli),
         Err(wrong) => usage::refuse(&wrong),

@@ -175,3 +175,35 @@ fn a_plugin_is_bound_by_name_or_by_its_files_stem() {
     world.expect(0, &["run", "job.toml", "--plugin", &named]);
     assert_eq!(world.read("out.jsonl"), "{\"email\":\"a@b.example\"}\n");
 }
+
+#[test]
+fn a_component_is_compiled_by_a_child_into_a_cache_of_the_users_own() {
+    use std::os::unix::fs::PermissionsExt;
+    let world = World::new();
+    let file = clean().to_str().unwrap();
+    let fresh = |arguments: &[&str]| {
+        let mut command = world.command(arguments);
+        command.env("XDG_CACHE_HOME", world.path("cache"));
+        crate::common::answer(command.output().unwrap())
+    };
+    assert_eq!(fresh(&["plugin", "inspect", file]).code, 0);
+    let cache = world.path("cache/dkhost");
+    let mode =
+        |path: &std::path::Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    assert_eq!(mode(&cache), 0o700);
+    let entries: Vec<_> = std::fs::read_dir(&cache)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .collect();
+    assert_eq!(
+        entries.len(),
+        1,
+        "the child left something behind: {entries:?}"
+    );
+    assert_eq!(mode(&entries[0]), 0o600);
+    // A damaged entry is noticed and compiled again, not executed.
+    let mut machine_code = std::fs::read(&entries[0]).unwrap();
+    machine_code[1000] ^= 1;
+    std::fs::write(&entries[0], machine_code).unwrap();
+    assert_eq!(fresh(&["plugin", "inspect", file]).code, 0);
+}

@@ -10,36 +10,37 @@ fn the_help_fits_a_screen_and_names_only_what_works() {
     check(
         &answer.out,
         expect![[r#"
-        Moves records between stores, through sandboxed plugins
+            Moves records between stores, through sandboxed plugins
 
-        Usage: dkhost [OPTIONS] <COMMAND>
+            Usage: dkhost [OPTIONS] <COMMAND>
 
-        Commands:
-          run          Do what the job says; takes up a run that was interrupted
-          plan         Show everything that would happen, typed; nothing is written
-          preview      Show the first records before and after every step
-          validate     Check every record against every step; nothing is written
-          history      List runs, or show one: partitions, checkpoints, steps, plugins
-          errors       Refused records: list, show, export, retry
-          backends     List the backends and their options
-          job          Job files: write one, check one, print their JSON Schema
-          plugin       Plugins: start, build, test and inspect them
-          completions  Print a completion script for a shell
-          doctor       Check what dkhost needs on this machine
+            Commands:
+              run          Do what the job says; takes up a run that was interrupted
+              plan         Show everything that would happen, typed; nothing is written
+              preview      Show the first records before and after every step
+              validate     Check every record against every step; nothing is written
+              history      List runs, or show one: partitions, checkpoints, steps, plugins
+              errors       Refused records: list, show, export, retry
+              backends     List the backends and their options
+              job          Job files: write one, check one, print their JSON Schema
+              plugin       Plugins: start, build, test and inspect them
+              completions  Print a completion script for a shell
+              doctor       Check what dkhost needs on this machine
+              help         Print this message or the help of the given subcommand(s)
 
-        Options:
-              --color <WHEN>  Colours: auto follows the terminal and NO_COLOR [default: auto]
-          -h, --help          Print help
-          -V, --version       Print version
+            Options:
+                  --color <WHEN>  Colours: auto follows the terminal and NO_COLOR [default: auto]
+              -h, --help          Print help
+              -V, --version       Print version
 
-        A first job:
-          dkhost job init               writes job.toml, which runs as it stands
-          dkhost plan job.toml          what would happen, nothing written
-          dkhost run job.toml           makes it happen; after an interruption, the same command goes on
+            A first job:
+              dkhost job init               writes job.toml, which runs as it stands
+              dkhost plan job.toml          what would happen, nothing written
+              dkhost run job.toml           makes it happen; after an interruption, the same command goes on
 
-        Exit codes: 0 done, 2 usage or job, 3 done with dead letters, 4 stopped by the data, 5 environment,
-        6 plugin, 7 locked by another run, 8 state corrupt, 130/143 stopped by a signal, 101 a bug.
-    "#]],
+            Exit codes: 0 done, 2 usage or job, 3 done with dead letters, 4 stopped by the data, 5 environment,
+            6 plugin, 7 locked by another run, 8 state corrupt, 130/143 stopped by a signal, 101 a bug.
+        "#]],
     );
     for later in [
         "rollback",
@@ -206,6 +207,7 @@ fn completions_know_the_commands() {
             answer.out.contains("preview") && answer.out.contains("validate"),
             "{shell}"
         );
+        assert!(!answer.out.contains("compile-plugin"), "{shell}");
     }
 }
 

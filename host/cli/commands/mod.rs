@@ -27,9 +27,6 @@ use crate::{error, registry};
 
 /// Runs a command and returns the exit code of the process.
 pub fn run(cli: Cli) -> i32 {
-    if let Command::CompilePlugin { input, output } = &cli.command {
-        return compile_plugin(input, output);
-    }
     let (json, events, job) = manners(&cli.command);
     let mut screen = Screen::new(cli.color, json);
     match dispatch(cli.command, &mut screen) {
@@ -97,7 +94,6 @@ fn dispatch(command: Command, screen: &mut Screen) -> Result<i32> {
         Command::Plugin(command) => plugin::plugin(command, screen),
         Command::Completions { shell } => completions(shell, screen),
         Command::Doctor { job, .. } => doctor::doctor(job.as_deref(), screen),
-        Command::CompilePlugin { input, output } => Ok(compile_plugin(&input, &output)),
     }
 }
 
@@ -108,8 +104,9 @@ fn completions(shell: clap_complete::Shell, screen: &mut Screen) -> Result<i32> 
     Ok(0)
 }
 
-/// The child's side of compiling a component; its parent reads one line of stderr.
-fn compile_plugin(input: &Path, output: &Path) -> i32 {
+/// The child's side of compiling a component: no command of the program, since only the program
+/// itself starts it. The parent reads one line of stderr.
+pub fn compile_plugin(input: &Path, output: &Path) -> i32 {
     match dkhost_plugin::compile_child(input, output) {
         Ok(()) => 0,
         Err(error) => {
