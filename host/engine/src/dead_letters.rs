@@ -115,11 +115,7 @@ pub fn retry(
     plan.partitions = letters.partitions()?;
     plan.source = Box::new(letters);
     plan.job.source.limit = None;
-    let ended = crate::run::run(&plan, history, options)?;
-    if ended.error.is_none() {
-        history.resolve_letters(&numbers, &ended.report.run)?;
-    }
-    Ok(Some(ended))
+    crate::run::run_resolving(&plan, history, options, numbers).map(Some)
 }
 
 /// How many letters one retry takes; the next one takes the rest.

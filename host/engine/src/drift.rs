@@ -141,11 +141,7 @@ impl Guard {
     }
 
     fn words(&self, name: &str, value: &str) -> (&'static str, String) {
-        let shown: String = value
-            .chars()
-            .take(60)
-            .flat_map(char::escape_debug)
-            .collect();
+        let shown: String = value.chars().take(60).collect();
         if self.columns.contains(name) {
             (
                 "drift::type_mismatch",

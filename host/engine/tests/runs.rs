@@ -399,3 +399,63 @@ fn the_history_never_knows_more_than_what_is_durable() {
         "seven batches were committed, and one was durable"
     );
 }
+
+#[test]
+fn a_lost_history_is_not_made_up_for_with_other_slices() {
+    let world = World::new();
+    world.faults.commits.store(5, Ordering::SeqCst);
+    let toml =
+        job("other-slices", &numbered(9), SMALL).replace("[target]", "partitions = 3\n[target]");
+    world.run(&toml).unwrap();
+    std::fs::remove_dir_all(world.folder.path().join(".dkhost")).unwrap();
+    let error = world
+        .run(&toml.replace("partitions = 3", "partitions = 2"))
+        .map(|_| ())
+        .unwrap_err();
+    assert_eq!(error.code(), "source::changed");
+    assert!(world.run(&toml).unwrap().error.is_none());
+    assert_eq!(rows("other-slices").len(), 9);
+}
+
+#[test]
+fn a_batch_that_is_tried_again_counts_once_against_the_limits() {
+    let world = World::new();
+    *world.faults.class.lock().unwrap() = Some(Class::Transient);
+    world.faults.commits.store(2, Ordering::SeqCst);
+    let step = "[[steps]]\nset = { inverse = \"12 / (id % 3)\" }";
+    let toml = format!("{SMALL}on_error = {{ dead_letter = {{ max = 4 }} }}\n{step}");
+    let ended = world
+        .run(&job("counts-once", &numbered(12), &toml))
+        .unwrap();
+    assert!(ended.error.is_none(), "{:?}", ended.error);
+    assert_eq!(ended.report.counts.dead_lettered, 4);
+}
+
+#[test]
+fn a_run_that_was_too_bad_shows_why() {
+    let world = World::new();
+    let toml = "[run]\non_error = { dead_letter = { max = 1 } }\n[[steps]]\nset = { inverse = \"12 / (id % 3)\" }";
+    let ended = world.run(&job("too-bad", &numbered(12), toml)).unwrap();
+    assert_eq!(ended.error.unwrap().code(), "run::too_many_refused");
+    let (letters, _) = world.history().count_letters(&ended.report.run).unwrap();
+    assert_eq!(letters, 4);
+}
+
+#[test]
+fn a_filter_may_look_at_columns_that_do_not_go_on() {
+    let world = World::new();
+    let toml = job("narrow", &numbered(5), SMALL).replace(
+        "[target]",
+        "columns = [\"name\"]\nfilter = \"id > 2\"\n[target]",
+    );
+    assert!(world.run(&toml).unwrap().error.is_none());
+    assert_eq!(rows("narrow"), [r#"{"name":"n3"}"#, r#"{"name":"n4"}"#]);
+}
+
+#[test]
+fn an_empty_store_of_documents_is_a_valid_source() {
+    let world = World::new();
+    let ended = world.run(&job("empty", "[]", SMALL)).unwrap();
+    assert!(ended.error.is_none(), "{:?}", ended.error);
+    assert_eq!((ended.report.counts.read, ended.report.exit_code), (0, 0));
+}

@@ -69,24 +69,6 @@ impl History {
             .map_err(|cause| self.error("forget dead letters", cause))
     }
 
-    /// Marks letters as brought in by `run`.
-    pub fn resolve_letters(&self, numbers: &[i64], run: &str) -> Result<()> {
-        let mut inner = self.lock();
-        let inner = &mut *inner;
-        let result = inner.runtime.block_on(async {
-            let mut tx = inner.connection.begin_with("BEGIN IMMEDIATE").await?;
-            for number in numbers {
-                sqlx::query("UPDATE dead_letter SET resolved_by = ? WHERE number = ?")
-                    .bind(run)
-                    .bind(number)
-                    .execute(&mut *tx)
-                    .await?;
-            }
-            tx.commit().await
-        });
-        result.map_err(|cause| self.error("resolve dead letters", cause))
-    }
-
     /// Dead letters by number, ascending.
     pub fn letters(&self, filter: LetterFilter<'_>) -> Result<Vec<Letter>> {
         let mut inner = self.lock();

@@ -9,7 +9,6 @@ mod letters;
 mod lock;
 mod runs;
 
-use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -95,9 +94,9 @@ impl History {
     }
 
     fn error(&self, doing: &str, cause: sqlx::Error) -> Error {
-        let class = match code_of(&cause).as_deref() {
-            Some("11" | "26") => Class::State,
-            Some("5" | "6" | "261" | "517") => Class::Transient,
+        let class = match code_of(&cause) {
+            Some(11 | 26) => Class::State,
+            Some(5 | 6) => Class::Transient,
             _ => Class::Infrastructure,
         };
         let code = if class == Class::State {
@@ -119,8 +118,12 @@ impl History {
     }
 }
 
-fn code_of(error: &sqlx::Error) -> Option<String> {
-    error.as_database_error()?.code().map(Cow::into_owned)
+/// SQLite's primary result code.
+///
+/// *Source* – "Result and Error Codes": the low byte of an extended code.
+fn code_of(error: &sqlx::Error) -> Option<i32> {
+    let code: i32 = error.as_database_error()?.code()?.parse().ok()?;
+    Some(code & 0xff)
 }
 
 fn migrator() -> Migrator {
@@ -156,25 +159,31 @@ fn open_error(path: &Path, cause: MigrateError) -> Error {
         .help(move_aside(path))
         .caused_by(cause),
         MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _) => {
-            match code_of(error).as_deref() {
-                Some("5" | "6" | "261") => Error::new(
+            match code_of(error) {
+                Some(5 | 6) => Error::new(
                     Class::Locked,
                     "state::busy",
                     format!("the history `{shown}` is locked by another process"),
                 )
                 .help("wait for it to finish; `fuser` names the process")
                 .caused_by(cause),
-                Some("8" | "14" | "1032" | "264") => Error::infrastructure(
+                Some(8 | 14) => Error::infrastructure(
                     "state::unwritable",
                     format!("the history `{shown}` cannot be written"),
                 )
                 .help("check its permissions, or name another file in [state] url")
                 .caused_by(cause),
-                Some("13") => Error::infrastructure(
+                Some(13) => Error::infrastructure(
                     "state::disk_full",
                     format!("no space left for the history `{shown}`"),
                 )
                 .help("free some space and run the same command again")
+                .caused_by(cause),
+                Some(10) => Error::infrastructure(
+                    "state::failed",
+                    format!("the history `{shown}` cannot be read or written"),
+                )
+                .help("run the same command again once the disk is well")
                 .caused_by(cause),
                 _ => Error::state(
                     "state::corrupt",

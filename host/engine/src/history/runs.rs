@@ -102,6 +102,8 @@ pub struct RunEnd {
     pub busy_ms: u64,
     /// Its CPU time.
     pub cpu_ms: u64,
+    /// Numbers of the dead letters it brought in: resolved together with its end, or not at all.
+    pub resolves: Vec<i64>,
 }
 
 /// A run as the history knows it.
@@ -213,14 +215,22 @@ impl History {
     }
 
     /// Records that a process takes an unfinished run over.
-    pub fn take_over(&self, run: &str, epoch: u64, plan_hash: &str, remark: &str) -> Result<()> {
+    pub fn take_over(
+        &self,
+        run: &str,
+        epoch: u64,
+        plan_hash: &str,
+        base: Option<&Base>,
+        remark: &str,
+    ) -> Result<()> {
         let mut inner = self.lock();
         let inner = &mut *inner;
         let result = inner.runtime.block_on(async {
             let mut tx = inner.connection.begin_with("BEGIN IMMEDIATE").await?;
-            sqlx::query("UPDATE run SET status = 'running', epoch = ?, plan_hash = ?, updated_at = ?, message = NULL, exit_code = NULL WHERE id = ?")
+            sqlx::query("UPDATE run SET status = 'running', epoch = ?, plan_hash = ?, base = ?, updated_at = ?, message = NULL, exit_code = NULL WHERE id = ?")
                 .bind(epoch as i64)
                 .bind(plan_hash)
+                .bind(base.map(json))
                 .bind(now())
                 .bind(run)
                 .execute(&mut *tx)
@@ -270,6 +280,14 @@ impl History {
         let mut inner = self.lock();
         let inner = &mut *inner;
         let result = inner.runtime.block_on(async {
+            let mut tx = inner.connection.begin_with("BEGIN IMMEDIATE").await?;
+            for number in &end.resolves {
+                sqlx::query("UPDATE dead_letter SET resolved_by = ? WHERE number = ?")
+                    .bind(run)
+                    .bind(number)
+                    .execute(&mut *tx)
+                    .await?;
+            }
             sqlx::query(
                 "UPDATE run SET status = ?, exit_code = ?, message = ?, report = ?, updated_at = ?, busy_ms = busy_ms + ?, cpu_ms = cpu_ms + ?,
                  finished_at = CASE WHEN ? = 'done' THEN ? ELSE finished_at END WHERE id = ?",
@@ -284,8 +302,9 @@ impl History {
             .bind(end.status.word())
             .bind(now())
             .bind(run)
-            .execute(&mut inner.connection)
-            .await
+            .execute(&mut *tx)
+            .await?;
+            tx.commit().await
         });
         result
             .map(drop)
@@ -368,6 +387,12 @@ impl History {
                     .fetch_all(&mut inner.connection),
             )
             .map_err(|cause| self.error("look up runs", cause))
+    }
+
+    /// A run by its whole id, if the history has it.
+    pub fn known(&self, id: &str) -> Result<Option<RunRecord>> {
+        let ids = self.ids("SELECT id FROM run WHERE id = ?", id)?;
+        ids.first().map(|id| self.run(id)).transpose()
     }
 
     /// A run by its whole id.

@@ -55,7 +55,7 @@ pub struct SourceSection {
     /// The backend's own keys.
     pub options: Options,
     /// Only these columns.
-    pub columns: Option<Vec<String>>,
+    pub columns: Option<(Vec<String>, Span)>,
     /// The declared key, and its place.
     pub key: (Vec<String>, Span),
     /// SQL over the source's columns, and its place.
@@ -344,11 +344,14 @@ fn job_name(sections: &mut Options) -> Result<String> {
 fn source_section(mut options: Options) -> Result<SourceSection> {
     later::refuse(&mut options, LATER_SOURCE)?;
     let backend = backend_name(&mut options)?;
+    let columns_span = options.span_of("columns");
     let key_span = options.span_of("key");
     let filter_span = options.span_of("filter");
     Ok(SourceSection {
         backend,
-        columns: options.take("columns")?,
+        columns: options
+            .take("columns")?
+            .map(|columns| (columns, columns_span)),
         key: (options.take("key")?.unwrap_or_default(), key_span),
         filter: options
             .take::<String>("filter")?

@@ -15,8 +15,8 @@ use chrono::{DateTime, Utc};
 use dkhost_core::error::nearest;
 use dkhost_core::options::unknown_key;
 use dkhost_core::{
-    Backend, Capabilities, Class, Conflict, Error, OpenSource, OpenTarget, OptionSpec, Options,
-    Partition, Result, Role, Schema, Sink, Source, Span, Step,
+    Backend, Capabilities, Class, Conflict, Error, Node, NodeKind, OpenSource, OpenTarget,
+    OptionSpec, Options, Partition, Result, Role, Schema, Sink, Source, Span, Step,
 };
 
 use uuid::Uuid;
@@ -111,7 +111,7 @@ impl Plan {
                 open_target(&job, writing.as_ref(), &schema, purpose)?
             }
         };
-        check_lossy(&job, sink.as_ref())?;
+        check_lossy(&job, &schema, sink.as_ref())?;
         let partitions = source.partitions()?;
         let guard = Guard::new(
             source.schema(),
@@ -164,7 +164,15 @@ fn open_source(job: &Job, backend: &dyn Backend, target: Capabilities) -> Result
     let open = OpenSource {
         base: job.base.clone(),
         batch: job.run.batch,
-        columns: job.source.columns.clone(),
+        // A filter may look at columns that do not go on; they are left out behind it.
+        columns: match &job.source.filter {
+            Some(_) => None,
+            None => job
+                .source
+                .columns
+                .as_ref()
+                .map(|(columns, _)| columns.clone()),
+        },
         key: job.source.key.0.clone(),
         partitions: match job.source.limit {
             Some(_) => 1,
@@ -233,9 +241,9 @@ fn bind_stages(
     let mut loaded: BTreeMap<String, Arc<dyn LoadedPlugin>> = BTreeMap::new();
     let mut stages: Vec<PlannedStage> = Vec::new();
     if let Some((filter, span)) = &job.source.filter {
-        let node = dkhost_core::Node {
+        let node = Node {
             span: span.clone(),
-            kind: dkhost_core::NodeKind::Text(filter.clone()),
+            kind: NodeKind::Text(filter.clone()),
         };
         let step = steps::build(
             "filter",
@@ -245,6 +253,24 @@ fn bind_stages(
         stages.push(PlannedStage {
             name: "source.filter".into(),
             verb: "filter".into(),
+            step,
+            on_error: job.run.on_error,
+        });
+    }
+    if let (Some((columns, span)), Some(_)) = (&job.source.columns, &job.source.filter) {
+        let input = stages.last().map_or(input, |stage| stage.step.output());
+        let names = columns.iter().map(|name| Node {
+            span: span.clone(),
+            kind: NodeKind::Text(name.clone()),
+        });
+        let node = Node {
+            span: span.clone(),
+            kind: NodeKind::Array(names.collect()),
+        };
+        let step = steps::build("keep", &node, &Scope::stage("source.columns", input))?;
+        stages.push(PlannedStage {
+            name: "source.columns".into(),
+            verb: "keep".into(),
             step,
             on_error: job.run.on_error,
         });
@@ -341,7 +367,7 @@ fn bind_plugin(
     name: &str,
     input: &Schema,
 ) -> Result<Box<dyn Step>> {
-    let empty = dkhost_core::Node::new(dkhost_core::NodeKind::Table(Vec::new()));
+    let empty = Node::new(NodeKind::Table(Vec::new()));
     let config = spec.config.as_ref().unwrap_or(&empty);
     let step = component
         .bind(name, plugin, config, input)
@@ -377,16 +403,14 @@ fn target_schema(job: &Job, output: &Schema, capabilities: Capabilities) -> Resu
                 .map(|place| place as u32);
         }
     }
-    if schema
+    let has_columns = schema
         .fields
         .iter()
-        .all(|field| field.role == Some(Role::Rest))
-    {
-        return Err(Error::config(
-            "plan::no_columns",
-            "the steps leave no column for the target",
-        )
-        .help("`dkhost preview` shows the columns after every step"));
+        .any(|field| field.role != Some(Role::Rest));
+    // An empty store of documents is a valid source, and its copy an empty store of documents.
+    if !has_columns && !(capabilities.documents && job.steps.is_empty()) {
+        let error = Error::config("plan::no_columns", "there is no column for the target");
+        return Err(error.help("the source showed no readable record, or the steps leave no column; `dkhost preview` shows which, `fields` declares columns"));
     }
     Ok(schema)
 }
@@ -415,7 +439,10 @@ fn open_target(
         .map_err(|error| error.at_least(job.target.backend.1.clone()))
 }
 
-fn check_lossy(job: &Job, sink: &dyn Sink) -> Result<()> {
+fn check_lossy(job: &Job, schema: &Schema, sink: &dyn Sink) -> Result<()> {
+    for name in &job.run.allow_lossy {
+        known_column(name, schema, &job.target.backend.1, "allow_lossy")?;
+    }
     for column in &sink.plan().columns {
         if let Some(reason) = &column.lossy
             && !job.run.allow_lossy.contains(&column.name)

@@ -58,6 +58,16 @@ pub struct Ended {
 /// *Errors* – before the run is recorded: the job is locked, the target cannot be claimed, the
 /// plan changed. Later errors come back in [`Ended`], with a report of how far the run came.
 pub fn run(plan: &Plan, history: &History, options: &RunOptions<'_>) -> Result<Ended> {
+    run_resolving(plan, history, options, Vec::new())
+}
+
+/// As [`run`]; the end of the run resolves these dead letters.
+pub(crate) fn run_resolving(
+    plan: &Plan,
+    history: &History,
+    options: &RunOptions<'_>,
+    resolves: Vec<i64>,
+) -> Result<Ended> {
     let began = Instant::now();
     let cpu_before = clock::process_cpu();
     let _lock = JobLock::take(history.path(), &plan.job.name)?;
@@ -116,6 +126,7 @@ pub fn run(plan: &Plan, history: &History, options: &RunOptions<'_>) -> Result<E
         busy_ms: millis(began.elapsed()),
         cpu_ms: millis(clock::process_cpu() - cpu_before),
         counters: shared.counters,
+        resolves,
     };
     ending.record()
 }
@@ -202,6 +213,12 @@ fn finish(
             i128::from(checkpoint.counts.rows_written) - i128::from(checkpoint.replaced_rows);
         expected.content = expected.content + checkpoint.sent - checkpoint.replaced;
     }
+    let held = plan.sink.inspect(&plan.job.name)?;
+    if held.is_some_and(|held| held.published && held.run == started.run) {
+        // Killed before the history knew. It was compared then; others may write to it since.
+        plan.sink.publish()?;
+        return Ok(Some("compared before it was published".to_owned()));
+    }
     let verified = verify::verify(
         plan.sink.as_ref(),
         &plan.schema,
@@ -224,13 +241,14 @@ struct Ending<'a> {
     busy_ms: u64,
     cpu_ms: u64,
     counters: Mutex<Vec<std::collections::BTreeMap<String, u64>>>,
+    resolves: Vec<i64>,
 }
 
 impl Ending<'_> {
     /// Records the end in the history, and only then lets the target forget the run.
     fn record(mut self) -> Result<Ended> {
         let record = self.history.run(&self.started.run)?;
-        let report = self.report(&record);
+        let mut report = self.report(&record);
         let status = match &self.error {
             None => Status::Done,
             Some(error) if error.class() == Class::Stopped => Status::Stopped,
@@ -245,10 +263,21 @@ impl Ending<'_> {
                 .map_err(|cause| Error::bug("a report could not be written").caused_by(cause))?,
             busy_ms: self.busy_ms,
             cpu_ms: self.cpu_ms,
+            resolves: if self.error.is_none() {
+                std::mem::take(&mut self.resolves)
+            } else {
+                Vec::new()
+            },
         };
         self.history.end(&self.started.run, &end)?;
-        if self.error.is_none() {
-            self.plan.sink.retire()?;
+        // The run is over and says so; what cannot be swept now is swept by the next run.
+        if self.error.is_none()
+            && let Err(error) = self.plan.sink.retire()
+        {
+            report.notes.push(format!(
+                "what the run needed could not all be removed: {}",
+                error.chain()
+            ));
         }
         Ok(Ended {
             report,
@@ -305,6 +334,7 @@ impl Ending<'_> {
                 .collect(),
             verified: self.verified.clone(),
             values_discarded: counts.values_discarded,
+            notes: Vec::new(),
             error: self.error.as_ref().map(ErrorReport::from),
         }
     }

@@ -8,7 +8,6 @@
 //! that stops the run is rolled back whole, so a crash at any point resumes to the same result.
 
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
-use std::sync::{MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use dkhost_core::{
@@ -18,7 +17,6 @@ use dkhost_core::{
 
 use super::account::{self, Fate};
 use super::budget::Permit;
-use super::policy::Tally;
 use super::progress::PartitionProgress;
 use super::stages::{Staged, Stages};
 use super::worker::Shared;
@@ -221,13 +219,13 @@ impl<'s, 'a> Writing<'s, 'a> {
         if flushed.is_ok() && self.checkpoint.seq > 0 {
             self.durable = Some(self.checkpoint.clone());
         }
-        self.copy_checkpoint(true)?;
+        let copied = self.copy_checkpoint(true);
         progress.enter(if self.checkpoint.done {
             "done"
         } else {
             "waiting"
         });
-        written.and(flushed)
+        written.and(flushed).and(copied)
     }
 
     fn write_all(
@@ -313,15 +311,10 @@ impl<'s, 'a> Writing<'s, 'a> {
         }
         let mut counts = account::count(batch, &report, |reject| shared.policies.fate(reject))?;
         counts.values_discarded = values_discarded;
-        // Counted before the commit and only kept after it: a batch that is tried again must not
-        // count twice against the limits.
-        let mut tally: MutexGuard<'_, Tally> =
-            shared.tally.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut admitted = tally.clone();
-        shared.policies.admit(&mut admitted, &counts, batch)?;
-        *tally = admitted;
-        drop(tally);
+        // Also when a limit is passed below and the batch is not committed: whoever is told that too
+        // many were refused can look why.
         self.keep_letters(batch)?;
+        shared.policies.admit(&shared.tally(), &counts, batch)?;
         let content = if shared.plan.job.run.verify > Verify::Count {
             ContentSum::of(&sent)?
         } else {
@@ -329,6 +322,8 @@ impl<'s, 'a> Writing<'s, 'a> {
         };
         let next = self.next_checkpoint(batch, &report, counts, content, stages);
         let durable = self.writer.commit(&next)?;
+        // Only now: a batch that is tried again must not count twice against the limits.
+        shared.tally().add_batch(&counts, batch);
         Ok((next, durable))
     }
 

@@ -63,17 +63,13 @@ impl Policies {
         }
     }
 
-    /// Adds a batch to the tally of the run.
+    /// Whether a batch may be added to the tally of the run.
     ///
     /// *Errors* – `run::too_many_refused` when a limit is passed; the batch is then not committed.
-    pub fn admit(&self, tally: &mut Tally, counts: &Counts, batch: &Batch) -> Result<()> {
-        let all_refused = tally.refused == tally.read && begins_badly(tally.read, batch);
-        tally.read += counts.read;
-        tally.refused += counts.dead_lettered + counts.skipped;
-        tally.dead_lettered += counts.dead_lettered;
-        for reject in &batch.rejects {
-            *tally.by_stage.entry(reject.stage.clone()).or_default() += 1;
-        }
+    pub fn admit(&self, before: &Tally, counts: &Counts, batch: &Batch) -> Result<()> {
+        let all_refused = before.refused == before.read && begins_badly(before.read, batch);
+        let mut tally = before.clone();
+        tally.add_batch(counts, batch);
         let Some(reject) = batch.rejects.first() else {
             return Ok(());
         };
@@ -116,6 +112,15 @@ impl Policies {
 }
 
 impl Tally {
+    /// Adds a batch that was committed.
+    pub fn add_batch(&mut self, counts: &Counts, batch: &Batch) {
+        let mut by_stage: BTreeMap<String, u64> = BTreeMap::new();
+        for reject in &batch.rejects {
+            *by_stage.entry(reject.stage.clone()).or_default() += 1;
+        }
+        self.add(counts, by_stage.into_iter());
+    }
+
     /// Goes on from what earlier processes counted.
     pub fn add(&mut self, counts: &Counts, stages: impl Iterator<Item = (String, u64)>) {
         self.read += counts.read;

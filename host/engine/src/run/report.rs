@@ -46,6 +46,9 @@ pub struct Report {
     pub verified: Option<String>,
     /// Values dropped under `schema_drift = "discard_value"`.
     pub values_discarded: u64,
+    /// What its owner should know and that is no error.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<String>,
     /// Why it stopped.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<ErrorReport>,

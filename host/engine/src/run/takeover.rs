@@ -6,10 +6,13 @@
 
 use dkhost_core::{Checkpoint, Claim, Error, Partition, Result, TargetState};
 
+use sha2::{Digest, Sha256};
+
 use super::RunOptions;
 use crate::history::{Base, History, NewRun, RunRecord};
 use crate::job::Job;
 use crate::plan::Plan;
+use crate::plan::hash::hexadecimal;
 use crate::verify;
 
 /// A run that may begin to move records.
@@ -99,7 +102,13 @@ fn anew(
     let floor = known
         .map_or(0, |run| run.epoch)
         .max(held.map_or(0, |held| held.epoch));
-    let claimed = plan.sink.claim(&claim(plan, &run, floor))?;
+    let claimed = plan.sink.claim(&claim(
+        plan,
+        &run,
+        floor,
+        &plan.partitions,
+        &plan.source.fingerprint(&plan.partitions)?,
+    ))?;
     let base = verify::base(plan.sink.as_ref(), &plan.schema, plan.job.run.verify)?;
     history.begin(&new_run(plan, options, &run)?, claimed.epoch, base.as_ref())?;
     let checkpoints = plan
@@ -138,11 +147,24 @@ fn go_on(
         return Err(Error::data("source::changed", format!("the source is not what it was when run {} was interrupted", short(&run.id)))
             .help("bring it back, or start over with `--no-resume` (what the interrupted run wrote is then met by on_conflict)"));
     }
-    let claimed = plan.sink.claim(&claim(plan, &run.id, run.epoch))?;
+    let claimed = plan.sink.claim(&claim(
+        plan,
+        &run.id,
+        run.epoch,
+        &run.partitions,
+        &run.fingerprint,
+    ))?;
     let checkpoints = (0..run.partitions.len() as u32)
         .map(|index| authoritative(plan, run, &claimed.checkpoints, index, claimed.epoch))
         .collect::<Result<Vec<_>>>()?;
-    history.take_over(&run.id, claimed.epoch, &plan.hash, &remark)?;
+    // Sums of a job that was changed on the way say nothing about the whole.
+    let mut base = run.base;
+    if run.plan_hash != plan.hash
+        && let Some(base) = &mut base
+    {
+        base.content = None;
+    }
+    history.take_over(&run.id, claimed.epoch, &plan.hash, base.as_ref(), &remark)?;
     for checkpoint in &checkpoints {
         history.forget_letters(&run.id, checkpoint.partition, checkpoint.seq)?;
     }
@@ -153,7 +175,7 @@ fn go_on(
         resumed: true,
         partitions: run.partitions.clone(),
         checkpoints,
-        base: run.base,
+        base,
     })
 }
 
@@ -205,7 +227,23 @@ fn adopt(
     options: &RunOptions<'_>,
     held: &TargetState,
 ) -> Result<Started> {
-    if held.plan_hash != plan.hash && !options.accept_plan_change {
+    if let Some(record) = history.known(&held.run)? {
+        // Given up for another run since; its own slices are still known.
+        return go_on(plan, history, options, &record);
+    }
+    let fingerprint = plan.source.fingerprint(&plan.partitions)?;
+    let (hash, slices) = held
+        .plan_hash
+        .split_once(':')
+        .unwrap_or((&held.plan_hash, ""));
+    if slices != slices_hash(&plan.partitions, &fingerprint) {
+        return Err(Error::data(
+            "source::changed",
+            format!("the source is not what run {} read, or would be cut into other partitions", short(&held.run)),
+        )
+        .help("its history is gone, so its slices cannot be told; bring it back, or start over with `--no-resume`"));
+    }
+    if hash != plan.hash && !options.accept_plan_change {
         return Err(plan_changed(&held.run));
     }
     if plan.run.to_string() != held.run && plan.job.uses_the_clock() {
@@ -217,23 +255,6 @@ fn adopt(
             ),
         )
         .help("bring the history back, or start over with `--no-resume`"));
-    }
-    let most = held
-        .checkpoints
-        .iter()
-        .map(|checkpoint| checkpoint.partition + 1)
-        .max()
-        .unwrap_or(0);
-    if most as usize > plan.partitions.len() {
-        return Err(Error::data(
-            "source::changed",
-            format!(
-                "run {} read {most} partitions and the source has {} now",
-                short(&held.run),
-                plan.partitions.len()
-            ),
-        )
-        .help("its history is gone, so the slices cannot be told; `--no-resume` starts over"));
     }
     let base = plan.sink.plan().fresh.then(|| Base {
         rows: 0,
@@ -248,11 +269,24 @@ fn adopt(
     go_on(plan, history, options, &record)
 }
 
-fn claim(plan: &Plan, run: &str, epoch_floor: u64) -> Claim {
+/// What the target keeps beside the plan hash, so that a run whose history is gone is only gone on
+/// with over the very same slices.
+fn slices_hash(partitions: &[Partition], fingerprint: &serde_json::Value) -> String {
+    let covered = serde_json::json!({ "partitions": partitions, "source": fingerprint });
+    hexadecimal(&Sha256::digest(covered.to_string().as_bytes()))
+}
+
+fn claim(
+    plan: &Plan,
+    run: &str,
+    epoch_floor: u64,
+    partitions: &[Partition],
+    fingerprint: &serde_json::Value,
+) -> Claim {
     Claim {
         job: plan.job.name.clone(),
         run: run.to_owned(),
-        plan_hash: plan.hash.clone(),
+        plan_hash: format!("{}:{}", plan.hash, slices_hash(partitions, fingerprint)),
         epoch_floor,
     }
 }
