@@ -81,7 +81,9 @@ pub fn cargo_deny() -> Outcome<PathBuf> {
     ];
     let mut install = shell::cargo();
     install.args(arguments).arg("--root").arg(tools()?);
-    install.env("CARGO_TARGET_DIR", tools()?.join("build")).env("CARGO_PROFILE_DEV_DEBUG", "0");
+    install
+        .env("CARGO_TARGET_DIR", tools()?.join("build"))
+        .env("CARGO_PROFILE_DEV_DEBUG", "0");
     shell::run(&mut install)?;
     let _ = std::fs::remove_dir_all(tools()?.join("build"));
     Ok(cached)
