@@ -4,6 +4,13 @@
 //! it over this checkout; a second test beside the function gives it something bad and expects the
 //! complaint, so that a check that stopped looking is noticed.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout
+)]
+
 #[path = "tidy/docs.rs"]
 mod docs;
 #[path = "tidy/graph.rs"]

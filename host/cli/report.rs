@@ -144,6 +144,9 @@ fn facts(report: &Report, peak: Option<f64>, paint: Paint) -> Vec<String> {
             ),
         );
     }
+    for note in &report.notes {
+        fact("note", escape(note).into_owned());
+    }
     match &report.verified {
         Some(verified) => fact("verified", escape(verified).into_owned()),
         None if report.status == "done" => {

@@ -1,5 +1,12 @@
 //! Parquet and Arrow written by others: layouts widened, values that have no place refused.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout
+)]
+
 mod common;
 
 use std::sync::Arc;

@@ -1,5 +1,12 @@
 //! Stores that dataknobs-data 0.11.0 wrote, against what its own JSON store says they hold.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout
+)]
+
 mod common;
 
 use std::collections::HashMap;

@@ -1,5 +1,12 @@
 //! Files larger than what is read at once: whatever lies across the pieces comes out whole.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout
+)]
+
 mod common;
 
 use arrow::array::{Array, AsArray};

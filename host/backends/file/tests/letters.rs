@@ -1,5 +1,12 @@
 //! Dead letters that are tried again, with what was kept of them.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout
+)]
+
 mod common;
 
 use common::{Scratch, show_batch};

@@ -1,6 +1,13 @@
 //! Every position a batch ends at is one to go on from, in every format and compression; and a
 //! file that is no longer the same one is refused.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout
+)]
+
 mod common;
 
 use std::sync::Arc;

@@ -1,5 +1,12 @@
 //! Real files, checked against an independent reading of them.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout
+)]
+
 mod common;
 
 use std::sync::Arc;

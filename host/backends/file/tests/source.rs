@@ -1,5 +1,12 @@
 //! What is read from a file: data in, records, refusals and places out.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout
+)]
+
 mod common;
 
 use common::{Scratch, gzip, zstd};

@@ -408,7 +408,8 @@ fn target_schema(job: &Job, output: &Schema, capabilities: Capabilities) -> Resu
         .iter()
         .any(|field| field.role != Some(Role::Rest));
     // An empty store of documents is a valid source, and its copy an empty store of documents.
-    if !has_columns && !(capabilities.documents && job.steps.is_empty()) {
+    let copies_documents = capabilities.documents && job.steps.is_empty();
+    if !has_columns && !copies_documents {
         let error = Error::config("plan::no_columns", "there is no column for the target");
         return Err(error.help("the source showed no readable record, or the steps leave no column; `dkhost preview` shows which, `fields` declares columns"));
     }
