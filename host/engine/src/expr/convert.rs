@@ -2,13 +2,17 @@
 //!
 //! The casts are Arrow's kernels. On top of them: json, uuid and number, which Arrow does not
 //! know, and exactness. A float with a fraction does not become an integer, an integer beyond 2^53
-//! does not become a float, a decimal keeps its digits. Rounding happens only where the target's
-//! nature is to be near: text or decimal to float, float64 to float32, float to decimal. A
-//! timestamp that becomes a date loses its time of day, which is what a date is.
+//! does not become a float, a decimal keeps its digits. Between decimal digits and floats a float
+//! counts as its shortest decimal text: text that is not the same number as that of its float is
+//! refused, and so is a float whose digits a decimal or a float32 has no place for. Text with
+//! digits beyond the microsecond, with a zone for a type without one, or with a time of day for a
+//! date is refused as well. Only a timestamp that becomes a date loses its time of day, which is
+//! what a date is.
 //!
 //! `type_cast` uses all of this; SQL's `cast` only where one side is json, uuid or number, and is
 //! DataFusion's otherwise.
 
+mod exact;
 mod json;
 mod text;
 
@@ -21,6 +25,7 @@ use arrow::datatypes::{DataType, Float64Type};
 use arrow::util::display::{FormatOptions, array_value_to_string};
 use dkhost_core::LogicalType;
 use dkhost_core::LogicalType::*;
+use dkhost_core::text::fits;
 
 use super::fault::{Fault, shown};
 
@@ -66,8 +71,20 @@ impl Converted {
         let value = value_text(input, row, from);
         let lossy = from.is_numeric() && (to.is_numeric() || *to == Boolean);
         let without = if lossy { " without changing it" } else { "" };
-        format!("{value} cannot be cast to {to}{without}")
+        let help = match (from, to) {
+            (Utf8, Timestamp(None)) if is_zoned(input, row) => {
+                ": it has a zone; use type_cast to \"timestamp(us, UTC)\""
+            }
+            _ => "",
+        };
+        format!("{value} cannot be cast to {to}{without}{help}")
     }
+}
+
+/// Whether a text is a time, but for its zone.
+fn is_zoned(input: &dyn Array, row: usize) -> bool {
+    let text = input.as_string_opt::<i32>().map(|texts| texts.value(row));
+    text.is_some_and(|text| exact::has_zone(text) && fits(&Timestamp(Some(Arc::from("UTC"))), text))
 }
 
 /// A value as a message shows it.
@@ -158,6 +175,13 @@ pub(crate) fn convert(
         (Utf8, Number) => text::numbers(input),
         (Number, _) => convert(input, &Utf8, to)?,
         (Utf8, Decimal(precision, scale)) => text::decimals(input, *precision, *scale)?,
+        (Float32 | Float64, Decimal(precision, scale)) => {
+            exact::float_decimals(input, *precision, *scale)?
+        }
+        (Decimal(..), Float32 | Float64) => {
+            let digits = arrow_cast(input, &DataType::Utf8)?;
+            convert(&digits, &Utf8, to)?
+        }
         (Utf8, Uuid) => text::uuids(input)?,
         (Uuid, Utf8) => Converted::whole(text::uuid_texts(input)),
         _ => Converted::from_nulls(
@@ -184,11 +208,12 @@ fn exact(
     to: &LogicalType,
 ) -> Result<ArrayRef, Fault> {
     let keep = match (from, to) {
-        // Infinity stays infinity; what became infinite was too large.
-        (Float64, Float32) | (Utf8, Float32 | Float64) => not_grown_infinite(input, &output)?,
-        (Float32, Float64)
-        | (Float32 | Float64, Decimal(..))
-        | (Decimal(..), Float32 | Float64) => return Ok(output),
+        (Utf8, to) => match exact::texts(input, to) {
+            Some(keep) => keep,
+            None => return Ok(output),
+        },
+        (Float64, Float32) => exact::narrow_floats(input),
+        (Float32, Float64) => return Ok(output),
         (from, to) if is_plain_number(from) && is_plain_number(to) => {
             let back = arrow_cast(&output, input.data_type())?;
             cmp::not_distinct(
@@ -220,21 +245,6 @@ fn without_negative_zero(values: &ArrayRef) -> Result<ArrayRef, Fault> {
         )?),
         _ => Ok(values.clone()),
     }
-}
-
-fn not_grown_infinite(input: &ArrayRef, output: &ArrayRef) -> Result<BooleanArray, Fault> {
-    let output = arrow_cast(output, &DataType::Float64)?;
-    let output = output.as_primitive::<Float64Type>();
-    let was_finite = |row: usize| match input.data_type() {
-        DataType::Utf8 => input
-            .as_string::<i32>()
-            .value(row)
-            .contains(|c: char| c.is_ascii_digit()),
-        _ => input.as_primitive::<Float64Type>().value(row).is_finite(),
-    };
-    let keep = (0..output.len())
-        .map(|row| output.is_null(row) || !output.value(row).is_infinite() || !was_finite(row));
-    Ok(keep.collect::<Vec<bool>>().into())
 }
 
 /// Floats without NaN and infinity, which neither JSON nor a number has.

@@ -269,6 +269,18 @@ fn entries(text: &str) -> Result<Vec<(String, &RawValue)>> {
     Ok(entries)
 }
 
+/// A rest with explicit nulls under `names`, instead of what was there under them.
+pub(super) fn with_nulls(rest: Option<&str>, names: &[&str]) -> Result<String> {
+    let before = rest.map(entries).transpose()?.unwrap_or_default();
+    let mut kept: Vec<(&str, &RawValue)> = before
+        .iter()
+        .map(|(name, value)| (name.as_str(), *value))
+        .filter(|(name, _)| !names.contains(name))
+        .collect();
+    kept.extend(names.iter().map(|name| (*name, RawValue::NULL)));
+    object(&kept)
+}
+
 struct Entries<'a>(Vec<(String, &'a RawValue)>);
 
 impl<'de> serde::Deserialize<'de> for Entries<'de> {
@@ -402,6 +414,52 @@ mod tests {
             r#"{"_rest":{"b":null}}"#,
             r#"{"_id":null,"a":null,"b":"x","_meta":null,"_rest":null}"#,
         );
+    }
+
+    #[test]
+    fn a_value_that_becomes_null_leaves_an_explicit_null_and_an_absent_one_nothing() {
+        check(
+            ("apply", json!({"b": {"regex_extract": "x+"}})),
+            &schema(),
+            r#"{"b":"axx"} {"b":"none"} {"b":"none","_rest":{"y":1.10}} {} {"_rest":{"b":null}}"#,
+            r#"{"_id":null,"a":null,"b":"xx","_meta":null,"_rest":null}
+               {"_id":null,"a":null,"b":null,"_meta":null,"_rest":{"b":null}}
+               {"_id":null,"a":null,"b":null,"_meta":null,"_rest":{"y":1.10,"b":null}}
+               {"_id":null,"a":null,"b":null,"_meta":null,"_rest":null}
+               {"_id":null,"a":null,"b":null,"_meta":null,"_rest":{"b":null}}"#,
+        );
+        check(
+            ("apply", json!({"b": {"type_cast": "json"}})),
+            &schema(),
+            r#"{"b":"null"} {"b":"1"}"#,
+            r#"{"_id":null,"a":null,"b":null,"_meta":null,"_rest":{"b":null}}
+               {"_id":null,"a":null,"b":1,"_meta":null,"_rest":null}"#,
+        );
+    }
+
+    #[test]
+    fn a_field_that_is_never_there_stays_absent_under_another_type() {
+        let mut schema = with_reserved(input(&[("b", "null")]));
+        schema.fields[1].null_is_absent = true;
+        check(
+            ("apply", json!({"b": {"type_cast": "utf8"}})),
+            &schema,
+            "{}",
+            r#"{"_id":null,"b":null,"_meta":null,"_rest":null}"#,
+        );
+    }
+
+    #[test]
+    fn without_a_rest_a_change_that_may_give_null_makes_null_explicit() {
+        let mut schema = input(&[("b", "utf8")]);
+        schema.fields[0].null_is_absent = true;
+        let is_absent = |change| {
+            let step = build("apply", json!({"b": change}), &schema).unwrap();
+            step.output().fields[0].null_is_absent
+        };
+        assert!(!is_absent(json!({"regex_extract": "x+"})));
+        assert!(!is_absent(json!({"type_cast": "json"})));
+        assert!(is_absent(json!("trim")));
     }
 
     #[test]

@@ -7,6 +7,7 @@ use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, StringArray, StringBu
 use arrow::compute::nullif;
 use arrow::datatypes::DataType;
 use dkhost_core::LogicalType;
+use dkhost_core::text::Number;
 use serde_json::value::RawValue;
 
 use super::{Converted, arrow_cast, convert};
@@ -59,19 +60,15 @@ fn texts(input: &StringArray) -> (ArrayRef, Vec<u32>) {
     (Arc::new(texts.finish()), failed)
 }
 
-/// JSON writes whole numbers also as 12.0 and 1e3; a float holds each of them exactly up to 2^53.
+/// JSON writes whole numbers also as 12.0 and 1e3.
 fn whole_floats(
     input: &ArrayRef,
     converted: Converted,
     to: &LogicalType,
 ) -> Result<Converted, Fault> {
-    const EXACT_MAX: f64 = 9_007_199_254_740_992.0;
     let json = input.as_string::<i32>();
-    let whole = |row: u32| {
-        let value = json.value(row as usize).trim().parse::<f64>().ok()?;
-        (value.fract() == 0.0 && value.abs() <= EXACT_MAX).then_some(value as i64)
-    };
-    let found: Vec<(u32, i64)> = converted
+    let whole = |row: u32| Number::parse(json.value(row as usize).trim())?.as_decimal(38, 0);
+    let found: Vec<(u32, i128)> = converted
         .failed
         .iter()
         .filter_map(|row| Some((*row, whole(*row)?)))

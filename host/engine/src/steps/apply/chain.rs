@@ -69,6 +69,11 @@ impl Chain {
         self.nullable
     }
 
+    /// Whether a value may become null.
+    pub(super) fn makes_null(&self) -> bool {
+        self.links.iter().any(Link::makes_null)
+    }
+
     pub(super) fn summary(&self) -> &str {
         &self.summary
     }

@@ -42,6 +42,17 @@ pub(super) enum Link {
 }
 
 impl Link {
+    /// Whether a value may become null: where a pattern does not match, and by JSON's null.
+    pub(super) fn makes_null(&self) -> bool {
+        match self {
+            Link::Extract { .. } => true,
+            Link::Convert { from, to, .. } => {
+                from != to && (*from == LogicalType::Json || *to == LogicalType::Json)
+            }
+            Link::Expression { .. } | Link::Timestamp { .. } | Link::Fill { .. } => false,
+        }
+    }
+
     /// Changes `values`; rows that have none afterwards are added to `rejects`.
     pub(super) fn change(
         &self,

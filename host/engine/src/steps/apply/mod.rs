@@ -2,7 +2,13 @@
 //!
 //! A change is compiled to an expression where DataFusion has a function for it, and to a
 //! conversion where the type changes, because a value that cannot be converted must be named in
-//! its dead letter. Nulls pass through every change but `default`.
+//! its dead letter. A change is exact or refuses the value. Nulls pass through every change but
+//! `default`.
+//!
+//! A change that finds null where there was a value (`regex_extract` without a match, `type_cast`
+//! of JSON's null) does not remove the field from a document: the record gets an explicit null, in
+//! its rest. Where records have no rest, nulls of that column are explicit from then on, also those
+//! of fields that were not there.
 
 mod chain;
 mod link;
@@ -30,7 +36,8 @@ pub(super) fn build(node: &Node, scope: &Scope) -> Result<Box<dyn Step>> {
         let index = index_of(name, span, scope)?;
         let old = &scope.input.fields[index];
         let chain = Chain::build(index, old, changes, scope)?;
-        let field = field(old, &chain);
+        let has_rest = scope.input.role(Role::Rest).is_some();
+        let field = field(old, &chain, has_rest);
         if old.role.is_some() && (old.role != Some(Role::Id) || field.logical != LogicalType::Utf8)
         {
             return Err(Error::config(
@@ -56,7 +63,7 @@ pub(super) fn build(node: &Node, scope: &Scope) -> Result<Box<dyn Step>> {
 }
 
 /// Role, key and what a null means stay; the source's spelling of the type only with the type.
-fn field(old: &Field, chain: &Chain) -> Field {
+fn field(old: &Field, chain: &Chain, has_rest: bool) -> Field {
     Field {
         logical: chain.logical().clone(),
         nullable: chain.nullable(),
@@ -64,6 +71,7 @@ fn field(old: &Field, chain: &Chain) -> Field {
             .source_type
             .clone()
             .filter(|_| old.logical == *chain.logical()),
+        null_is_absent: old.null_is_absent && (has_rest || !chain.makes_null()),
         ..old.clone()
     }
 }

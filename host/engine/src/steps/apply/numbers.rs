@@ -1,13 +1,16 @@
 //! `multiply`, `divide` and `round`.
 //!
 //! Whole numbers and decimals stay what they are, exactly; one that leaves its type's range costs
-//! its record. Division gives a float64, since few quotients end.
+//! its record. Division gives a float64, since few quotients end, and so does a factor with a
+//! fraction for whole numbers; a number that is no float64 (beyond 2^53 not all are) costs its
+//! record first.
 
 use datafusion_common::ScalarValue;
-use datafusion_expr::{Expr, cast, lit};
+use datafusion_expr::{Expr, lit};
 use dkhost_core::{LogicalType, NodeKind, Options, Result, Span};
 
 use super::chain::Builder;
+use super::link::Link;
 use super::verbs::{needs, require_node, wrong_argument};
 use crate::expr::call;
 
@@ -27,8 +30,33 @@ pub(super) fn multiply(chain: &mut Builder, options: &mut Options, span: &Span) 
             ));
         }
     };
+    if matches!(node.kind, NodeKind::Float(_)) && is_whole(&chain.logical) {
+        to_float(chain, span)?;
+    }
     let expr = chain.value() * by;
     chain.push_expression("multiply", expr, span)
+}
+
+fn is_whole(logical: &LogicalType) -> bool {
+    matches!(
+        logical,
+        LogicalType::Int32 | LogicalType::Int64 | LogicalType::UInt64
+    )
+}
+
+/// Exactly, as `type_cast` does.
+fn to_float(chain: &mut Builder, span: &Span) -> Result<()> {
+    let (from, to) = (chain.logical.clone(), LogicalType::Float64);
+    if from == to {
+        return Ok(());
+    }
+    let nullable = chain.nullable || from == LogicalType::Null;
+    let link = Link::Convert {
+        from,
+        to: to.clone(),
+        default: None,
+    };
+    chain.push_link(link, to, nullable, span)
 }
 
 /// A number of the job file as the decimal it is written as.
@@ -56,7 +84,8 @@ pub(super) fn divide(chain: &mut Builder, options: &mut Options, span: &Span) ->
     if by == 0.0 || !by.is_finite() {
         return Err(wrong_argument("`divide` needs a number that is not 0", at));
     }
-    let expr = cast(chain.value(), LogicalType::Float64.arrow()) / lit(by);
+    to_float(chain, span)?;
+    let expr = chain.value() / lit(by);
     chain.push_expression("divide", expr, span)
 }
 

@@ -428,6 +428,25 @@ fn arithmetic_is_exact_or_refused() {
 }
 
 #[test]
+fn a_whole_number_that_is_no_float_is_refused_before_it_is_divided() {
+    for (change, half) in [(json!({"divide": 2}), 0.5), (json!({"multiply": 0.5}), 0.5)] {
+        check_rejects(
+            ("apply", json!({"v": change})),
+            &input(&[("v", "int64")]),
+            r#"{"v":1} {"v":9007199254740993} {"v":null}"#,
+            &format!(r#"{{"v":{half}}} {{"v":null}}"#),
+            &["1 step::cast v 9007199254740993 cannot be cast to float64 without changing it"],
+        );
+    }
+    change(
+        json!({"type_cast": {"to": "decimal(5, 0)", "default": 7}}),
+        "float64",
+        json!([0.1, 3.0, null]),
+        json!([7, 3, null]),
+    );
+}
+
+#[test]
 fn the_first_format_that_fits_makes_a_timestamp() {
     let formats = json!({"to_timestamp": {"formats": ["%b %d %Y", "%Y-%m-%d"]}});
     assert_eq!(type_after(formats.clone(), "utf8"), "timestamp(us)");

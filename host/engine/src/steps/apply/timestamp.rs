@@ -1,7 +1,8 @@
 //! `to_timestamp`: text to microseconds by strftime formats.
 //!
 //! DataFusion's own function goes through nanoseconds, which end in 2262, and says of a batch only
-//! that some value failed. The parser is the same (chrono); the formats are compiled once.
+//! that some value failed. The parser is the same (chrono); the formats are compiled once. A time
+//! with digits beyond the microsecond is refused, and so is a leap second.
 
 use std::fmt::Write;
 use std::sync::Arc;
@@ -9,8 +10,8 @@ use std::sync::Arc;
 use arrow::array::{
     Array, ArrayRef, AsArray, TimestampMicrosecondArray, TimestampMicrosecondBuilder,
 };
-use chrono::format::{Item, Parsed, StrftimeItems};
-use chrono::{NaiveDateTime, NaiveTime};
+use chrono::format::{Fixed, Item, Parsed, StrftimeItems};
+use chrono::{NaiveDateTime, NaiveTime, Timelike};
 use dkhost_core::LogicalType;
 
 use crate::expr::convert::Converted;
@@ -96,11 +97,26 @@ impl Formats {
         let mut parsed = Parsed::new();
         chrono::format::parse(&mut parsed, text, items.iter()).ok()?;
         if self.zoned {
-            return Some(parsed.to_datetime().ok()?.timestamp_micros());
+            let at = parsed.to_datetime().ok()?;
+            return is_micros(at.nanosecond(), text, items).then(|| at.timestamp_micros());
         }
         let at = naive(&parsed)?;
-        Some(at.and_utc().timestamp_micros())
+        is_micros(at.nanosecond(), text, items).then(|| at.and_utc().timestamp_micros())
     }
+}
+
+/// Whether microseconds hold the whole time. Chrono skips the digits after the ninth.
+fn is_micros(nanos: u32, text: &str, items: &[Item<'static>]) -> bool {
+    let has_fraction = items
+        .iter()
+        .any(|item| matches!(item, Item::Fixed(Fixed::Nanosecond | Fixed::RFC3339)));
+    let is_long = |part: &str| {
+        let digits = part.bytes().take_while(u8::is_ascii_digit);
+        digits.skip(9).any(|digit| digit != b'0')
+    };
+    nanos.is_multiple_of(1000)
+        && nanos < 1_000_000_000
+        && !(has_fraction && text.split('.').skip(1).any(is_long))
 }
 
 fn naive(parsed: &Parsed) -> Option<NaiveDateTime> {
@@ -174,6 +190,37 @@ mod tests {
             parse(&["%Y-%m-%d %H:%M:%S%.f"], "2020-01-01 00:00:00.123456").unwrap(),
             "2020-01-01T00:00:00.123456"
         );
+    }
+
+    #[test]
+    fn a_time_finer_than_a_microsecond_is_refused() {
+        for (format, text, is_held) in [
+            (
+                "%Y-%m-%d %H:%M:%S%.f",
+                "2020-01-01 00:00:00.123456000",
+                true,
+            ),
+            (
+                "%Y-%m-%d %H:%M:%S%.f",
+                "2020-01-01 00:00:00.1234560000",
+                true,
+            ),
+            (
+                "%Y-%m-%d %H:%M:%S%.f",
+                "2020-01-01 00:00:00.123456789",
+                false,
+            ),
+            (
+                "%Y-%m-%d %H:%M:%S%.f",
+                "2020-01-01 00:00:00.1234560001",
+                false,
+            ),
+            ("%+", "2020-01-01T00:00:00.1234567Z", false),
+            ("%+", "2020-01-01T00:00:00.123456Z", true),
+            ("%Y-%m-%d %H:%M:%S", "2016-12-31 23:59:60", false),
+        ] {
+            assert_eq!(parse(&[format], text).is_some(), is_held, "{text}");
+        }
     }
 
     #[test]

@@ -152,7 +152,7 @@ pub const APPLY_VERBS: &[ApplyVerb] = &[
     },
     ApplyVerb {
         name: "divide",
-        help: "a number divided by another, as float64",
+        help: "a number divided by another, as float64; one that is no float64 exactly (beyond 2^53) is refused",
         arguments: &[argument("by", OptionType::Any, true, "the divisor, not 0")],
         alone: Some("by"),
     },
@@ -169,7 +169,7 @@ pub const APPLY_VERBS: &[ApplyVerb] = &[
     },
     ApplyVerb {
         name: "to_timestamp",
-        help: "text to a timestamp by the first format that fits; one that fits none is refused",
+        help: "text to a timestamp by the first format that fits; one that fits none or is finer than a microsecond is refused",
         arguments: &[argument(
             "formats",
             OptionType::TextList,
