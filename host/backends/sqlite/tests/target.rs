@@ -867,3 +867,151 @@ fn a_table_may_be_copied_within_its_own_database() {
         folder.dump("SELECT * FROM s")
     );
 }
+
+#[test]
+fn two_jobs_do_not_replace_one_table_at_once() {
+    let folder = Folder::with("CREATE TABLE t (n INTEGER); INSERT INTO t VALUES (0)");
+    let schema = schema(&["n int64"]);
+    let open = |table: &str, conflict| {
+        folder
+            .sink(json!({"table": table}), &schema, conflict)
+            .unwrap()
+    };
+    let other = dkhost_core::Claim {
+        job: "other".into(),
+        run: "o".into(),
+        plan_hash: "h".into(),
+        epoch_floor: 0,
+    };
+    let mut killed = Run::start(open("t", Conflict::ReplaceAll), 1);
+    killed.write(&rows(&schema, &[&[Some("1")]]));
+    killed.commit();
+    drop(killed);
+    let error = open("T", Conflict::ReplaceAll).claim(&other).unwrap_err();
+    assert_eq!(
+        (error.code(), error.class()),
+        ("target::busy", Class::Locked)
+    );
+    let help = error.help_text().unwrap();
+    assert!(
+        help.contains("`job`") && help.contains("--no-resume"),
+        "{help}"
+    );
+    // Other tables, and the same one in another mode, are none of its business.
+    open("u", Conflict::ReplaceAll).claim(&other).unwrap();
+    open("t", Conflict::Insert).claim(&other).unwrap();
+    let mut resumed = Run::start(open("t", Conflict::ReplaceAll), 1);
+    assert_eq!(resumed.checkpoint.seq, 1);
+    resumed.write(&rows(&schema, &[&[Some("2")]]));
+    resumed.commit();
+    // Another run of the job that inserts takes nobody's staging table along.
+    open("t", Conflict::Insert)
+        .claim(&dkhost_core::Claim {
+            run: "p".into(),
+            ..other.clone()
+        })
+        .unwrap();
+    let Run { writer, sink, .. } = resumed;
+    drop(writer);
+    sink.publish().unwrap();
+    // Published, it is in nobody's way, retired or not.
+    open("t", Conflict::ReplaceAll)
+        .claim(&dkhost_core::Claim {
+            run: "q".into(),
+            ..other
+        })
+        .unwrap();
+    assert_eq!(folder.dump("SELECT n FROM t"), ["1", "2"]);
+}
+
+#[test]
+fn a_row_that_a_trigger_fails_after_the_fact_is_not_there() {
+    for without_rowid in ["", "WITHOUT ROWID"] {
+        let folder = Folder::with(&format!(
+            "CREATE TABLE t (k INTEGER PRIMARY KEY, v INTEGER) {without_rowid}; INSERT INTO t VALUES (1, 1), (2, 2);
+             CREATE TABLE log (n INTEGER);
+             CREATE TRIGGER i AFTER INSERT ON t WHEN new.v > 9 BEGIN INSERT INTO log VALUES (new.v); SELECT RAISE(FAIL, 'too much'); END;
+             CREATE TRIGGER u AFTER UPDATE ON t WHEN new.v > 9 BEGIN INSERT INTO log VALUES (new.v); SELECT RAISE(FAIL, 'too much'); END;"
+        ));
+        let schema = schema(&["!k int64", "v int64"]);
+        let cells: Cells<'_> = &[
+            &[Some("1"), Some("5")],
+            &[Some("2"), Some("50")],
+            &[Some("3"), Some("6")],
+            &[Some("4"), Some("60")],
+        ];
+        let (fates, rejects) = load(&folder, &schema, Conflict::Upsert, 1, cells);
+        assert_eq!(fates, "wrwr");
+        assert_eq!(
+            rejects,
+            ["1 sqlite::constraint -", "3 sqlite::constraint -"]
+        );
+        assert_eq!(
+            folder.dump("SELECT * FROM t ORDER BY k"),
+            ["1 | 5", "2 | 2", "3 | 6"]
+        );
+        assert_eq!(folder.dump("SELECT n FROM log"), [""; 0]);
+    }
+}
+
+#[test]
+fn a_row_that_a_trigger_ignores_is_refused_under_every_conflict() {
+    let folder = || {
+        Folder::with(
+            "CREATE TABLE t (k INTEGER PRIMARY KEY, v INTEGER); INSERT INTO t VALUES (1, 1), (2, 2);
+             CREATE TRIGGER i BEFORE INSERT ON t WHEN new.v = 50 BEGIN SELECT RAISE(IGNORE); END;
+             CREATE TRIGGER u BEFORE UPDATE ON t WHEN new.v = 60 BEGIN SELECT RAISE(IGNORE); END;",
+        )
+    };
+    let schema = schema(&["!k int64", "v int64"]);
+    let cells: Cells<'_> = &[
+        &[Some("1"), Some("60")],
+        &[Some("3"), Some("50")],
+        &[Some("2"), Some("7")],
+        &[Some("4"), Some("8")],
+    ];
+    for (conflict, expected, held) in [
+        (Conflict::Upsert, "rrww", ["1 | 1", "2 | 7", "4 | 8"]),
+        (Conflict::Skip, "uruw", ["1 | 1", "2 | 2", "4 | 8"]),
+    ] {
+        let folder = folder();
+        let (fates, rejects) = load(&folder, &schema, conflict, 1, cells);
+        assert_eq!(fates, expected, "{conflict:?}");
+        assert!(
+            rejects
+                .iter()
+                .all(|reject| reject.contains("sqlite::ignored")),
+            "{rejects:?}"
+        );
+        assert_eq!(folder.dump("SELECT * FROM t ORDER BY k"), held);
+    }
+}
+
+#[test]
+fn a_replacement_that_rolls_everything_back_stops_the_run() {
+    let folder = Folder::with(
+        "CREATE TABLE t (k INTEGER PRIMARY KEY, v INTEGER); INSERT INTO t VALUES (1, 1), (2, 2);
+         CREATE TRIGGER u BEFORE UPDATE ON t WHEN new.v = 60 BEGIN SELECT RAISE(ROLLBACK, 'no'); END;",
+    );
+    let schema = schema(&["!k int64", "v int64"]);
+    let sink = folder
+        .sink(json!({"table": "t"}), &schema, Conflict::Upsert)
+        .unwrap();
+    let mut run = Run::start(sink, 1);
+    let cells: Cells<'_> = &[&[Some("1"), Some("60")], &[Some("2"), Some("7")]];
+    let error = run.writer.write(&batch(rows(&schema, cells))).unwrap_err();
+    assert_eq!(error.code(), "sqlite::rolled_back");
+    assert_eq!(folder.dump("SELECT * FROM t"), ["1 | 1", "2 | 2"]);
+}
+
+#[test]
+fn a_value_that_cannot_be_read_is_no_null() {
+    let folder = Folder::with(
+        "CREATE TABLE t (k INTEGER PRIMARY KEY, v INTEGER); INSERT INTO t VALUES (1, 'abc'), (2, NULL)",
+    );
+    let schema = schema(&["!k int64", "v int64"]);
+    let cells: Cells<'_> = &[&[Some("1"), None], &[Some("2"), None]];
+    let (fates, _) = load(&folder, &schema, Conflict::Upsert, 1, cells);
+    assert_eq!(fates, "wu");
+    assert_eq!(folder.dump("SELECT * FROM t"), ["1 | NULL", "2 | NULL"]);
+}

@@ -185,7 +185,7 @@ impl Rows {
         }
     }
 
-    pub(crate) fn push(&mut self, row: &Row<'_>, first: usize) {
+    pub(crate) fn push(&mut self, row: &Row<'_>, first: usize) -> bool {
         let text = |column| match row.get_ref(first + column) {
             Ok(ValueRef::Text(bytes)) => std::str::from_utf8(bytes).ok(),
             _ => None,
@@ -197,10 +197,12 @@ impl Rows {
                 self.decoder
                     .push_document(plain.fields, text(0), plain.meta)
             });
-        if read.is_err() {
+        let is_read = read.is_ok();
+        if !is_read {
             // Not ours: dataknobs and we write valid JSON. It counts as a row without values.
             let _ = self.decoder.push(b"{}");
         }
+        is_read
     }
 
     pub(crate) fn finish(&mut self) -> Result<RecordBatch> {

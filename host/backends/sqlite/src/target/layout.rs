@@ -81,8 +81,9 @@ pub(crate) enum ReadBack {
 }
 
 impl ReadBack {
-    /// Takes a row whose selected columns begin at `first`.
-    pub(crate) fn push(&mut self, row: &Row<'_>, first: usize) {
+    /// Takes a row whose selected columns begin at `first`; whether all of it could be read. What
+    /// could not is null.
+    pub(crate) fn push(&mut self, row: &Row<'_>, first: usize) -> bool {
         match self {
             ReadBack::Table(rows) => rows.push(row, first),
             ReadBack::Dataknobs(rows) => rows.push(row, first),
@@ -118,15 +119,18 @@ impl TableRows {
         }
     }
 
-    fn push(&mut self, row: &Row<'_>, first: usize) {
+    fn push(&mut self, row: &Row<'_>, first: usize) -> bool {
+        let mut is_read = true;
         for (i, (logical, column)) in self.columns.iter_mut().enumerate() {
             let value = row.get_ref(first + i).unwrap_or(ValueRef::Null);
             if append(column, logical, Reading::Lenient, value) != Fit::Exact {
                 // Not ours: what we write can be read back. It counts as a row without this value.
                 column.append_null();
+                is_read = false;
             }
         }
         self.rows += 1;
+        is_read
     }
 
     fn finish(&mut self) -> Result<RecordBatch> {

@@ -5,6 +5,7 @@
 //! FULL`), so that they outlive the process and the power. Two processes are kept apart by the
 //! epoch in [`state`], which every transaction reads before it writes.
 
+mod attempt;
 mod bind;
 mod columns;
 mod ddl;

@@ -6,7 +6,8 @@ use std::sync::{Arc, PoisonError};
 use arrow::array::RecordBatch;
 use dkhost_core::checkpoint::CHECKPOINT_VERSION;
 use dkhost_core::{
-    Claim, Claimed, Conflict, Error, Partition, Result, Sink, TargetPlan, TargetState, Writer,
+    Claim, Claimed, Class, Conflict, Error, Partition, Result, Sink, TargetPlan, TargetState,
+    Writer,
 };
 use rusqlite::{Connection, TransactionBehavior};
 
@@ -64,6 +65,9 @@ impl Sink for SqliteSink {
             .filter(|memory| memory.owner.run == claim.run);
         let published = ours.is_some_and(|memory| memory.owner.published);
         target.published.store(published, Ordering::SeqCst);
+        if target.conflict == Conflict::ReplaceAll && !published {
+            alone(target, &tx, &claim.job)?;
+        }
         if let Some(memory) = memory.as_ref().filter(|_| ours.is_none()) {
             drop_leftovers(&tx, &claim.job, memory)?;
         }
@@ -82,6 +86,7 @@ impl Sink for SqliteSink {
             table: target.table.clone(),
             fresh,
             published,
+            replaces: target.conflict == Conflict::ReplaceAll,
             journal_mode: memory
                 .as_ref()
                 .map_or(before, |memory| memory.owner.journal_mode.clone()),
@@ -227,11 +232,29 @@ fn count(db: &Connection, table: &str) -> Result<u64> {
     Ok(rows.unsigned_abs())
 }
 
+/// Refuses to replace a table that another job is replacing: they would share the staging table.
+fn alone(target: &Target, db: &Connection, job: &str) -> Result<()> {
+    let Some(other) = state::replacing(db, job, &target.table)? else {
+        return Ok(());
+    };
+    Err(Error::new(
+        Class::Locked,
+        "target::busy",
+        format!("job `{other}` is replacing {} and has not finished", target.label()),
+    )
+    .help(format!(
+        "finish job `{other}` first: `dkhost run` goes on with it, and starts it over with --no-resume; \
+         if nobody will: DELETE FROM dkhost_checkpoint WHERE job = '{}'",
+        other.replace('\'', "''")
+    )))
+}
+
 /// Drops what only the other run could have used: its checkpoints and its staging table. Rows it
 /// committed to the table itself stay, and meet ours under `on_conflict`.
 fn drop_leftovers(db: &Connection, job: &str, memory: &Memory) -> Result<()> {
     state::drop_checkpoints(db, job)?;
-    if !memory.owner.published {
+    // A run that did not replace has none: one of that name is another job's.
+    if memory.owner.replaces && !memory.owner.published {
         let staging = ddl::staging_name(&memory.owner.table);
         run(
             db,

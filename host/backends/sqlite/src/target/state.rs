@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::catalog::CHECKPOINT_TABLE;
 use crate::fault::fault;
+use crate::name::same;
 
 /// The partition of the row that says who owns the target.
 const CLAIM: i64 = -1;
@@ -28,8 +29,31 @@ pub(crate) struct Owner {
     /// Whether the table held nobody's rows when the run began.
     pub fresh: bool,
     pub published: bool,
+    /// Whether it writes to a staging table that replaces the table at the end.
+    #[serde(default)]
+    pub replaces: bool,
     /// How the database kept its journal before.
     pub journal_mode: String,
+}
+
+/// The other job that is replacing `table` and has not published its result.
+///
+/// *Errors* – `state::newer` and `state::corrupt`.
+pub(crate) fn replacing(db: &Connection, job: &str, table: &str) -> Result<Option<String>> {
+    let read = || -> rusqlite::Result<Vec<(String, String)>> {
+        let sql = "SELECT job, body FROM dkhost_checkpoint WHERE partition = ?1 AND job <> ?2";
+        let mut statement = db.prepare(sql)?;
+        statement
+            .query_map((CLAIM, job), |row| Ok((row.get(0)?, row.get(1)?)))?
+            .collect()
+    };
+    for (other, body) in read().map_err(reading)? {
+        let owner: Owner = parse(&body, &other)?;
+        if owner.replaces && !owner.published && same(&owner.table, table) {
+            return Ok(Some(other));
+        }
+    }
+    Ok(None)
 }
 
 /// Everything a target remembers of a job.

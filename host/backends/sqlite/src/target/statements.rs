@@ -68,6 +68,8 @@ pub(crate) struct Statements {
     pub read_back: String,
     /// The primary key of a table WITHOUT ROWID; empty in others.
     pub without_rowid: Vec<String>,
+    /// Whether triggers run for every row, and may fail or ignore one halfway.
+    pub has_triggers: bool,
 }
 
 impl Statements {
@@ -112,6 +114,7 @@ impl Statements {
             ),
             schema: schema.clone(),
             without_rowid,
+            has_triggers: table.triggers > 0,
             columns,
             key,
         })

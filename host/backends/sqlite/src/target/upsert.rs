@@ -13,10 +13,11 @@ use dkhost_core::{ContentSum, Error, Outcome, Result, WriteReport};
 use rusqlite::{Connection, Statement};
 
 use super::Target;
+use super::attempt::Attempt;
 use super::bind::{Binder, Refusal, refusal};
 use super::layout::Encoded;
 use super::statements::{RowId, Statements};
-use super::writer::{Fates, ignored};
+use super::writer::{Fates, ignored, rolled_back_by_table};
 use crate::fault::fault;
 
 /// A batch that was inserted as far as it met nothing.
@@ -36,6 +37,8 @@ struct Met {
     rows: Vec<usize>,
     /// Hash of what is there: in the batch's columns, and in the plan's.
     there: (u128, u128),
+    /// Whether all of what is there could be read; else it is equal to nothing.
+    is_read: bool,
 }
 
 impl Batch<'_> {
@@ -70,11 +73,12 @@ impl Batch<'_> {
             };
             let id = RowId::of(there, self.statements).map_err(|cause| self.failed(cause))?;
             let place = *places.entry(id.clone()).or_insert_with(|| {
-                back.push(there, self.statements.identity_width());
+                let is_read = back.push(there, self.statements.identity_width());
                 met.push(Met {
                     id,
                     rows: Vec::new(),
                     there: (0, 0),
+                    is_read,
                 });
                 met.len() - 1
             });
@@ -123,10 +127,11 @@ impl Batch<'_> {
                 .raw_bind_parameter(first + i, value)
                 .map_err(Refusal::Failed)?;
         }
-        statement
-            .raw_execute()
-            .map(drop)
-            .map_err(|cause| refusal(cause, row, &self.statements.columns))
+        match statement.raw_execute() {
+            Ok(0) => Err(Refusal::Row(ignored(row))),
+            Ok(_) => Ok(()),
+            Err(cause) => Err(refusal(cause, row, &self.statements.columns)),
+        }
     }
 }
 
@@ -145,7 +150,15 @@ pub(super) fn settle(batch: &Batch<'_>, fates: &mut Fates, report: &mut WriteRep
         .prepare(&batch.statements.update)
         .map_err(|cause| batch.failed(cause))?;
     let mut binder = Binder::new(&batch.statements.columns, &batch.encoded.records)?;
-    for Met { id, rows, there } in met {
+    let mut attempt =
+        Attempt::new(batch.db, batch.statements).map_err(|cause| batch.failed(cause))?;
+    for met in met {
+        let Met {
+            id,
+            rows,
+            there,
+            is_read,
+        } = met;
         // A row of this batch that was inserted before; its place is taken, not a stranger's.
         let own = inserted.get(&id).copied();
         let mut settled = false;
@@ -154,11 +167,11 @@ pub(super) fn settle(batch: &Batch<'_>, fates: &mut Fates, report: &mut WriteRep
             if settled {
                 continue;
             }
-            if own.is_none() && sent.get(&row) == Some(&there.0) {
+            if own.is_none() && is_read && sent.get(&row) == Some(&there.0) {
                 (fates.outcomes[row], settled) = (Outcome::Unchanged, true);
                 continue;
             }
-            match batch.update(&mut statement, &mut binder, row, &id) {
+            match attempt.row(|| batch.update(&mut statement, &mut binder, row, &id)) {
                 Ok(()) => {
                     settled = true;
                     fates.outcomes[row] = Outcome::Written;
@@ -176,6 +189,9 @@ pub(super) fn settle(batch: &Batch<'_>, fates: &mut Fates, report: &mut WriteRep
                 Err(Refusal::Failed(cause)) => return Err(batch.failed(cause)),
                 // The one before it, if there is one, is the last that can be held.
                 Err(Refusal::Row(reject)) => {
+                    if batch.db.is_autocommit() {
+                        return Err(rolled_back_by_table(&reject.message));
+                    }
                     fates.outcomes[row] = Outcome::Rejected;
                     fates.rejects.push(reject);
                 }

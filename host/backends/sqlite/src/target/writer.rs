@@ -9,6 +9,7 @@ use dkhost_core::{
 };
 use rusqlite::{Connection, Statement};
 
+use super::attempt::Attempt;
 use super::bind::{Binder, Refusal, refusal};
 use super::layout::Layout;
 use super::state;
@@ -209,18 +210,31 @@ impl SqliteWriter {
             .db
             .prepare(&statements.insert)
             .map_err(|cause| self.failed("write to", cause))?;
+        // Only a trigger can keep a row out that meets no other.
+        let mut lookup = (meets && statements.has_triggers)
+            .then(|| self.db.prepare(&statements.lookup))
+            .transpose()
+            .map_err(|cause| self.failed("write to", cause))?;
+        let mut attempt =
+            Attempt::new(&self.db, statements).map_err(|cause| self.failed("write to", cause))?;
         for row in 0..rows {
-            let inserted = binder.row(&mut statement, row).and_then(|()| {
-                self.execute(&mut statement, statements)
-                    .map_err(|cause| refusal(cause, row, &statements.columns))
+            let inserted = attempt.row(|| {
+                binder.row(&mut statement, row)?;
+                let id = self
+                    .execute(&mut statement, statements)
+                    .map_err(|cause| refusal(cause, row, &statements.columns))?;
+                let met = match &mut lookup {
+                    Some(lookup) if id.is_none() => is_there(lookup, &mut binder, statements, row)?,
+                    _ => meets,
+                };
+                match id {
+                    None if !met => Err(Refusal::Row(ignored(row))),
+                    id => Ok(id),
+                }
             });
             let (outcome, id) = match inserted {
                 Ok(Some(id)) => (Outcome::Written, Some(id)),
-                Ok(None) if meets => (Outcome::Unchanged, None),
-                Ok(None) => {
-                    fates.rejects.push(ignored(row));
-                    (Outcome::Rejected, None)
-                }
+                Ok(None) => (Outcome::Unchanged, None),
                 Err(Refusal::Failed(cause)) => return Err(self.failed("write to", cause)),
                 Err(Refusal::Row(reject)) => {
                     if self.db.is_autocommit() {
@@ -266,6 +280,19 @@ impl SqliteWriter {
     }
 }
 
+/// Whether the table has a row with the key of this one.
+fn is_there(
+    lookup: &mut Statement<'_>,
+    binder: &mut Binder<'_>,
+    statements: &Statements,
+    row: usize,
+) -> Result<bool, Refusal> {
+    binder.some(lookup, &statements.key, 1, row)?;
+    let mut rows = lookup.raw_query();
+    let there = rows.next().map_err(Refusal::Failed)?;
+    Ok(there.is_some())
+}
+
 /// The reject of a row that a trigger of the table would not have (`RAISE(IGNORE)`).
 pub(super) fn ignored(row: usize) -> RowReject {
     RowReject {
@@ -294,7 +321,7 @@ fn lost() -> Error {
     .help("run the same command again: it goes on with this batch")
 }
 
-fn rolled_back_by_table(message: &str) -> Error {
+pub(super) fn rolled_back_by_table(message: &str) -> Error {
     Error::data("sqlite::rolled_back", format!("the table rolled the whole batch back because of one row: {message}"))
         .help("a trigger or constraint of the table says ON CONFLICT ROLLBACK or RAISE(ROLLBACK); make it ABORT")
 }
