@@ -5,8 +5,9 @@
 
 use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};
-use std::os::unix::fs::OpenOptionsExt;
-use std::path::PathBuf;
+use std::io;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use dkhost_core::checkpoint::CHECKPOINT_VERSION;
@@ -14,7 +15,7 @@ use dkhost_core::sink::fenced;
 use dkhost_core::{Checkpoint, Claim, Claimed, Conflict, Error, Result, Schema, TargetState};
 
 use super::encode;
-use super::lock::{Lock, is_same};
+use super::lock::Lock;
 use super::log::{Log, Owner, State, corrupt};
 use super::manifest;
 use super::part::Part;
@@ -83,16 +84,21 @@ impl Target {
 
     /// Whether the result has its final name.
     pub fn is_published(&self, state: &State) -> bool {
-        let staging = self.place.staging();
-        state.publishing
-            && match File::open(&staging) {
-                Err(_) => true,
-                Ok(_) if self.place.is_folder => {
-                    manifest::is_of_run(&self.place.path, &state.owner.run)
-                }
-                // Renamed by a link, and the old name not removed yet.
-                Ok(staged) => is_same(&staged, &self.place.path).unwrap_or(false),
-            }
+        if !state.publishing {
+            return false;
+        }
+        if self.place.is_folder {
+            return manifest::is_of_run(&self.place.path, &state.owner.run);
+        }
+        let Ok(there) = fs::metadata(&self.place.path) else {
+            return false;
+        };
+        match fs::metadata(self.place.staging()) {
+            // Renamed by a link, and the old name not removed yet.
+            Ok(staged) => (staged.dev(), staged.ino()) == (there.dev(), there.ino()),
+            // Any other error says nothing about the rename.
+            Err(cause) => cause.kind() == io::ErrorKind::NotFound,
+        }
     }
 
     /// Takes the target over.
@@ -244,13 +250,20 @@ impl Target {
         } else {
             USUAL_MODE
         };
-        let file = OpenOptions::new()
+        let mut options = OpenOptions::new();
+        options
             .read(true)
             .write(true)
             .create(true)
             .truncate(false)
-            .mode(mode)
-            .open(&path);
+            .mode(mode);
+        let file = match options.open(&path) {
+            // It has the permissions of the file it replaces already.
+            Err(cause) if cause.kind() == io::ErrorKind::PermissionDenied && !is_new => {
+                make_writable(&path).and_then(|()| options.open(&path))
+            }
+            opened => opened,
+        };
         let file = file.map_err(|cause| Error::io("create", &path, cause))?;
         let length = file
             .metadata()
@@ -322,6 +335,12 @@ impl Target {
     }
 }
 
+/// Lets the owner of a file read and write it.
+fn make_writable(path: &Path) -> io::Result<()> {
+    let mode = fs::metadata(path)?.permissions().mode();
+    fs::set_permissions(path, fs::Permissions::from_mode(mode | 0o600))
+}
+
 /// The error for using a target before it is ours.
 pub fn not_claimed() -> Error {
     Error::bug("the target was not claimed")
@@ -332,4 +351,21 @@ pub fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex
         .lock()
         .unwrap_or_else(std::sync::PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_staging_file_with_the_mode_of_a_read_only_target_can_be_written_again() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("part");
+        fs::write(&path, "x").unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o444)).unwrap();
+        make_writable(&path).unwrap();
+        let mode = fs::metadata(&path).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o644);
+        OpenOptions::new().write(true).open(&path).unwrap();
+    }
 }
