@@ -236,7 +236,13 @@ fn check(target: &Target) {
         if !was_done {
             let report = world.finish();
             assert_eq!(report["counts"], wanted_report["counts"], "{context}");
-            assert_eq!(report["verified"], wanted_report["verified"], "{context}");
+            // Killed after publishing, it was compared before.
+            let verified = &report["verified"];
+            assert!(
+                *verified == wanted_report["verified"]
+                    || verified == "compared before it was published",
+                "{context}: {verified}"
+            );
         }
         assert!(
             content(&world.path(target.path)) == wanted,

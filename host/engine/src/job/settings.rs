@@ -276,8 +276,12 @@ pub fn read(mut options: Options) -> Result<RunSettings> {
     }
     if let Some(node) = options.take_node("progress_interval") {
         run.progress_interval = duration(&node, "progress_interval")?;
-        if run.progress_interval < Duration::from_millis(100) {
-            return Err(wrong(&node, "progress_interval", "at least \"100ms\""));
+        if run.progress_interval.is_zero() {
+            return Err(wrong(
+                &node,
+                "progress_interval",
+                "a duration above zero, such as \"10s\"",
+            ));
         }
     }
     Ok(run)
