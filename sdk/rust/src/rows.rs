@@ -1,7 +1,7 @@
 //! One record at a time: comfort over speed, inside the sandbox.
 //!
 //! A row is either a struct of yours with `#[derive(Row)]` – fields by name, checked when the
-//! plugin is opened – or a [`Record`], which knows its columns only at run time.
+//! plugin is opened – or a [`crate::Record`], which knows its columns only at run time.
 
 use crate::builder::AnyBuilder;
 use crate::errors::{Failure, Reject};

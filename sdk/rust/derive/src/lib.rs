@@ -15,7 +15,7 @@ pub fn derive_row(input: TokenStream) -> TokenStream {
 
 /// Makes a component of this crate that holds the plugins named.
 ///
-/// ```ignore
+/// ```text
 /// dkhost_sdk::export! {
 ///     transformers: [Clean],
 ///     row_transformers: [Shout],
