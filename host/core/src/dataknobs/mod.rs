@@ -10,8 +10,9 @@
 //! * the type most of a column's values declare, in [`crate::Field::source_type`]
 //!   (`dataknobs:datetime`), found by [`Inference`];
 //! * what one field of one record says otherwise (another type, metadata, dimensions), in the
-//!   metadata under the reserved key [`FIELDS`]; members of the record itself that dataknobs does
-//!   not know, or an inner id that differs from the key, under [`RECORD`].
+//!   metadata under the reserved key [`FIELDS`]; there, too, the kind of a value that is null or
+//!   does not fit its declared type, under [`KIND`]; members of the record itself that dataknobs
+//!   does not know, or an inner id that differs from the key, under [`RECORD`].
 //!
 //! So record → record is exact, but for the order of fields, which follows the schema. Flat cannot
 //! hold types and metadata of fields, vectors excepted: [`lost_when_flat`] says so in the plan.
@@ -38,13 +39,18 @@ pub use python::{Style, restyle};
 pub use read::{Plain, Reader};
 pub use write::{BoundWriter, Writer};
 
-use crate::Schema;
+use crate::json::Kind;
+use crate::{Field, Schema};
 
 /// The key in a record's metadata under which its fields' exceptions travel.
 pub const FIELDS: &str = "$fields";
 
 /// The key in a record's metadata under which the record's own unknown members travel.
 pub const RECORD: &str = "$record";
+
+/// The key in a field's exception under which the kind of its value travels, where the type says
+/// nothing about it: the value is null, or of a kind the type does not fit.
+pub const KIND: &str = "$kind";
 
 /// What precedes a dataknobs type in [`crate::Field::source_type`].
 pub const TYPE_PREFIX: &str = "dataknobs:";
@@ -65,6 +71,12 @@ impl Form {
     pub fn is_bare_nan(self) -> bool {
         self != Form::Flat
     }
+}
+
+/// Whether a value of this kind in this column declares this type when nothing is said about it:
+/// a bare value then says as much as a field.
+pub fn is_usual(field: &Field, kind: &Kind<'_>, declared: &str) -> bool {
+    types::usual(types::declared(field), kind) == declared
 }
 
 /// A sentence for each column whose declared type a flat store does not keep, for the plan.

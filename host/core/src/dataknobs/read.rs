@@ -1,7 +1,7 @@
 //! dataknobs records to plain fields, id and metadata.
 
-use super::types::{declared, usual};
-use super::{FIELDS, RECORD};
+use super::types::{declared, kind_name, may_hold, usual};
+use super::{FIELDS, KIND, RECORD};
 use crate::Schema;
 use crate::json::{Kind, RowError, Scanner, Token, unescape};
 
@@ -57,7 +57,8 @@ impl Reader {
     /// has it beside the record; it wins, and an id inside that differs is kept in the metadata.
     ///
     /// *Errors* – malformed JSON; `dataknobs::not_a_record` without `fields`;
-    /// `dataknobs::reserved_key` if the metadata uses [`FIELDS`] or [`RECORD`] itself.
+    /// `dataknobs::reserved_key` if the metadata uses [`FIELDS`] or [`RECORD`] itself, or a
+    /// field [`KIND`].
     pub fn record<'s>(
         &'s mut self,
         key: Option<&'s str>,
@@ -230,6 +231,9 @@ impl Reader {
         for (name, raw) in &object.extras {
             member(&mut exception, name, raw);
         }
+        if let Some(kind) = unfit(declared, object.value.map(|value| value.kind)) {
+            member(&mut exception, KIND, &format!("\"{kind}\""));
+        }
         close(&mut exception);
         member(
             &mut self.exceptions,
@@ -290,6 +294,14 @@ impl Reader {
         close(&mut self.meta);
         Ok(has_meta)
     }
+}
+
+/// The kind of a value that says nothing about its declared type: null, or one that does not fit.
+fn unfit(declared: Option<&str>, kind: Option<Kind<'_>>) -> Option<&'static str> {
+    let kind = kind?;
+    let fits = declared
+        .is_none_or(|declared| may_hold(&unescape(declared, declared.contains('\\')), &kind));
+    (matches!(kind, Kind::Null) || !fits).then(|| kind_name(&kind))
 }
 
 fn bad_metadata(cause: RowError) -> RowError {
@@ -387,6 +399,10 @@ impl<'a> FieldObject<'a> {
                 ("type", Kind::Text(inner, _)) => object.declared = Some(inner),
                 ("metadata", Kind::Object) => object.metadata = Some(token.raw),
                 ("metadata", Kind::Null) => (),
+                (KIND, _) => {
+                    let message = format!("a field uses the reserved key `{name}`");
+                    return Err(RowError::new("dataknobs::reserved_key", message));
+                }
                 _ => object.extras.push((name, finite(token, name)?.raw)),
             }
             more = scanner.next_member()?;

@@ -244,10 +244,30 @@ fn what_is_not_as_usual_survives() {
         r#"{"fields": {"a": {"name": "a", "value": NaN, "type": "float", "metadata": {}}, "b": {"name": "b", "value": -Infinity, "type": "float", "metadata": {}}}, "id": "k", "metadata": {}}"#,
         // Numbers as Python writes them.
         r#"{"fields": {"a": {"name": "a", "value": 1e-07, "type": "float", "metadata": {}}, "b": {"name": "b", "value": [1e+16, 1.5e-05, 123456789012345680000], "type": "json", "metadata": {}}}, "id": "k", "metadata": {}}"#,
+        // Values that their type does not fit.
+        r#"{"fields": {"a": {"name": "a", "value": 1.0, "type": "integer", "metadata": {"u": 1}}}, "id": "k", "metadata": {}}"#,
+        r#"{"fields": {"a": {"name": "a", "value": "12", "type": "integer", "metadata": {}}, "b": {"name": "b", "value": 1, "type": "boolean", "metadata": {}}, "c": {"name": "c", "value": 5, "type": "string", "metadata": {}}}, "id": "k", "metadata": {}}"#,
+        r#"{"fields": {"a": {"name": "a", "value": {"x": 1}, "type": "string", "metadata": {}}, "b": {"name": "b", "value": 1, "type": "geo", "metadata": {}}}, "id": "k", "metadata": {}}"#,
         // A user's dict that looks like a vector of a table row.
         r#"{"fields": {"a": {"name": "a", "value": {"type": "vector", "value": "speed"}, "type": "json", "metadata": {}}}, "id": "k", "metadata": {}}"#,
     ] {
         assert_eq!(through(record).unwrap(), record);
+    }
+}
+
+#[test]
+fn a_value_that_never_fit_its_type_survives_among_values_that_do() {
+    let field = |value: &str| {
+        format!(
+            r#"{{"fields": {{"a": {{"name": "a", "value": {value}, "type": "integer", "metadata": {{"u": 1}}}}}}, "id": "k", "metadata": {{}}}}"#
+        )
+    };
+    let values = ["1", "2", "\"12\"", "1.0", "true", "[1]", "null"];
+    let records: Vec<_> = values.map(|v| (v.to_owned(), field(v))).into();
+    let (schema, batch) = columns(&records).unwrap();
+    for ((key, before), (_, after)) in records.iter().zip(write_all(&schema, &batch, Form::Object))
+    {
+        assert_eq!(*before, after, "{key}");
     }
 }
 
@@ -311,6 +331,10 @@ fn what_cannot_be_held_is_refused_with_its_reason() {
         (
             r#"{"fields": {"a": {"value": 1, "value": 2}}}"#,
             "json::duplicate_key",
+        ),
+        (
+            r#"{"fields": {"a": {"value": 1, "$kind": "text"}}}"#,
+            "dataknobs::reserved_key",
         ),
         (r#"{"fields": {"a": {"value": 1}"#, "json::unexpected_end"),
     ] {

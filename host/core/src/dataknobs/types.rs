@@ -4,6 +4,9 @@ use super::TYPE_PREFIX;
 use crate::Field;
 use crate::json::{Kind, unescape};
 
+/// The kind of null, see [`kind_name`].
+pub(super) const NULL: &str = "null";
+
 /// The dataknobs type most values of a column declare.
 pub(super) fn declared(field: &Field) -> Option<&str> {
     field.source_type.as_deref()?.strip_prefix(TYPE_PREFIX)
@@ -32,6 +35,18 @@ pub(super) fn may_hold(declared: &str, kind: &Kind<'_>) -> bool {
         ),
         (Kind::Array, _) => matches!(declared, "vector" | "sparse_vector"),
         (Kind::Object, _) => declared == "sparse_vector",
+    }
+}
+
+/// The kind of a value as an exception notes it: numbers are of one kind.
+pub(super) fn kind_name(kind: &Kind<'_>) -> &'static str {
+    match kind {
+        Kind::Null => NULL,
+        Kind::Boolean(_) => "boolean",
+        Kind::Number(_) | Kind::NotFinite(_) => "number",
+        Kind::Text(..) => "text",
+        Kind::Array => "list",
+        Kind::Object => "object",
     }
 }
 

@@ -6,8 +6,8 @@ use arrow::array::{Array, AsArray, RecordBatch, StringArray};
 
 use super::python::{Style, restyle};
 use super::read::{close, member};
-use super::types::{declared, may_hold, usual};
-use super::{FIELDS, Form, RECORD};
+use super::types::{NULL, declared, kind_name, may_hold, usual};
+use super::{FIELDS, Form, KIND, RECORD};
 use crate::json::{Bound, Encoder, Kind, RowError, Scanner, Token, unescape};
 use crate::text::Cells;
 use crate::{Nulls, Result, Role, Schema};
@@ -18,6 +18,7 @@ pub struct Writer {
     encoder: Encoder,
     schema: Schema,
     form: Form,
+    keeps_described_nulls: bool,
 }
 
 impl Writer {
@@ -28,7 +29,16 @@ impl Writer {
             encoder: encoder.bare_nan(form.is_bare_nan()),
             schema: schema.clone(),
             form,
+            keeps_described_nulls: false,
         }
+    }
+
+    /// Also writes the fields a record does not have here because they were null, if their
+    /// metadata says more about them: for a store whose nulls are absent otherwise.
+    #[must_use]
+    pub fn described_nulls(mut self) -> Self {
+        self.keeps_described_nulls = true;
+        self
     }
 
     /// Binds the columns of a batch.
@@ -60,6 +70,7 @@ impl Writer {
                 .role(Role::Meta)
                 .and_then(|i| records.column(i).as_string_opt()),
             form: self.form,
+            keeps_described_nulls: self.keeps_described_nulls,
             plain: Vec::new(),
             record: Vec::new(),
         })
@@ -74,6 +85,7 @@ pub struct BoundWriter<'a> {
     id: Vec<Cells<'a>>,
     meta: Option<&'a StringArray>,
     form: Form,
+    keeps_described_nulls: bool,
     plain: Vec<u8>,
     record: Vec<u8>,
 }
@@ -92,6 +104,8 @@ struct Exception<'a> {
     name: Option<&'a str>,
     declared: Option<Cow<'a, str>>,
     metadata: Option<&'a str>,
+    /// The kind of the value, if the type says nothing about it.
+    kind: Option<&'a str>,
     extras: Vec<(&'a str, &'a str)>,
 }
 
@@ -188,18 +202,50 @@ impl BoundWriter<'_> {
     fn wrap_fields(&self, meta: &Meta<'_>, record: &mut Vec<u8>) -> Result<(), RowError> {
         let plain = utf8_lossy(&self.plain);
         let mut fields = Vec::with_capacity(plain.len() * 3);
+        let mut there = Vec::new();
         each_member(
             &plain,
             self.form.is_bare_nan(),
             &mut |place, name, token| {
                 let plain_name = unescape(name, name.contains('\\'));
+                if self.keeps_described_nulls && self.is_described_null(&plain_name, meta) {
+                    there.push(plain_name.clone().into_owned());
+                }
                 let (kind, exception) = self.field_type(place, &plain_name, &token, meta);
                 add_field(&mut fields, name, &token, &kind, exception);
             },
         )?;
+        if self.keeps_described_nulls {
+            self.described_nulls(meta, &there, &mut fields);
+        }
         close(&mut fields);
         record.extend_from_slice(&fields);
         Ok(())
+    }
+
+    /// Adds the fields that were null and are not `there`, if a column of theirs still is.
+    fn described_nulls(&self, meta: &Meta<'_>, there: &[String], fields: &mut Vec<u8>) {
+        let token = Token {
+            kind: Kind::Null,
+            raw: "null",
+        };
+        for (name, exception) in &meta.fields {
+            let has_column = self.usual.iter().any(|(column, _)| column == name);
+            if exception.kind != Some(NULL) || !has_column || there.iter().any(|n| n == name) {
+                continue;
+            }
+            let mut escaped = Vec::new();
+            crate::json::escape_inner(name, &mut escaped);
+            let declared = exception.declared.as_deref();
+            let kind = declared.unwrap_or_else(|| usual(None, &token.kind));
+            let name = utf8_lossy(&escaped);
+            add_field(fields, &name, &token, kind, Some(exception));
+        }
+    }
+
+    fn is_described_null(&self, name: &str, meta: &Meta<'_>) -> bool {
+        let mut fields = meta.fields.iter();
+        fields.any(|(field, exception)| field == name && exception.kind == Some(NULL))
     }
 
     /// The type a field declares, and what else it says that is not as usual.
@@ -221,6 +267,12 @@ impl BoundWriter<'_> {
             .map(|(_, e)| e);
         let kind = match exception.map(|exception| exception.declared.as_deref()) {
             Some(Some(declared)) if may_hold(declared, &token.kind) => declared,
+            // It never fit, and still is of the kind it was.
+            Some(Some(declared))
+                if exception.and_then(|e| e.kind) == Some(kind_name(&token.kind)) =>
+            {
+                declared
+            }
             // A step has put another kind of value there: nothing the field said fits it any more.
             Some(Some(_)) => return (Cow::Borrowed(usual), None),
             _ => usual,
@@ -342,6 +394,7 @@ impl<'a> Exception<'a> {
             ("type", Kind::Text(inner, escaped)) => {
                 exception.declared = Some(unescape(inner, escaped))
             }
+            (KIND, Kind::Text(inner, _)) => exception.kind = Some(inner),
             ("metadata", Kind::Object) => exception.metadata = Some(token.raw),
             _ => exception.extras.push((name, token.raw)),
         })?;

@@ -94,7 +94,7 @@ fn notes(target: &Target) -> Vec<String> {
     let (shape, schema) = (&target.shape, &target.schema);
     let mut notes = Vec::new();
     if shape.is_dataknobs() && shape.format == Format::Csv {
-        notes.push("a CSV store keeps neither the metadata of records nor the difference between a null and a missing field".to_owned());
+        notes.push("a CSV store keeps the metadata of fields; a null without any is a missing field, and a record with metadata of its own is refused unless `_meta` is left out".to_owned());
         return notes;
     }
     if shape.format.is_delimited() {
@@ -102,12 +102,13 @@ fn notes(target: &Target) -> Vec<String> {
             "{} has no types: a reader has to be told or to guess them",
             shape.format
         ));
-        let null = shape.csv.null.first().map_or("", String::as_str);
+        let null = shape.csv.null.first().map(String::as_str);
         notes.push(match null {
-            "" => "a null is an empty cell, an empty text is \"\"".to_owned(),
-            word => format!("a null is {word} without quotes"),
+            None => "nothing means null here: a record with a null is refused".to_owned(),
+            Some("") => "a null is an empty cell, an empty text is \"\"".to_owned(),
+            Some(word) => format!("a null is {word} without quotes"),
         });
-        if schema.fields.len() == 1 && null.is_empty() {
+        if schema.fields.len() == 1 && null == Some("") {
             notes.push("a null alone on its line is an empty line, which some readers pass over; `csv = { null = [\"NULL\"] }` avoids that".to_owned());
         }
     }
@@ -186,13 +187,11 @@ fn column(target: &Target, field: &Field) -> Column {
             lossy: None,
         };
     }
-    let no_place =
-        shape.is_dataknobs() && shape.format == Format::Csv && field.role == Some(Role::Meta);
     Column {
         name: field.name.clone(),
         target_type,
         how: how.map(str::to_owned),
-        lossy: no_place.then(|| "a CSV store has no place for it".to_owned()),
+        lossy: None,
     }
 }
 

@@ -21,11 +21,18 @@ use crate::options::CsvOptions;
 pub struct CsvRows {
     options: CsvOptions,
     schema: Schema,
-    null: Vec<u8>,
+    /// `None` if there is no text that means null.
+    null: Option<Vec<u8>>,
     /// Bytes that make quotes necessary.
     special: [bool; 256],
     /// Whether text without any such byte may still read as null.
     words: bool,
+}
+
+/// Why a row cannot be written: the column, and what it would need.
+enum Refused {
+    Quotes(usize),
+    Null(usize),
 }
 
 /// A column of a batch.
@@ -49,11 +56,7 @@ impl CsvRows {
             special[byte as usize] = true;
         }
         CsvRows {
-            null: options
-                .null
-                .first()
-                .map(|null| null.clone().into_bytes())
-                .unwrap_or_default(),
+            null: options.null.first().map(|null| null.clone().into_bytes()),
             words: options.null.iter().any(|null| !null.is_empty()),
             options: options.clone(),
             schema: schema.clone(),
@@ -74,7 +77,7 @@ impl CsvRows {
         })
     }
 
-    fn row(&self, columns: &[Column<'_>], row: usize, out: &mut Vec<u8>) -> Result<(), usize> {
+    fn row(&self, columns: &[Column<'_>], row: usize, out: &mut Vec<u8>) -> Result<(), Refused> {
         for (i, column) in columns.iter().enumerate() {
             if i > 0 {
                 out.push(self.options.delimiter);
@@ -83,7 +86,8 @@ impl CsvRows {
             let written = match column {
                 Column::Text(text) if text.is_null(row) => false,
                 Column::Text(text) => {
-                    self.cell(text.value(row).as_bytes(), out).ok_or(i)?;
+                    self.cell(text.value(row).as_bytes(), out)
+                        .ok_or(Refused::Quotes(i))?;
                     true
                 }
                 Column::Plain(cells) => cells.write(row, out),
@@ -91,17 +95,34 @@ impl CsvRows {
                     let written = cells.write(row, out);
                     if written && self.needs_quotes(&out[start..]) {
                         let cell = out.split_off(start);
-                        self.cell(&cell, out).ok_or(i)?;
+                        self.cell(&cell, out).ok_or(Refused::Quotes(i))?;
                     }
                     written
                 }
             };
             if !written {
-                out.extend_from_slice(&self.null);
+                out.extend_from_slice(self.null.as_ref().ok_or(Refused::Null(i))?);
             }
         }
         out.push(b'\n');
         Ok(())
+    }
+
+    fn reason(&self, refused: &Refused) -> RowError {
+        let name = |column: usize| self.schema.fields[column].name.as_str();
+        let (name, code, why) = match refused {
+            Refused::Quotes(column) => (
+                name(*column),
+                "csv::no_quotes",
+                "needs quotes, and `csv = { quote = \"\" }` says there are none",
+            ),
+            Refused::Null(column) => (
+                name(*column),
+                "csv::no_null",
+                "is null, and `csv = { null = [] }` says that nothing means null",
+            ),
+        };
+        RowError::new(code, format!("`{name}` {why}")).in_column(name)
     }
 
     #[inline]
@@ -167,16 +188,9 @@ impl Rows for CsvRows {
         let mut rejects = Vec::new();
         for row in 0..records.num_rows() {
             let start = out.len();
-            if let Err(column) = self.row(&columns, row, out) {
+            if let Err(refused) = self.row(&columns, row, out) {
                 out.truncate(start);
-                let name = &self.schema.fields[column].name;
-                let message = format!(
-                    "`{name}` needs quotes, and `csv = {{ quote = \"\" }}` says there are none"
-                );
-                rejects.push(not_representable(
-                    RowError::new("csv::no_quotes", message).in_column(name),
-                    row,
-                ));
+                rejects.push(not_representable(self.reason(&refused), row));
             }
         }
         Ok(rejects)

@@ -1,16 +1,17 @@
 //! The CSV store: `__id__`, then the fields in alphabetical order.
 //!
 //! A cell is a bare value where dataknobs gives it back unchanged, else the whole field as JSON, as
-//! its version 0.11 does. There is no place for a record's metadata.
+//! its version 0.11 does; a null that has nothing else to say is an empty cell. There is no place for
+//! a record's metadata: a record that has some is refused.
 //!
 //! *Source* – `dataknobs-data` 0.11.0, `backends/file.py`; Python's `csv` module.
 
 use std::borrow::Cow;
 
 use ::arrow::array::RecordBatch;
-use dkhost_core::dataknobs::{Form, Reader, Writer};
+use dkhost_core::dataknobs::{Form, Reader, Writer, is_usual};
 use dkhost_core::json::{DecodeOptions, Decoder, Kind, RowError, Scanner, escape, unescape};
-use dkhost_core::{LogicalType, Nulls, Result, RowReject, Schema};
+use dkhost_core::{Field, LogicalType, Nulls, Result, RowReject, Schema};
 use xxhash_rust::xxh3::xxh3_128;
 
 use super::super::csv::Dialect;
@@ -25,8 +26,8 @@ const ID_COLUMN: &str = "__id__";
 pub struct DataknobsCsv {
     writer: Writer,
     schema: Schema,
-    /// The columns in alphabetical order: name, and whether a bare text is a JSON token as it is.
-    columns: Vec<(String, Bare)>,
+    /// The columns in alphabetical order, and whether a bare text is a JSON token as it is.
+    columns: Vec<(Field, Bare)>,
     ids: Ids,
 }
 
@@ -54,11 +55,11 @@ impl DataknobsCsv {
         };
         let mut columns: Vec<_> = schema
             .data_fields()
-            .map(|(_, field)| (field.name.clone(), bare(&field.logical)))
+            .map(|(_, field)| (field.clone(), bare(&field.logical)))
             .collect();
-        columns.sort_by(|a, b| a.0.cmp(&b.0));
+        columns.sort_by(|a, b| a.0.name.cmp(&b.0.name));
         DataknobsCsv {
-            writer: Writer::new(schema, Form::Object, nulls),
+            writer: Writer::new(schema, Form::Object, nulls).described_nulls(),
             schema: schema.clone(),
             columns,
             ids: Ids::default(),
@@ -75,14 +76,14 @@ impl DataknobsCsv {
         record.clear();
         record.extend_from_slice(b"{\"fields\":{");
         let empty = record.len();
-        for ((name, bare), (cell, is_quoted)) in self.columns.iter().zip(cells) {
+        for ((field, bare), (cell, is_quoted)) in self.columns.iter().zip(cells) {
             if cell.is_empty() && !is_quoted {
                 continue;
             }
             if record.len() > empty {
                 record.push(b',');
             }
-            escape(name, record);
+            escape(&field.name, record);
             record.push(b':');
             let text = std::str::from_utf8(&cell).map_err(unreadable)?;
             match bare {
@@ -99,9 +100,9 @@ impl DataknobsCsv {
 impl Rows for DataknobsCsv {
     fn begin(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(ID_COLUMN.as_bytes());
-        for (name, _) in &self.columns {
+        for (field, _) in &self.columns {
             out.push(b',');
-            quoted(name, out);
+            quoted(&field.name, out);
         }
         out.extend_from_slice(b"\r\n");
     }
@@ -179,18 +180,20 @@ impl Rows for DataknobsCsv {
 
 /// Appends the line of a record.
 fn line(
-    columns: &[(String, Bare)],
+    columns: &[(Field, Bare)],
     id: &str,
     record: &str,
     out: &mut Vec<u8>,
 ) -> Result<(), RowError> {
     let mut cells: Vec<Option<Cow<'_, str>>> = vec![None; columns.len()];
+    check_record(record, id)?;
     each_field(record, &mut |name, field| {
-        let Ok(column) = columns.binary_search_by(|(column, _)| column.as_str().cmp(name)) else {
+        let Ok(column) = columns.binary_search_by(|(column, _)| column.name.as_str().cmp(name))
+        else {
             let message = format!("the field `{name}` is in no column of the store");
             return Err(RowError::new("dataknobs::no_column", message).in_column(name));
         };
-        cells[column] = cell(field, columns[column].1)?;
+        cells[column] = cell(field, &columns[column])?;
         Ok(())
     })?;
     quoted(id, out);
@@ -202,6 +205,31 @@ fn line(
     }
     out.extend_from_slice(b"\r\n");
     Ok(())
+}
+
+/// Refuses a record that says something beside its fields and its id.
+fn check_record(record: &str, id: &str) -> Result<(), RowError> {
+    each_member(record, &mut |name, raw| {
+        let is_held = match name {
+            "fields" => true,
+            "metadata" => raw == "{}",
+            "id" => match Scanner::new(raw).value()?.kind {
+                Kind::Text(inner, escaped) => unescape(inner, escaped) == id,
+                _ => false,
+            },
+            _ => false,
+        };
+        if is_held {
+            return Ok(());
+        }
+        let what = match name {
+            "metadata" => "metadata".to_owned(),
+            "id" => "an `id` that is not its key".to_owned(),
+            name => format!("a member `{name}`"),
+        };
+        let message = format!("the record has {what}, for which a CSV store has no place");
+        Err(RowError::new("dataknobs::no_place", message).in_column("_meta"))
+    })
 }
 
 /// The lines that hold a record.
@@ -237,17 +265,26 @@ fn each_member<'a>(object: &'a str, each: Each<'_, 'a>) -> Result<(), RowError> 
 }
 
 /// The cell of a field: its bare value where nothing else is to be said, else all of it.
-fn cell(field: &str, bare: Bare) -> Result<Option<Cow<'_, str>>, RowError> {
+fn cell<'f>(
+    field: &'f str,
+    (column, bare): &(Field, Bare),
+) -> Result<Option<Cow<'f, str>>, RowError> {
     let mut scanner = Scanner::new(field).bare_nan(true);
-    let (mut value, mut plain) = (None, true);
+    let (mut value, mut declared, mut plain) = (None, None, true);
     let mut more = scanner.enter_object()?;
     while more {
         let (name, _) = scanner.key()?;
         let token = scanner.value()?;
         match name {
-            "name" => (),
+            "name" => {
+                plain &= match token.kind {
+                    Kind::Text(inner, escaped) => unescape(inner, escaped) == column.name,
+                    _ => false,
+                }
+            }
             "value" => value = Some(token.kind),
             "type" => {
+                declared = Some(token.raw.trim_matches('"'));
                 plain &= matches!(
                     token.raw,
                     r#""string""# | r#""text""# | r#""integer""# | r#""float""# | r#""boolean""#
@@ -258,11 +295,15 @@ fn cell(field: &str, bare: Bare) -> Result<Option<Cow<'_, str>>, RowError> {
         }
         more = scanner.next_member()?;
     }
+    if let (Some(kind), Some(declared)) = (&value, declared) {
+        // Another type than a bare value has would not come back.
+        plain &= is_usual(column, kind, declared);
+    }
     if plain && matches!(value, None | Some(Kind::Null)) {
         return Ok(None);
     }
     // A bare number in a column of mixed values would be read back as text.
-    let token = plain && bare != Bare::Text;
+    let token = plain && *bare != Bare::Text;
     Ok(match value {
         Some(Kind::Boolean(value)) if token => {
             Some(Cow::Borrowed(if value { "True" } else { "False" }))
