@@ -110,10 +110,14 @@ fn known_language(lang: &str) -> Result<()> {
     }
 }
 
-/// The SDK's source of the checkout this program was built in.
+/// The SDK's source: beside the program, else in the checkout it was built from.
 fn sdk_beside_program() -> Option<PathBuf> {
     let program = std::env::current_exe().ok()?.canonicalize().ok()?;
-    let mut folders = program.ancestors().map(|folder| folder.join("sdk/rust"));
+    let checkout = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut folders = program
+        .ancestors()
+        .chain([checkout])
+        .map(|folder| folder.join("sdk/rust"));
     folders.find(|sdk| sdk.join("Cargo.toml").is_file())
 }
 

@@ -197,14 +197,8 @@ fn what_a_csv_store_has_no_place_for_is_in_the_plan() {
         .option("layout", "dataknobs")
         .schema(schema);
     let sink = place.open();
-    let lossy: Vec<_> = sink
-        .plan()
-        .columns
-        .iter()
-        .filter(|c| c.lossy.is_some())
-        .map(|c| c.name.as_str())
-        .collect();
-    assert_eq!(lossy, ["_meta"]);
+    // Records that have such metadata are refused one by one, so nothing is lossy.
+    assert!(sink.plan().columns.iter().all(|c| c.lossy.is_none()));
     assert!(
         sink.plan()
             .notes
