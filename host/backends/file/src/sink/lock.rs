@@ -1,9 +1,13 @@
-//! Who may write right now: shared by those who commit, alone for those who take the target over
-//! or publish it.
+//! Who may write right now: shared by those who commit, alone for those who take the target over,
+//! publish it or forget it.
 //!
 //! The lock closes the gap between "is the target still ours?" and the write that follows: a
 //! process that was paused in between finds the lock taken, or its successor waits. It is an
 //! advisory lock of the operating system (flock), gone with the process that holds it.
+//!
+//! What is locked is the log itself: a file of its own would be left behind by a process that is
+//! killed between removing the one and the other. Where there is no log yet, the file that is about
+//! to become it is locked.
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io;
@@ -26,28 +30,42 @@ pub struct Lock {
 }
 
 impl Lock {
-    /// Together with others who commit.
-    pub fn shared(path: &Path) -> Result<Self> {
-        Self::acquire(path, File::try_lock_shared)
+    /// Together with others who commit; `None` if there is no such file.
+    pub fn shared(path: &Path) -> Result<Option<Self>> {
+        Self::acquire(path, false, File::try_lock_shared)
     }
 
-    /// Alone.
-    pub fn exclusive(path: &Path) -> Result<Self> {
-        Self::acquire(path, File::try_lock)
+    /// Alone; `None` if there is no such file.
+    pub fn exclusive(path: &Path) -> Result<Option<Self>> {
+        Self::acquire(path, false, File::try_lock)
     }
 
-    fn acquire(path: &Path, lock: fn(&File) -> Result<(), TryLockError>) -> Result<Self> {
+    /// Alone, on a file that is created if it is not there.
+    pub fn creating(path: &Path) -> Result<Self> {
+        Self::acquire(path, true, File::try_lock)?
+            .ok_or_else(|| Error::bug("a file that is created is there"))
+    }
+
+    fn acquire(
+        path: &Path,
+        create: bool,
+        lock: fn(&File) -> Result<(), TryLockError>,
+    ) -> Result<Option<Self>> {
         let io = |cause| Error::io("lock", path, cause);
+        let mut options = OpenOptions::new();
+        options.write(true).create(create).truncate(false);
         for _ in 0..PATIENCE.as_millis() / PAUSE.as_millis() {
-            let file = OpenOptions::new()
-                .create(true)
-                .truncate(false)
-                .write(true)
-                .open(path)
-                .map_err(io)?;
+            let file = match options.open(path) {
+                Err(cause) if cause.kind() == io::ErrorKind::NotFound && !create => {
+                    return Ok(None);
+                }
+                opened => opened.map_err(io)?,
+            };
             match lock(&file) {
-                // Somebody may have retired the target, and the file with it, in between.
-                Ok(()) if is_same(&file, path).map_err(io)? => return Ok(Lock { _file: file }),
+                // Somebody may have replaced or removed the file in between.
+                Ok(()) if is_same(&file, path).map_err(io)? => {
+                    return Ok(Some(Lock { _file: file }));
+                }
                 Ok(()) => (),
                 Err(TryLockError::WouldBlock) => thread::sleep(PAUSE),
                 Err(TryLockError::Error(cause)) => return Err(io(cause)),
@@ -84,6 +102,8 @@ mod tests {
     fn those_who_commit_share_and_a_successor_waits_for_them() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("lock");
+        assert!(Lock::shared(&path).unwrap().is_none());
+        drop(Lock::creating(&path).unwrap());
         let first = Lock::shared(&path).unwrap();
         let second = Lock::shared(&path).unwrap();
         assert!(File::open(&path).unwrap().try_lock().is_err());
@@ -91,17 +111,18 @@ mod tests {
         let alone = Lock::exclusive(&path).unwrap();
         assert!(File::open(&path).unwrap().try_lock_shared().is_err());
         drop(alone);
-        assert!(Lock::exclusive(&path).is_ok());
+        assert!(Lock::exclusive(&path).unwrap().is_some());
     }
 
     #[test]
-    fn a_lock_file_that_was_replaced_is_another_lock() {
+    fn a_file_that_was_replaced_is_another_lock() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("lock");
         let held = File::create(&path).unwrap();
         held.try_lock().unwrap();
         std::fs::remove_file(&path).unwrap();
         assert!(!is_same(&held, &path).unwrap());
-        assert!(Lock::exclusive(&path).is_ok());
+        assert!(Lock::exclusive(&path).unwrap().is_none());
+        assert!(Lock::creating(&path).is_ok());
     }
 }

@@ -242,18 +242,16 @@ fn encode(lines: &[Line]) -> Result<Vec<u8>> {
 }
 
 impl Log {
-    /// Writes a log anew: beside the old one, made durable, renamed over it.
-    pub fn create(path: &Path, state: &State) -> Result<Self> {
+    /// Writes a log anew: beside the old one, made durable, renamed over it. Whoever calls this
+    /// holds the lock on `beside`, and with it the lock on the new log.
+    pub fn create(beside: &Path, path: &Path, state: &State) -> Result<Self> {
         let io = |cause| Error::io("write", path, cause);
         let bytes = encode(&state.lines())?;
-        let mut name = path.as_os_str().to_owned();
-        name.push("-new");
-        let beside = PathBuf::from(name);
-        let mut file = File::create(&beside).map_err(io)?;
+        let mut file = File::create(beside).map_err(io)?;
         file.write_all(&bytes)
             .and_then(|()| file.sync_all())
             .map_err(io)?;
-        fs::rename(&beside, path).map_err(io)?;
+        fs::rename(beside, path).map_err(io)?;
         sync_folder(path.parent().unwrap_or(Path::new(".")))?;
         Ok(Log {
             path: path.to_owned(),
@@ -331,7 +329,8 @@ mod tests {
     fn written() -> (tempfile::TempDir, PathBuf, Log) {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("log");
-        let mut log = Log::create(&path, &State::new(owner())).unwrap();
+        let mut log =
+            Log::create(&path.with_extension("new"), &path, &State::new(owner())).unwrap();
         log.commit(&commit(1, 100)).unwrap();
         log.commit(&commit(2, 200)).unwrap();
         (dir, path, log)
@@ -358,7 +357,7 @@ mod tests {
         let (_dir, path, mut log) = written();
         log.publishing().unwrap();
         let state = State::read(&path).unwrap().unwrap();
-        Log::create(&path, &state).unwrap();
+        Log::create(&path.with_extension("new"), &path, &state).unwrap();
         assert_eq!(State::read(&path).unwrap().unwrap(), state);
     }
 
@@ -403,7 +402,7 @@ mod tests {
         let (_dir, path, log) = written();
         assert!(log.is_current().unwrap());
         let state = State::read(&path).unwrap().unwrap();
-        let next = Log::create(&path, &state).unwrap();
+        let next = Log::create(&path.with_extension("new"), &path, &state).unwrap();
         assert!(!log.is_current().unwrap());
         assert!(next.is_current().unwrap());
     }

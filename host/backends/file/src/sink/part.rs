@@ -88,7 +88,7 @@ impl Part {
         if self.pending.is_empty() {
             return Ok(());
         }
-        let _lock = Lock::shared(&target.place.lock())?;
+        let _lock = Lock::shared(&target.place.log())?;
         target.ensure_current(epoch)?;
         self.is_broken = true;
         let sealed = self.encoder.take()?;

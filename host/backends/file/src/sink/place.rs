@@ -5,8 +5,9 @@
 //! ```text
 //! out/movies.jsonl                          the target, there when the run is published
 //! out/.movies.jsonl.dkhost-part             what is written so far (a folder for a folder)
-//! out/.movies.jsonl.dkhost-checkpoint       how far it is committed (see `log`)
-//! out/.movies.jsonl.dkhost-lock             held while somebody writes (see `lock`)
+//! out/.movies.jsonl.dkhost-checkpoint       how far it is committed (see `log`); locked while
+//!                                           somebody writes (see `lock`)
+//! out/.movies.jsonl.dkhost-checkpoint-new   what is about to become it
 //! ```
 //!
 //! What can be known to fail fails here, before a row is read.
@@ -128,7 +129,7 @@ impl Place {
             span: span.clone(),
             path,
         };
-        if place.log().file_name().map_or(0, OsStr::len) > NAME_MAX_BYTES {
+        if place.new_log().file_name().map_or(0, OsStr::len) > NAME_MAX_BYTES {
             return refuse(
                 "target::name_too_long",
                 format!("the name of `{label}` is too long"),
@@ -148,9 +149,9 @@ impl Place {
         self.hidden("checkpoint")
     }
 
-    /// What is locked while somebody writes.
-    pub fn lock(&self) -> PathBuf {
-        self.hidden("lock")
+    /// What a process that takes the target over writes before it becomes the log.
+    pub fn new_log(&self) -> PathBuf {
+        self.hidden("checkpoint-new")
     }
 
     /// Where the old folder waits to be removed, on file systems that cannot swap.

@@ -25,7 +25,7 @@ use super::target::Target;
 pub fn publish(target: &Target) -> Result<()> {
     target.flush()?;
     let epoch = target.epoch()?;
-    let _lock = Lock::exclusive(&target.place.lock())?;
+    let _lock = Lock::exclusive(&target.place.log())?;
     target.ensure_current(epoch)?;
     let mut held = target.held();
     let Some(held) = held.as_mut() else {
@@ -181,24 +181,18 @@ fn rename_folder(place: &Place, conflict: Conflict) -> Result<()> {
 /// Forgets the run: removes what only a resume needs, if it is still this run's.
 pub fn retire(target: &Target) -> Result<()> {
     let place = &target.place;
-    if !place.log().exists() && !place.lock().exists() {
-        target.release();
-        return Ok(());
-    }
-    let lock = Lock::exclusive(&place.lock())?;
-    let state = State::read(&place.log())?;
-    let is_ours = match (target.held().as_ref(), &state) {
-        (_, None) => true,
+    let lock = Lock::exclusive(&place.log())?;
+    let is_ours = match (target.held().as_ref(), State::read(&place.log())?) {
+        (_, None) => false,
         (Some(held), Some(_)) => held.log.is_current()?,
-        (None, Some(state)) => target.is_published(state),
+        (None, Some(state)) => target.is_published(&state),
     };
     if is_ours {
-        // The log goes before the lock: as long as it is there, somebody may resume from it.
+        // The log goes last: as long as it is there, the next run knows what to sweep.
         remove(&place.staging())?;
         remove(&place.old())?;
-        remove(&place.log())?;
         sync_folder(&place.parent)?;
-        remove(&place.lock())?;
+        remove(&place.log())?;
     }
     drop(lock);
     target.release();

@@ -107,12 +107,12 @@ impl Target {
         let left = State::read(&self.place.log())?;
         self.check(&left, claim)?;
         self.place.create_parent()?;
-        let lock = Lock::exclusive(&self.place.lock())?;
-        let claimed = self.claim_locked(claim);
-        if claimed.is_err() && !self.place.log().exists() {
-            remove(&self.place.lock())?;
+        // One claim at a time, and nobody commits under the old log meanwhile.
+        let _new = Lock::creating(&self.place.new_log())?;
+        let claimed = Lock::exclusive(&self.place.log()).and_then(|_old| self.claim_locked(claim));
+        if claimed.is_err() {
+            remove(&self.place.new_log())?;
         }
-        drop(lock);
         claimed
     }
 
@@ -142,14 +142,14 @@ impl Target {
                 let state = State::new(owner);
                 // The log first: leftovers without a log are nothing, a log without its part is
                 // a broken promise.
-                let log = Log::create(&self.place.log(), &state)?;
+                let log = Log::create(&self.place.new_log(), &self.place.log(), &state)?;
                 self.restore_old()?;
                 remove(&self.place.staging())?;
                 remove(&self.place.old())?;
                 return self.hold(log, state);
             }
         };
-        let log = Log::create(&self.place.log(), &state)?;
+        let log = Log::create(&self.place.new_log(), &self.place.log(), &state)?;
         self.hold(log, state)
     }
 

@@ -197,25 +197,29 @@ impl Sink for SqliteSink {
             return Ok(());
         }
         let mut db = target.place.open_to_write(false)?;
-        let tx = db
-            .transaction_with_behavior(TransactionBehavior::Immediate)
-            .map_err(|cause| self.failed("retire", cause))?;
         let is_ours = |memory: &Memory| match &claimed {
             Some((run, epoch)) => (&memory.owner.run, memory.owner.epoch) == (run, *epoch),
             None => memory.owner.published,
         };
-        let owner = match Memory::read(&tx, &target.job)? {
-            Some(memory) if is_ours(&memory) => memory.owner,
-            // Retired already, or taken over by a process that will.
-            _ => return Ok(()),
+        // Nothing if it is retired already, or taken over by a process that will.
+        let ours =
+            |db: &Connection| -> Result<_> { Ok(Memory::read(db, &target.job)?.filter(is_ours)) };
+        let Some(memory) = ours(&db)? else {
+            return Ok(());
         };
-        state::forget(&tx, &target.job)?;
-        tx.commit().map_err(|cause| self.failed("retire", cause))?;
-        if owner.journal_mode != "wal" {
-            // Not if somebody reads the database now; it then keeps its log, which harms nobody.
-            let _ = db.pragma_update(None, "journal_mode", &owner.journal_mode);
+        if memory.owner.journal_mode != "wal" {
+            // Before the run is forgotten: who is killed in here leaves files of SQLite's that only
+            // the next sweep removes. Not if somebody reads the database now; it then keeps its
+            // log, which harms nobody.
+            let _ = db.pragma_update(None, "journal_mode", &memory.owner.journal_mode);
         }
-        Ok(())
+        let tx = db
+            .transaction_with_behavior(TransactionBehavior::Immediate)
+            .map_err(|cause| self.failed("retire", cause))?;
+        if ours(&tx)?.is_some() {
+            state::forget(&tx, &target.job)?;
+        }
+        tx.commit().map_err(|cause| self.failed("retire", cause))
     }
 }
 
