@@ -6,17 +6,17 @@
     reason = "these are tests"
 )]
 
-mod common;
+mod support;
 
 use std::path::Path;
 
 use arrow::array::RecordBatch;
-use common::{Folder, Run, all, fates, lines, read, types};
 use dkhost_core::content::row_hashes;
 use dkhost_core::dataknobs::{Form, Inference, Reader};
 use dkhost_core::json::{DecodeOptions, Decoder, Scanner, unescape};
 use dkhost_core::{Backend, Conflict, ContentSum, Field, Options, Role, Schema};
 use serde_json::{Value, json};
+use support::{Folder, Run, all, fates, lines, read, types};
 
 fn fixture(name: &str) -> std::path::PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -226,7 +226,7 @@ fn an_upsert_keeps_the_creation_and_moves_the_update() {
     ]);
     let options = json!({"layout": LAYOUT, "table": "notes"});
     let mut run = Run::start(folder.sink(options, &schema, Conflict::Upsert).unwrap(), 1);
-    let report = run.write(&common::rows(
+    let report = run.write(&support::rows(
         &schema,
         &[
             &[Some("a"), Some("5")],
@@ -329,20 +329,20 @@ fn a_row_that_is_no_record_is_refused_and_kept() {
 #[test]
 fn records_without_an_id_are_refused_one_by_one_or_in_the_plan() {
     let folder = Folder::empty();
-    let schema = common::schema(&["n int64"]);
+    let schema = support::schema(&["n int64"]);
     let error = folder
         .sink(json!({"layout": LAYOUT}), &schema, Conflict::Insert)
         .err()
         .unwrap();
     assert_eq!(error.code(), "dataknobs::no_id");
-    let schema = common::schema(&["!k utf8", "x float64"]);
+    let schema = support::schema(&["!k utf8", "x float64"]);
     let mut run = Run::start(
         folder
             .sink(json!({"layout": LAYOUT}), &schema, Conflict::Insert)
             .unwrap(),
         1,
     );
-    let report = run.write(&common::rows(
+    let report = run.write(&support::rows(
         &schema,
         &[
             &[None, None],

@@ -6,15 +6,15 @@
     reason = "these are tests"
 )]
 
-mod common;
+mod support;
 
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use common::{Folder, Run, rows, schema};
 use dkhost_core::Conflict;
 use serde_json::json;
+use support::{Folder, Run, rows, schema};
 
 /// Set in the process that is to be killed: the folder to write to.
 const CHILD: &str = "DKHOST_SQLITE_TEST_FOLDER";

@@ -6,11 +6,11 @@
     reason = "these are tests"
 )]
 
-mod common;
+mod support;
 
-use common::{Folder, all, batches, lines, read, small, types};
 use dkhost_core::{DeadLetter, Position, Source, StageKind};
 use serde_json::{Value, json};
+use support::{Folder, all, batches, lines, read, small, types};
 
 fn check(sql: &str, options: Value, expected_types: &[&str], expected: &[&str]) {
     let folder = Folder::with(sql);
