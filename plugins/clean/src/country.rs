@@ -16,39 +16,73 @@ pub(crate) enum Format {
     Name,
 }
 
-/// Every spelling we know, folded and sorted.
+/// Every spelling we know, folded, found by its hash: 810 texts of which nearly all differ in their
+/// first letters would cost ten comparisons each in a sorted list.
 pub(crate) struct Countries {
-    known: Vec<(String, usize)>,
+    /// Places in `known` plus one; 0 is free. A text lies at its hash or behind it.
+    slots: Vec<u16>,
+    known: Vec<(String, u8)>,
     format: Format,
 }
 
+/// A power of two with room to spare, so that a look that fails ends soon.
+const SLOTS: usize = 4096;
+
 impl Countries {
     pub(crate) fn new(format: Format) -> Self {
-        let mut known = Vec::with_capacity(COUNTRIES.len() * 3 + ALIASES.len());
+        let mut countries = Countries {
+            slots: vec![0; SLOTS],
+            known: Vec::with_capacity(COUNTRIES.len() * 3 + ALIASES.len()),
+            format,
+        };
         for (place, (alpha2, alpha3, name)) in COUNTRIES.iter().enumerate() {
-            known.extend([*alpha2, alpha3, name].map(|spelling| (fold(spelling), place)));
+            for spelling in [*alpha2, alpha3, name] {
+                let mut folded = String::new();
+                fold(spelling, &mut folded);
+                countries.learn(folded, place);
+            }
         }
         for (alias, alpha2) in ALIASES {
             if let Ok(place) = COUNTRIES.binary_search_by_key(&alpha2, |country| country.0) {
-                known.push((alias.to_owned(), place));
+                countries.learn(alias.to_owned(), place);
             }
         }
-        known.sort();
-        Countries { known, format }
+        countries
+    }
+
+    /// What was learned first stays.
+    fn learn(&mut self, folded: String, place: usize) {
+        if let Err(slot) = self.find(&folded) {
+            self.known.push((folded, place as u8));
+            self.slots[slot] = self.known.len() as u16;
+        }
+    }
+
+    /// The country, or the slot where it would stand.
+    fn find(&self, folded: &str) -> Result<usize, usize> {
+        let mut slot = hash(folded.as_bytes()) as usize % SLOTS;
+        while let Some(known) = usize::from(self.slots[slot]).checked_sub(1) {
+            let (spelling, place) = &self.known[known];
+            if spelling == folded {
+                return Ok(usize::from(*place));
+            }
+            slot = (slot + 1) % SLOTS;
+        }
+        Err(slot)
     }
 
     pub(crate) fn clean(&self, text: &str, out: &mut String) -> Outcome {
-        let folded = fold(text);
-        if folded.is_empty() {
+        // Folded where the answer will stand: it takes no memory of its own.
+        let start = out.len();
+        fold(text, out);
+        if out.len() == start {
             return Outcome::Empty;
         }
-        let Ok(at) = self
-            .known
-            .binary_search_by(|(spelling, _)| spelling.as_str().cmp(&folded))
-        else {
+        let Ok(place) = self.find(&out[start..]) else {
             return Outcome::Invalid("no country is spelled like that");
         };
-        let (alpha2, alpha3, name) = COUNTRIES[self.known[at].1];
+        out.truncate(start);
+        let (alpha2, alpha3, name) = COUNTRIES[place];
         out.push_str(match self.format {
             Format::Alpha2 => alpha2,
             Format::Alpha3 => alpha3,
@@ -58,29 +92,47 @@ impl Countries {
     }
 }
 
-/// Lower case, without accents, dots and doubled spaces; `&` becomes `and`.
-pub(crate) fn fold(text: &str) -> String {
-    let mut folded = String::with_capacity(text.len());
-    for c in text.trim().chars().flat_map(char::to_lowercase) {
+/// FNV-1a.
+fn hash(bytes: &[u8]) -> u32 {
+    bytes.iter().fold(0x811c_9dc5, |hash, byte| {
+        (hash ^ u32::from(*byte)).wrapping_mul(0x0100_0193)
+    })
+}
+
+/// Appends `text` in lower case, without accents, dots and doubled spaces; `&` becomes `and`.
+pub(crate) fn fold(text: &str, out: &mut String) {
+    let start = out.len();
+    let text = text.trim();
+    // Codes, and names with one space between words.
+    let mut before = 0;
+    let is_plain = text.bytes().all(|byte| {
+        let is_doubled = byte == b' ' && before == b' ';
+        before = byte;
+        (byte.is_ascii_alphanumeric() || byte == b' ') && !is_doubled
+    });
+    if is_plain {
+        out.push_str(text);
+        return out[start..].make_ascii_lowercase();
+    }
+    for c in text.chars().flat_map(char::to_lowercase) {
         match c {
             '.' | '\'' | '\u{2019}' => {}
-            '&' => folded.push_str("and"),
-            'à'..='å' | 'ā' => folded.push('a'),
-            'ç' => folded.push('c'),
-            'è'..='ë' => folded.push('e'),
-            'ì'..='ï' => folded.push('i'),
-            'ñ' => folded.push('n'),
-            'ò'..='ö' | 'ø' => folded.push('o'),
-            'ù'..='ü' => folded.push('u'),
-            c if c.is_alphanumeric() => folded.push(c),
+            '&' => out.push_str("and"),
+            'à'..='å' | 'ā' => out.push('a'),
+            'ç' => out.push('c'),
+            'è'..='ë' => out.push('e'),
+            'ì'..='ï' => out.push('i'),
+            'ñ' => out.push('n'),
+            'ò'..='ö' | 'ø' => out.push('o'),
+            'ù'..='ü' => out.push('u'),
+            c if c.is_alphanumeric() => out.push(c),
             // The dot that lower-casing İ leaves behind.
             '\u{307}' => {}
-            _ if folded.ends_with(' ') => {}
-            _ => folded.push(' '),
+            _ if out[start..].ends_with(' ') => {}
+            _ => out.push(' '),
         }
     }
-    folded.truncate(folded.trim_end().len());
-    folded
+    out.truncate(start + out[start..].trim_end().len());
 }
 
 #[cfg(test)]
@@ -110,21 +162,22 @@ mod tests {
 
     #[test]
     fn no_two_countries_share_a_spelling_and_codes_are_sorted() {
-        let known = Countries::new(Format::Alpha2).known;
-        for pair in known.windows(2) {
-            assert!(
-                pair[0].0 != pair[1].0 || pair[0].1 == pair[1].1,
-                "{}",
-                pair[0].0
-            );
+        let countries = Countries::new(Format::Alpha2);
+        let folded = |spelling: &str| {
+            let mut folded = String::new();
+            fold(spelling, &mut folded);
+            folded
+        };
+        for (place, (alpha2, alpha3, name)) in COUNTRIES.iter().enumerate() {
+            for spelling in [alpha2, alpha3, name] {
+                assert_eq!(countries.find(&folded(spelling)), Ok(place), "{spelling}");
+            }
         }
         assert!(COUNTRIES.is_sorted_by_key(|country| country.0));
         for (alias, alpha2) in ALIASES {
-            assert_eq!(fold(alias), alias);
-            assert!(
-                COUNTRIES.iter().any(|country| country.0 == alpha2),
-                "{alias}"
-            );
+            assert_eq!(folded(alias), alias);
+            let place = COUNTRIES.iter().position(|country| country.0 == alpha2);
+            assert_eq!(countries.find(alias).ok(), place, "{alias}");
         }
     }
 }

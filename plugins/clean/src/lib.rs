@@ -41,7 +41,6 @@ struct Config {
 struct Clean {
     columns: Vec<Column>,
     strict: bool,
-    scratch: String,
 }
 
 struct Column {
@@ -82,7 +81,6 @@ impl Transformer for Clean {
         Ok(Clean {
             columns,
             strict: config.strict,
-            scratch: String::new(),
         })
     }
 
@@ -90,37 +88,23 @@ impl Transformer for Clean {
         let mut output = Output::new();
         for column in &self.columns {
             let values = batch.text(column.edit)?;
-            let mut cleaned = TextBuilder::with_capacity(batch.rows(), batch.rows() * 24);
+            let mut cleaned = TextBuilder::with_capacity(batch.rows(), values.len_bytes());
             let mut changed = 0;
-            for row in 0..batch.rows() {
-                let Some(value) = values.get(row) else {
+            for (row, value) in values.iter().enumerate() {
+                let Some(value) = value else {
                     cleaned.push_null();
                     continue;
                 };
-                self.scratch.clear();
-                match column.rule.clean(value, &mut self.scratch) {
-                    Outcome::Clean => {
-                        changed += u64::from(self.scratch != value);
-                        cleaned.push(&self.scratch);
-                    }
-                    Outcome::Empty if column.nullable => {
-                        changed += 1;
-                        cleaned.push_null();
-                    }
-                    Outcome::Empty => {
-                        changed += u64::from(!value.is_empty());
-                        cleaned.push("");
-                    }
-                    Outcome::Invalid(why) => {
-                        cleaned.push(value);
-                        if self.strict {
-                            let message = format!("`{}` cannot be cleaned: {why}", column.name);
-                            output.reject(
-                                row,
-                                Reject::new(column.rule.code(), message).column(column.edit),
-                            );
-                        }
-                    }
+                let mut wrote = Wrote::Same;
+                cleaned.write_option(|out| {
+                    wrote = column.write(value, out);
+                    wrote != Wrote::Null
+                });
+                match wrote {
+                    Wrote::Same => {}
+                    Wrote::Other | Wrote::Null => changed += 1,
+                    Wrote::Wrong(why) if self.strict => output.reject(row, column.reject(why)),
+                    Wrote::Wrong(_) => {}
                 }
             }
             count(column.rule.counter(), changed);
@@ -131,6 +115,54 @@ impl Transformer for Clean {
             };
         }
         Ok(output)
+    }
+}
+
+/// What became of a value.
+#[derive(Clone, Copy, PartialEq)]
+enum Wrote {
+    /// It is as it was.
+    Same,
+    /// It is clean now.
+    Other,
+    /// Nothing was left of it.
+    Null,
+    /// It is as it was, because it cannot be cleaned.
+    Wrong(&'static str),
+}
+
+impl Column {
+    /// Appends what `value` should be to `out`, which holds the rows before it.
+    #[inline]
+    fn write(&self, value: &str, out: &mut String) -> Wrote {
+        let start = out.len();
+        match self.rule.clean(value, out) {
+            Outcome::Same => {
+                out.push_str(value);
+                Wrote::Same
+            }
+            Outcome::Clean if out[start..] == *value => Wrote::Same,
+            Outcome::Clean => Wrote::Other,
+            Outcome::Empty if self.nullable => Wrote::Null,
+            Outcome::Empty => {
+                out.truncate(start);
+                if value.is_empty() {
+                    Wrote::Same
+                } else {
+                    Wrote::Other
+                }
+            }
+            Outcome::Invalid(why) => {
+                out.truncate(start);
+                out.push_str(value);
+                Wrote::Wrong(why)
+            }
+        }
+    }
+
+    fn reject(&self, why: &str) -> Reject {
+        let message = format!("`{}` cannot be cleaned: {why}", self.name);
+        Reject::new(self.rule.code(), message).column(self.edit)
     }
 }
 

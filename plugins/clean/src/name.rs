@@ -1,4 +1,6 @@
 //! Names of people: one space between words, and capitals where a whole name was typed in one case.
+//!
+//! Names in ASCII, most of them, are worked on as bytes; the others a character at a time.
 
 use crate::rule::Outcome;
 
@@ -9,12 +11,127 @@ const PARTICLES: [&str; 18] = [
 ];
 /// Endings that are not words.
 const NUMERALS: [&str; 5] = ["II", "III", "IV", "VI", "VII"];
+/// The longest of both.
+const SPECIAL_MAX: usize = 5;
 
 pub(crate) fn clean(text: &str, out: &mut String) -> Outcome {
+    let looks = Looks::of(text.as_bytes());
+    if looks.seen & FOREIGN != 0 {
+        return by_characters(text, out);
+    }
+    // A name in mixed case was written by somebody who knew: `DeShawn`, `van der Berg`.
+    let is_one_case = looks.is_one_case(text);
+    if looks.is_tidy && !is_one_case {
+        return Outcome::Same;
+    }
+    let start = out.len();
+    let words = text
+        .split(|c: char| c == ' ' || c.is_ascii_control())
+        .filter(|word| !word.is_empty());
+    for (place, word) in words.enumerate() {
+        if place > 0 {
+            out.push(' ');
+        }
+        let word_start = out.len();
+        out.push_str(word);
+        if is_one_case {
+            capitalise_ascii(&mut out[word_start..], place);
+        }
+    }
+    if out.len() == start {
+        Outcome::Empty
+    } else {
+        Outcome::Clean
+    }
+}
+
+/// A small letter.
+const LOWER: u8 = 1;
+/// A capital letter.
+const UPPER: u8 = 2;
+/// What stands between words.
+const GAP: u8 = 4;
+/// A gap that is no space and has to become one.
+const CONTROL: u8 = 8;
+/// Not ASCII.
+const FOREIGN: u8 = 16;
+
+/// What each byte means for a name.
+const CLASS: [u8; 256] = {
+    let mut class = [0; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        class[byte] = match byte as u8 {
+            b'a'..=b'z' => LOWER,
+            b'A'..=b'Z' => UPPER,
+            b' ' => GAP,
+            0..b' ' | 0x7f => GAP | CONTROL,
+            0x80.. => FOREIGN,
+            _ => 0,
+        };
+        byte += 1;
+    }
+    class
+};
+
+/// What one pass over a name's bytes tells.
+struct Looks {
+    seen: u8,
+    /// There is one space between words and none around them.
+    is_tidy: bool,
+}
+
+impl Looks {
+    fn of(text: &[u8]) -> Looks {
+        let (mut seen, mut doubled, mut before) = (0, 0, GAP);
+        for byte in text {
+            let class = CLASS[usize::from(*byte)];
+            seen |= class;
+            doubled |= class & before;
+            before = class;
+        }
+        Looks {
+            seen,
+            is_tidy: (doubled | before) & GAP == 0 && seen & CONTROL == 0,
+        }
+    }
+
+    fn is_one_case(&self, text: &str) -> bool {
+        self.seen & (LOWER | UPPER) != LOWER | UPPER
+            && text
+                .bytes()
+                .filter(u8::is_ascii_alphabetic)
+                .nth(1)
+                .is_some()
+    }
+}
+
+/// `word` is one of a name in one case, in ASCII; `place` counts the words before it.
+fn capitalise_ascii(word: &mut str, place: usize) {
+    if place > 0 && word.len() <= SPECIAL_MAX {
+        if NUMERALS.iter().any(|it| it.eq_ignore_ascii_case(word)) {
+            return word.make_ascii_uppercase();
+        }
+        if PARTICLES.iter().any(|it| it.eq_ignore_ascii_case(word)) {
+            return word.make_ascii_lowercase();
+        }
+    }
+    word.make_ascii_lowercase();
+    let is_mc = word.len() > 4 && word.starts_with("mc");
+    let mut is_start = true;
+    for place in 0..word.len() {
+        if is_start || (is_mc && place == 2) {
+            word[place..=place].make_ascii_uppercase();
+        }
+        is_start = matches!(word.as_bytes()[place], b'-' | b'\'' | b'.');
+    }
+}
+
+fn by_characters(text: &str, out: &mut String) -> Outcome {
+    let start = out.len();
     let words = text
         .split(|c: char| c.is_whitespace() || c.is_control())
         .filter(|word| !word.is_empty());
-    // A name in mixed case was written by somebody who knew: `DeShawn`, `van der Berg`.
     let is_one_case = is_one_case(text);
     for (place, word) in words.enumerate() {
         if place > 0 {
@@ -26,7 +143,7 @@ pub(crate) fn clean(text: &str, out: &mut String) -> Outcome {
             out.push_str(word)
         }
     }
-    if out.is_empty() {
+    if out.len() == start {
         Outcome::Empty
     } else {
         Outcome::Clean

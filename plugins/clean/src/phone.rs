@@ -19,50 +19,122 @@ pub(crate) fn clean(text: &str, country_code: Option<&str>, out: &mut String) ->
     }
     // A trunk zero in brackets is for callers at home: +44 (0)20 …
     let is_international = bare.starts_with('+') || bare.starts_with("00");
-    let bare = if is_international {
-        bare.replacen("(0)", "", 1)
-    } else {
-        bare.to_owned()
+    let (before, behind) = match is_international {
+        true => bare.split_once("(0)").unwrap_or((bare, "")),
+        false => (bare, ""),
     };
-    for c in bare.chars() {
-        match c {
-            '0'..='9' => out.push(c),
-            '+' if out.is_empty() => {}
-            ' ' | '\u{a0}' | '\u{202f}' | '-' | '\u{2010}'..='\u{2013}' | '.' | '(' | ')' | '/' => {
+    let mut digits = Digits::default();
+    if !digits.take(before) || !digits.take(behind) {
+        return Outcome::Invalid("there are characters in it that a number cannot have");
+    }
+    let mut number = digits.seen();
+    let mut code = "";
+    if is_international {
+        // Without the 00 that stands for the +; with it, the digits are these.
+        number = match before.starts_with("00") {
+            true => number.get(2..).unwrap_or_default(),
+            false => number,
+        };
+    } else if let Some(ours) = country_code {
+        (code, number) = national(ours, number);
+    }
+    if !DIGITS.contains(&(code.len() + number.len() + digits.unseen())) {
+        return Outcome::Invalid("a number has 7 to 15 digits");
+    }
+    if is_international || country_code.is_some() {
+        out.push('+');
+    }
+    out.push_str(code);
+    out.push_str(number);
+    Outcome::Clean
+}
+
+/// More digits than a number and the 00 before it can have.
+const DIGITS_KEPT: usize = 24;
+
+/// The digits of a text, as many as matter.
+#[derive(Default)]
+struct Digits {
+    kept: [u8; DIGITS_KEPT],
+    count: usize,
+}
+
+/// What people put between digits.
+const BETWEEN: &[u8] = b" -.()/";
+/// Stands for any number of things, of which a few are spaces and dashes.
+const OTHER: u8 = 2;
+
+/// 0: between digits. 1: a digit.
+const CLASS: [u8; 256] = {
+    let mut class = [OTHER; 256];
+    let mut place = 0;
+    while place < BETWEEN.len() {
+        class[BETWEEN[place] as usize] = 0;
+        place += 1;
+    }
+    let mut digit = b'0';
+    while digit <= b'9' {
+        class[digit as usize] = 1;
+        digit += 1;
+    }
+    class
+};
+
+impl Digits {
+    /// Whether `text` holds nothing but digits and what people put between them.
+    fn take(&mut self, text: &str) -> bool {
+        for (place, byte) in text.bytes().enumerate() {
+            let class = CLASS[usize::from(byte)];
+            if class == OTHER {
+                return self.take_characters(&text[place..]);
             }
-            _ => return Outcome::Invalid("there are characters in it that a number cannot have"),
+            if let Some(free) = self.kept.get_mut(self.count) {
+                *free = byte;
+            }
+            // What is no digit is written over by the next one.
+            self.count += usize::from(class);
         }
+        true
     }
-    let international = if bare.starts_with('+') {
-        Some(0)
-    } else {
-        bare.starts_with("00").then_some(2)
-    };
-    match (international, country_code) {
-        (Some(prefix), _) => out.replace_range(..prefix.min(out.len()), "+"),
-        (None, Some(code)) => make_international(code, out),
-        (None, None) => {}
+
+    fn take_characters(&mut self, text: &str) -> bool {
+        for c in text.chars() {
+            match c {
+                '0'..='9' => {
+                    if let Some(free) = self.kept.get_mut(self.count) {
+                        *free = c as u8;
+                    }
+                    self.count += 1;
+                }
+                '+' if self.count == 0 => {}
+                '\u{a0}' | '\u{202f}' | '\u{2010}'..='\u{2013}' => {}
+                c if u8::try_from(c).is_ok_and(|c| BETWEEN.contains(&c)) => {}
+                _ => return false,
+            }
+        }
+        true
     }
-    let digits = out.trim_start_matches('+').len();
-    if DIGITS.contains(&digits) {
-        Outcome::Clean
-    } else {
-        Outcome::Invalid("a number has 7 to 15 digits")
+
+    fn seen(&self) -> &str {
+        let kept = &self.kept[..self.count.min(DIGITS_KEPT)];
+        std::str::from_utf8(kept).unwrap_or_default()
+    }
+
+    fn unseen(&self) -> usize {
+        self.count.saturating_sub(DIGITS_KEPT)
     }
 }
 
-/// Puts the country code before a national number.
-fn make_international(code: &str, number: &mut String) {
+/// The country code to put before a national number, and what of the number stays.
+fn national<'a>(code: &'a str, number: &'a str) -> (&'a str, &'a str) {
     // In North America eleven digits that begin with 1 have it already.
     if code == "1" && number.len() == 11 && number.starts_with('1') {
-        number.insert(0, '+');
-        return;
+        return ("", number);
     }
-    if number.starts_with('0') && !KEEP_ZERO.contains(&code) {
-        number.remove(0);
+    match number.strip_prefix('0') {
+        Some(rest) if !KEEP_ZERO.contains(&code) => (code, rest),
+        _ => (code, number),
     }
-    number.insert_str(0, code);
-    number.insert(0, '+');
 }
 
 #[cfg(test)]

@@ -1,9 +1,11 @@
 //! What cleaning one value comes to.
 
-/// The outcome for one value; the cleaned text is in the buffer the rule was given.
+/// The outcome for one value; the cleaned text is at the end of the buffer the rule was given.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Outcome {
-    /// The buffer holds the clean value.
+    /// The value is clean as it is; nothing was appended.
+    Same,
+    /// The clean value was appended; it may be the same as before.
     Clean,
     /// Nothing was left.
     Empty,
@@ -24,7 +26,9 @@ pub(crate) enum Rule {
 }
 
 impl Rule {
-    /// Cleans `text` into `out`, which is empty.
+    /// Appends what `text` should be to `out`, which holds the rows before it. What is appended
+    /// counts only if the outcome is [`Outcome::Clean`].
+    #[inline]
     pub(crate) fn clean(&self, text: &str, out: &mut String) -> Outcome {
         match self {
             Rule::Email => crate::email::clean(text, out),
@@ -60,6 +64,7 @@ impl Rule {
 pub(crate) fn try_rule(rule: &Rule, text: &str) -> Result<Option<String>, &'static str> {
     let mut out = String::new();
     match rule.clean(text, &mut out) {
+        Outcome::Same => Ok(Some(text.to_owned())),
         Outcome::Clean => Ok(Some(out)),
         Outcome::Empty => Ok(None),
         Outcome::Invalid(why) => Err(why),

@@ -165,6 +165,22 @@ impl TextBuilder {
         self.end(true);
     }
 
+    /// Appends a row as [`TextBuilder::write`] does, or null when `write` returns `false`; what it
+    /// appended for a null is taken back.
+    #[inline]
+    pub fn write_option(&mut self, write: impl FnOnce(&mut String) -> bool) {
+        let start = self.data.len();
+        let present = write(&mut self.data);
+        assert!(
+            self.data.len() >= start,
+            "a row's text was removed instead of appended"
+        );
+        if !present {
+            self.data.truncate(start);
+        }
+        self.end(present);
+    }
+
     #[inline]
     fn end(&mut self, present: bool) {
         // The host refuses more than 2 GiB of text in one column before this can overflow.

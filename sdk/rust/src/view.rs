@@ -113,7 +113,22 @@ impl<'a> Text<'a> {
     /// Every row's text, in order.
     pub fn iter(&self) -> impl Iterator<Item = Option<&'a str>> + use<'a> {
         let text = *self;
-        (0..text.offsets.len() / 4 - 1).map(move |row| text.get(row))
+        let (offsets, _) = text.offsets.as_chunks::<4>();
+        let offset = |at: &[u8; 4]| i32::from_le_bytes(*at) as usize;
+        let mut start = offsets.first().map_or(0, offset);
+        let ends = offsets.iter().skip(1).enumerate();
+        ends.map(move |(row, end)| {
+            let range = std::mem::replace(&mut start, offset(end))..offset(end);
+            match text.validity.is_null(row) {
+                true => None,
+                false => text.text.get(range),
+            }
+        })
+    }
+
+    /// How many bytes all rows' texts have together: a capacity for what is made of them.
+    pub fn len_bytes(&self) -> usize {
+        self.text.len()
     }
 }
 

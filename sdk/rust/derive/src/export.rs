@@ -77,15 +77,18 @@ pub(crate) fn expand(plugins: Plugins) -> TokenStream {
     let wit = format!("{WIT}{world}");
     quote! {
         // The names of a component's exports are none that a native linker takes; there the
-        // plugins are only checked.
+        // plugins are checked, and can be opened by a program that compares them with themselves.
+        #[doc(hidden)]
         #[cfg(not(target_arch = "wasm32"))]
-        const _: () = {
-            #[allow(dead_code)]
-            fn plugins() {
-                #(let _: ::dkhost_sdk::export::OpenTransformer = ::dkhost_sdk::export::transformer::<#transformers>;)*
-                #(let _: ::dkhost_sdk::export::OpenFilter = ::dkhost_sdk::export::filter::<#filters>;)*
-            }
-        };
+        #[allow(dead_code, missing_docs)]
+        pub mod __dkhost_native {
+            use super::*;
+
+            pub const TRANSFORMERS: &[::dkhost_sdk::export::OpenTransformer] =
+                &[#(::dkhost_sdk::export::transformer::<#transformers>),*];
+            pub const FILTERS: &[::dkhost_sdk::export::OpenFilter] =
+                &[#(::dkhost_sdk::export::filter::<#filters>),*];
+        }
 
         #[doc(hidden)]
         #[cfg(target_arch = "wasm32")]
