@@ -9,6 +9,8 @@ mod args;
 mod commands;
 mod error;
 mod escape;
+#[cfg(debug_assertions)]
+mod fail;
 mod live;
 mod progress;
 mod registry;
@@ -29,6 +31,8 @@ use crate::screen::complain;
 fn main() {
     install_panic_hook();
     signals::ignore_file_size_limit();
+    #[cfg(debug_assertions)]
+    fail::arm();
     let arguments: Vec<_> = std::env::args_os().collect();
     if let [_, command, input, output] = arguments.as_slice()
         && command == dkhost_plugin::SUBCOMMAND

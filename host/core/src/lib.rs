@@ -25,6 +25,7 @@ pub mod content;
 pub mod dataknobs;
 pub mod dead_letter;
 pub mod error;
+pub mod fail;
 pub mod json;
 pub mod memory;
 pub mod options;

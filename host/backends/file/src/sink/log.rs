@@ -16,7 +16,7 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 use dkhost_core::checkpoint::CHECKPOINT_VERSION;
-use dkhost_core::{Checkpoint, Error, Result};
+use dkhost_core::{Checkpoint, Error, Result, fail};
 use serde::{Deserialize, Serialize};
 
 use super::lock;
@@ -251,7 +251,9 @@ impl Log {
         file.write_all(&bytes)
             .and_then(|()| file.sync_all())
             .map_err(io)?;
+        fail::point("file.log.written")?;
         fs::rename(beside, path).map_err(io)?;
+        fail::point("file.log.renamed")?;
         sync_folder(path.parent().unwrap_or(Path::new(".")))?;
         Ok(Log {
             path: path.to_owned(),
@@ -285,7 +287,10 @@ impl Log {
         self.is_broken = true;
         self.file
             .write_all_at(&bytes, self.length)
-            .and_then(|()| self.file.sync_data())
+            .map_err(|cause| Error::io("write", &self.path, cause))?;
+        fail::point("file.append.written")?;
+        self.file
+            .sync_data()
             .map_err(|cause| Error::io("write", &self.path, cause))?;
         self.is_broken = false;
         self.length += bytes.len() as u64;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::os::unix::fs::FileExt;
 
-use dkhost_core::{Checkpoint, Error, Result};
+use dkhost_core::{Checkpoint, Error, Result, fail};
 
 use super::encode::{self, Encoder};
 use super::lock::Lock;
@@ -98,9 +98,11 @@ impl Part {
                 Some(file) => file,
                 None => target.open_part(self.number, self.length)?,
             };
-            file.write_all_at(&sealed.bytes, self.length)
-                .and_then(|()| file.sync_data())
-                .map_err(|cause| Error::io("write", target.part_path(self.number), cause))?;
+            let io = |cause| Error::io("write", target.part_path(self.number), cause);
+            file.write_all_at(&sealed.bytes, self.length).map_err(io)?;
+            fail::point("file.commit.written")?;
+            file.sync_data().map_err(io)?;
+            fail::point("file.commit.synced")?;
             self.file = Some(file);
         }
         let commit = Commit {
@@ -114,6 +116,7 @@ impl Part {
         let mut held = target.held();
         let held = held.as_mut().ok_or_else(not_claimed)?;
         held.log.commit(&commit)?;
+        fail::point("file.commit.logged")?;
         held.state.apply(commit);
         self.is_broken = false;
         Ok(())

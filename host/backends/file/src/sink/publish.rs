@@ -10,7 +10,7 @@ use std::io::{self, Write};
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
-use dkhost_core::{Conflict, Error, Result};
+use dkhost_core::{Conflict, Error, Result, fail};
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 use rustix::io::Errno;
 
@@ -24,6 +24,7 @@ use super::target::Target;
 /// Makes the result visible under its final name.
 pub fn publish(target: &Target) -> Result<()> {
     target.flush()?;
+    fail::point("file.publish.flushed")?;
     let epoch = target.epoch()?;
     let _lock = Lock::exclusive(&target.place.log())?;
     target.ensure_current(epoch)?;
@@ -34,13 +35,18 @@ pub fn publish(target: &Target) -> Result<()> {
     if !target.is_published(&held.state) {
         if !held.state.publishing {
             finish(target, &held.state)?;
+            fail::point("file.publish.finished")?;
             held.log.publishing()?;
             held.state.publishing = true;
+            fail::point("file.publish.logged")?;
         }
         rename(target)?;
+        fail::point("file.publish.renamed")?;
     }
     sync_folder(&target.place.parent)?;
+    fail::point("file.publish.synced")?;
     remove(&target.place.staging())?;
+    fail::point("file.publish.swept")?;
     remove(&target.place.old())
 }
 
@@ -70,10 +76,12 @@ pub(super) fn finish(target: &Target, state: &State) -> Result<()> {
         let path = target.part_path(number);
         let end = encode::finish(&target.shape, &target.schema, &committed)?;
         let file = target.open_part(number, committed.length)?;
+        let io = |cause| Error::io("finish", &path, cause);
         keep_mode(&file, &target.place)
             .and_then(|()| file.write_all_at(&end, committed.length))
-            .and_then(|()| file.sync_all())
-            .map_err(|cause| Error::io("finish", &path, cause))?;
+            .map_err(io)?;
+        fail::point("file.finish.written")?;
+        file.sync_all().map_err(io)?;
         manifest.rows += committed.rows;
         manifest.parts.push(manifest::Part {
             name: manifest::part_name(number, &target.shape.extension()),
@@ -81,6 +89,7 @@ pub(super) fn finish(target: &Target, state: &State) -> Result<()> {
             bytes: committed.length + end.len() as u64,
         });
     }
+    fail::point("file.finish.synced")?;
     if target.place.is_folder {
         write_manifest(&target.place.staging(), &manifest)?;
     }
@@ -143,7 +152,10 @@ fn rename_new(place: &Place) -> Result<()> {
 
 pub(super) fn link_new(place: &Place) -> Result<()> {
     match fs::hard_link(place.staging(), &place.path) {
-        Ok(()) => remove(&place.staging()),
+        Ok(()) => {
+            fail::point("file.rename.linked")?;
+            remove(&place.staging())
+        }
         Err(cause) if cause.kind() == io::ErrorKind::AlreadyExists => Err(place.exists()),
         Err(cause) => Err(in_place(place, cause)),
     }
@@ -165,6 +177,7 @@ fn rename_folder(place: &Place, conflict: Conflict) -> Result<()> {
                 Ok(()) => return Ok(()),
                 Err(Errno::INVAL | Errno::NOSYS | Errno::NOTSUP) => {
                     fs::rename(&place.path, place.old()).map_err(|cause| in_place(place, cause))?;
+                    fail::point("file.rename.moved-aside")?;
                 }
                 Err(cause) => return Err(in_place(place, cause.into())),
             }
@@ -189,10 +202,14 @@ pub fn retire(target: &Target) -> Result<()> {
     };
     if is_ours {
         // The log goes last: as long as it is there, the next run knows what to sweep.
+        fail::point("file.retire.locked")?;
         remove(&place.staging())?;
+        fail::point("file.retire.swept")?;
         remove(&place.old())?;
         sync_folder(&place.parent)?;
+        fail::point("file.retire.synced")?;
         remove(&place.log())?;
+        fail::point("file.retire.forgotten")?;
     }
     drop(lock);
     target.release();

@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use dkhost_core::checkpoint::CHECKPOINT_VERSION;
 use dkhost_core::sink::fenced;
-use dkhost_core::{Checkpoint, Claim, Claimed, Conflict, Error, Result, Schema, TargetState};
+use dkhost_core::{Checkpoint, Claim, Claimed, Conflict, Error, Result, Schema, TargetState, fail};
 
 use super::encode;
 use super::lock::Lock;
@@ -124,6 +124,7 @@ impl Target {
     }
 
     fn claim_locked(&self, claim: &Claim) -> Result<Claimed> {
+        fail::point("file.claim.locked")?;
         let left = State::read(&self.place.log())?;
         self.check(&left, claim)?;
         let seen = left.as_ref().map_or(0, |state| state.owner.epoch);
@@ -143,8 +144,11 @@ impl Target {
                 // The log first: leftovers without a log are nothing, a log without its part is
                 // a broken promise.
                 let log = Log::create(&self.place.new_log(), &self.place.log(), &state)?;
+                fail::point("file.claim.logged")?;
                 self.restore_old()?;
+                fail::point("file.claim.restored")?;
                 remove(&self.place.staging())?;
+                fail::point("file.claim.swept")?;
                 remove(&self.place.old())?;
                 return self.hold(log, state);
             }
@@ -200,6 +204,7 @@ impl Target {
         if self.place.is_folder && !state.publishing && !self.place.staging().is_dir() {
             fs::create_dir(self.place.staging())
                 .map_err(|cause| Error::io("create the folder", self.place.staging(), cause))?;
+            fail::point("file.claim.folder-created")?;
             sync_folder(&self.place.parent)?;
         }
         let claimed = Claimed {
@@ -274,6 +279,7 @@ impl Target {
                 .map_err(|cause| Error::io("cut", &path, cause))?;
         }
         if is_new {
+            fail::point("file.part.created")?;
             sync_folder(path.parent().unwrap_or(&self.place.parent))?;
         }
         Ok(file)

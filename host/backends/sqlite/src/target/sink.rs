@@ -7,7 +7,7 @@ use arrow::array::RecordBatch;
 use dkhost_core::checkpoint::CHECKPOINT_VERSION;
 use dkhost_core::{
     Claim, Claimed, Class, Conflict, Error, Partition, Result, Sink, TargetPlan, TargetState,
-    Writer,
+    Writer, fail,
 };
 use rusqlite::{Connection, TransactionBehavior};
 
@@ -55,6 +55,7 @@ impl Sink for SqliteSink {
         let target = &self.target;
         let mut db = target.place.open_to_write(true)?;
         let before = journal_mode(&db);
+        fail::point("sqlite.claim.opened")?;
         let tx = db
             .transaction_with_behavior(TransactionBehavior::Immediate)
             .map_err(|cause| self.failed("claim", cause))?;
@@ -92,10 +93,13 @@ impl Sink for SqliteSink {
                 .map_or(before, |memory| memory.owner.journal_mode.clone()),
         };
         state::write_owner(&tx, &claim.job, &owner)?;
+        fail::point("sqlite.claim.prepared")?;
         tx.commit().map_err(|cause| self.failed("claim", cause))?;
+        fail::point("sqlite.claim.committed")?;
         // A log makes a commit one append and one sync, and lets others read meanwhile. A database
         // that somebody is reading stays as it is: only slower.
         let _ = db.pragma_update(None, "journal_mode", "WAL");
+        fail::point("sqlite.claim.journal-changed")?;
         *target
             .claimed
             .lock()
@@ -185,7 +189,9 @@ impl Sink for SqliteSink {
                 ..owner
             },
         )?;
+        fail::point("sqlite.publish.prepared")?;
         tx.commit().map_err(|cause| self.failed("publish", cause))?;
+        fail::point("sqlite.publish.committed")?;
         target.published.store(true, Ordering::SeqCst);
         Ok(())
     }
@@ -213,13 +219,16 @@ impl Sink for SqliteSink {
             // log, which harms nobody.
             let _ = db.pragma_update(None, "journal_mode", &memory.owner.journal_mode);
         }
+        fail::point("sqlite.retire.journal-changed")?;
         let tx = db
             .transaction_with_behavior(TransactionBehavior::Immediate)
             .map_err(|cause| self.failed("retire", cause))?;
         if ours(&tx)?.is_some() {
             state::forget(&tx, &target.job)?;
         }
-        tx.commit().map_err(|cause| self.failed("retire", cause))
+        fail::point("sqlite.retire.prepared")?;
+        tx.commit().map_err(|cause| self.failed("retire", cause))?;
+        fail::point("sqlite.retire.forgotten")
     }
 }
 
@@ -370,6 +379,7 @@ fn swap(target: &Target, db: &Connection) -> Result<()> {
         &format!("DROP TABLE IF EXISTS {}", quote(table)?),
         table,
     )?;
+    fail::point("sqlite.swap.dropped")?;
     run(
         db,
         &format!(
@@ -379,6 +389,7 @@ fn swap(target: &Target, db: &Connection) -> Result<()> {
         ),
         table,
     )?;
+    fail::point("sqlite.swap.renamed")?;
     for attached in &old {
         run(db, &attached.sql, table)?;
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use arrow::array::RecordBatch;
 use dkhost_core::{
     Batch, Checkpoint, Conflict, Durable, Error, Field, Outcome, Outcomes, Result, RowReject,
-    Schema, WriteReport, Writer,
+    Schema, WriteReport, Writer, fail,
 };
 use rusqlite::{Connection, Statement};
 
@@ -341,7 +341,10 @@ impl Writer for SqliteWriter {
         let report = self.stage(&batch.records);
         self.look();
         match (&report, self.state) {
-            (Ok(_), _) => self.sql("RELEASE batch")?,
+            (Ok(_), _) => {
+                self.sql("RELEASE batch")?;
+                fail::point("sqlite.write.staged")?;
+            }
             (Err(_), State::Open) => {
                 self.staged.truncate(staged);
                 self.statements = None;
@@ -396,8 +399,9 @@ impl Writer for SqliteWriter {
             return Ok(Durable::Now);
         }
         self.sql("SAVEPOINT checkpoint")?;
-        let committed =
-            state::write_checkpoint(&self.db, checkpoint).and_then(|()| self.sql("COMMIT"));
+        let committed = state::write_checkpoint(&self.db, checkpoint)
+            .and_then(|()| fail::point("sqlite.commit.prepared"))
+            .and_then(|()| self.sql("COMMIT"));
         if let Err(error) = committed {
             self.look();
             if self.state == State::Open {
@@ -412,6 +416,7 @@ impl Writer for SqliteWriter {
         self.state = State::Idle;
         self.staged.clear();
         self.checkpoint = Some(checkpoint.clone());
+        fail::point("sqlite.commit.committed")?;
         Ok(Durable::Now)
     }
 
