@@ -21,7 +21,7 @@ mod tests;
 
 use crate::backend::{Backend, Capabilities, OpenSource, OpenTarget};
 use crate::options::{OptionSpec, OptionType, Options};
-use crate::{Error, Result, Sink, Source};
+use crate::{Error, Result, Role, Sink, Source};
 
 pub use store::Store;
 
@@ -89,10 +89,7 @@ impl Backend for Memory {
     }
 
     fn target_capabilities(&self, options: &Options) -> Result<Capabilities> {
-        let documents = match options.get("documents") {
-            Some(node) => node.parse("documents")?,
-            None => true,
-        };
+        let documents = documents(&mut options.clone())?;
         Ok(Capabilities {
             documents,
             evolves: true,
@@ -120,10 +117,23 @@ impl Backend for Memory {
 
     fn open_target(&self, mut options: Options, open: &OpenTarget) -> Result<Box<dyn Sink>> {
         let name = options.take("name")?.unwrap_or_else(|| "memory".to_owned());
+        if let (false, Some(rest)) = (documents(&mut options)?, open.schema.role(Role::Rest)) {
+            let rest = &open.schema.fields[rest].name;
+            return Err(Error::config(
+                "target::no_documents",
+                format!("table `{name}` in memory has no place for `{rest}`, the fields beside the columns"),
+            )
+            .help("`documents = true` keeps them"));
+        }
         Ok(Box::new(sink::MemorySink::open(
             Store::open(&name),
             &name,
             open,
         )?))
     }
+}
+
+/// Whether fields beside the columns are kept.
+fn documents(options: &mut Options) -> Result<bool> {
+    Ok(options.take("documents")?.unwrap_or(true))
 }

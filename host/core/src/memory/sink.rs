@@ -290,7 +290,12 @@ impl Writer for MemoryWriter {
         let conflict = self.target.conflict;
         let mut report = WriteReport::all_written();
         let mut outcomes = Vec::with_capacity(keys.len());
+        let schema = Schema::from_arrow(&batch.records.schema())?;
         let draft = self.draft()?;
+        // Columns added with a batch that was rolled back went with it.
+        if schema.fields.len() > draft.schema.fields.len() {
+            draft.add_columns(&schema.fields)?;
+        }
         for (row, key) in keys.into_iter().enumerate() {
             let record = batch.records.slice(row, 1);
             let outcome = match (draft.find(key.as_ref()).cloned(), conflict, key) {
