@@ -101,7 +101,7 @@ impl Conversion {
             let converted = convert(foreign, &column.natural, field)?;
             let bad = lost(foreign, &converted);
             if !bad.is_empty() {
-                shown.push((i, as_text(foreign)?));
+                shown.push((i, shown_as(field, foreign, &converted, &bad)?));
                 misfits.extend(bad.into_iter().map(|row| (row, i)));
             }
             columns.push(converted);
@@ -166,6 +166,35 @@ impl Conversion {
     }
 }
 
+/// A column as JSON: values that did not fit as text, and the others as what they became, so that
+/// a retry reads them again.
+fn shown_as(
+    field: &Field,
+    foreign: &ArrayRef,
+    converted: &ArrayRef,
+    bad: &[u32],
+) -> Result<ArrayRef> {
+    let texts = as_text(foreign)?;
+    let texts = texts.as_string::<i32>();
+    let name = Field {
+        nullable: true,
+        ..Field::new("v", field.logical.clone())
+    };
+    let schema = Schema::new(vec![name]).to_arrow();
+    let converted = RecordBatch::try_new(schema, vec![converted.clone()])?;
+    let shown: StringArray = (0..texts.len())
+        .map(|row| match bad.contains(&(row as u32)) {
+            true => Some(serde_json::Value::from(texts.value(row)).to_string()),
+            // The row is an object of this one field.
+            false => dkhost_core::json::row(&converted, row)
+                .strip_prefix("{\"v\":")
+                .and_then(|value| value.strip_suffix('}'))
+                .map(str::to_owned),
+        })
+        .collect();
+    Ok(Arc::new(shown))
+}
+
 fn show(mut records: RecordBatch, shown: Vec<(usize, ArrayRef)>) -> Result<RecordBatch> {
     for (column, text) in shown {
         let mut fields: Vec<datatypes::Field> = records
@@ -174,7 +203,7 @@ fn show(mut records: RecordBatch, shown: Vec<(usize, ArrayRef)>) -> Result<Recor
             .iter()
             .map(|f| f.as_ref().clone())
             .collect();
-        fields[column] = datatypes::Field::new(fields[column].name(), DataType::Utf8, true);
+        fields[column] = Field::new(fields[column].name(), LogicalType::Json).to_arrow();
         let mut columns = records.columns().to_vec();
         columns[column] = text;
         records = RecordBatch::try_new(Arc::new(datatypes::Schema::new(fields)), columns)?;
