@@ -1,10 +1,14 @@
-//! The suite every backend passes, for every format and compression.
+//! The suite every backend passes, for every format and compression and both layouts.
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+mod common;
+#[path = "conformance/strays.rs"]
+mod strays;
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use dkhost_core::conformance::{self, Fencing, Fixture, Place, Traits};
+use dkhost_core::conformance::{self, Fencing, Fixture, Place, Planted, Stray, Traits};
 use dkhost_core::{Backend, Conflict, Schema};
 use dkhost_file::FileBackend;
 use serde_json::{Map, Value, json};
@@ -89,12 +93,38 @@ impl Fixture for Files {
         source
     }
 
+    fn plant(&self, strays: &[Stray]) -> Planted {
+        let base = self.place().base;
+        let format = self.options["format"].as_str();
+        let dataknobs = self.options["layout"] == "dataknobs";
+        let written = strays::write(self.name, format, dataknobs, strays);
+        for (name, content) in &written.files {
+            let path = base.join(name);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, content).unwrap();
+        }
+        let mut source = self.options.clone();
+        source.as_object_mut().unwrap().remove("compression");
+        source["path"] = self.name.into();
+        source["fields"] = conformance::declared();
+        if written.infers {
+            source["infer"] = 1.into();
+        }
+        Planted {
+            base,
+            source,
+            found: written.found,
+            tells_nulls: written.tells_nulls,
+        }
+    }
+
     fn traits(&self) -> Traits {
         Traits {
             cannot_hold: Vec::new(),
             rejects: self.rejects.clone(),
             conflicts: vec![Conflict::ReplaceAll],
             keyed: false,
+            named: self.options["layout"] == "dataknobs",
             fencing: Fencing::Epoch,
             ordered: true,
         }

@@ -2,57 +2,14 @@
 
 use arrow::array::RecordBatch;
 
-use super::compare::{documents, same_documents, same_rows};
+use super::compare::same_rows;
 use super::trial::{JOB, Open, Trial, options, refused};
 use super::values::{batches, plain, plain_schema};
 use super::{Failure, Fencing, Fixture, Verdict, ensure};
-use crate::{Class, Conflict, Field, LogicalType, Nulls, OpenTarget, Schema};
+use crate::{Checkpoint, Class, Conflict, Nulls, OpenTarget, Schema, TargetState};
 
 fn schema(fixture: &dyn Fixture) -> Schema {
     plain_schema(fixture.traits().keyed)
-}
-
-/// What a reader sees is `expected`, in order where the backend has one.
-fn reads_as(trial: &Trial<'_>, expected: &[RecordBatch]) -> Verdict {
-    let (schema, found) = trial.read()?;
-    let (expected, found) = (
-        documents(&trial.schema, expected)?,
-        documents(&schema, &found)?,
-    );
-    same_documents(
-        "source",
-        &expected,
-        &found,
-        trial.fixture.traits().ordered,
-        Nulls::Omit,
-    )
-}
-
-fn round_trip(fixture: &dyn Fixture, written: &[RecordBatch]) -> Verdict {
-    let trial = Trial::new(fixture, &schema(fixture));
-    for report in trial.load(written)? {
-        ensure(report.rejects.is_empty(), || {
-            format!("rejects: {:?}", report.rejects)
-        })?;
-    }
-    reads_as(&trial, written)
-}
-
-pub(super) fn an_empty_source(fixture: &dyn Fixture) -> Verdict {
-    round_trip(fixture, &[])?;
-    // A batch whose rows were all filtered is as good as none.
-    round_trip(fixture, &[plain(&schema(fixture), &[], "row")?])
-}
-
-pub(super) fn one_row(fixture: &dyn Fixture) -> Verdict {
-    round_trip(fixture, &[plain(&schema(fixture), &[1], "row")?])
-}
-
-pub(super) fn exactly_k_batches(fixture: &dyn Fixture) -> Verdict {
-    for k in [1, 2, 7] {
-        round_trip(fixture, &batches(&schema(fixture), k)?)?;
-    }
-    Ok(())
 }
 
 /// How a process ends after some batches.
@@ -84,34 +41,14 @@ fn resume_after(fixture: &dyn Fixture, killed_after: usize, end: End) -> Verdict
     let schema = schema(fixture);
     let all = batches(&schema, 4)?;
     let trial = Trial::new(fixture, &schema);
-    let mut open = trial.start(0, 0)?;
-    for records in &all[..killed_after] {
-        open.write(records)?;
-        open.commit(false)?;
-    }
-    match (end, all.get(killed_after)) {
-        (End::Flushed, _) => open.writer.flush()?,
-        (End::Staged, Some(records)) => drop(open.write(records)?),
-        _ => (),
-    }
-    let (epoch, last) = (open.checkpoint.epoch, open.checkpoint.clone());
-    drop(open);
+    let last = killed(&trial, &all, killed_after, end)?;
 
     let sink = trial.open_target()?;
     let left = sink.inspect(JOB)?;
     if end == End::Flushed && killed_after > 0 {
-        let left = left
-            .as_ref()
-            .ok_or_else(|| Failure("nothing to resume is found".to_owned()))?;
-        ensure(
-            left.run == trial.run && left.epoch == epoch && !left.published,
-            || format!("the target remembers {left:?}"),
-        )?;
-        ensure(left.checkpoints == [last.clone()], || {
-            format!("the checkpoints are {:?}, not {last:?}", left.checkpoints)
-        })?;
+        is_remembered(&trial, left.as_ref(), &last)?;
     }
-    let floor = left.map_or(0, |left| left.epoch).max(epoch);
+    let floor = left.map_or(0, |left| left.epoch).max(last.epoch);
     let claimed = trial.claim(sink.as_ref(), floor)?;
     ensure(claimed.epoch > floor, || {
         format!("epoch {} does not exceed {floor}", claimed.epoch)
@@ -134,7 +71,40 @@ fn resume_after(fixture: &dyn Fixture, killed_after: usize, end: End) -> Verdict
         format!("counts are {counts:?}")
     })?;
     open.finish()?;
-    reads_as(&trial, &all)
+    trial.reads_as("source", &all, true)
+}
+
+/// A process that ends after some batches, and the checkpoint it came to.
+fn killed(
+    trial: &Trial<'_>,
+    all: &[RecordBatch],
+    after: usize,
+    end: End,
+) -> Result<Checkpoint, Failure> {
+    let mut open = trial.start(0, 0)?;
+    for records in &all[..after] {
+        open.write(records)?;
+        open.commit(false)?;
+    }
+    let last = open.checkpoint.clone();
+    match (end, all.get(after)) {
+        (End::Flushed, _) => open.writer.flush()?,
+        (End::Staged, Some(records)) => drop(open.write(records)?),
+        _ => (),
+    }
+    Ok(last)
+}
+
+/// The target says where the process stood that was killed.
+fn is_remembered(trial: &Trial<'_>, left: Option<&TargetState>, last: &Checkpoint) -> Verdict {
+    let left = left.ok_or_else(|| Failure("nothing to resume is found".to_owned()))?;
+    ensure(
+        left.run == trial.run && left.epoch == last.epoch && !left.published,
+        || format!("the target remembers {left:?}"),
+    )?;
+    ensure(left.checkpoints == [last.clone()], || {
+        format!("the checkpoints are {:?}, not {last:?}", left.checkpoints)
+    })
 }
 
 pub(super) fn an_older_epoch_is_fenced(fixture: &dyn Fixture) -> Verdict {
@@ -145,21 +115,19 @@ pub(super) fn an_older_epoch_is_fenced(fixture: &dyn Fixture) -> Verdict {
     paused.write(&all[0])?;
     paused.commit(false)?;
     paused.writer.flush()?;
+    let second_claim = || {
+        let sink = trial.open_target()?;
+        trial.claim(sink.as_ref(), 1).map(drop)
+    };
     if fixture.traits().fencing == Fencing::Lock {
-        let second = trial
-            .open_target()
-            .and_then(|sink| trial.claim(sink.as_ref(), 1).map(drop));
-        let error = refused("the second claim", second)?;
+        let error = refused("the second claim", second_claim())?;
         return ensure(error.class() == Class::Locked, || {
             format!("refused with {error:?}")
         });
     }
     if fixture.traits().fencing == Fencing::EpochBetweenBatches {
         paused.write(&all[1])?;
-        let second = trial
-            .open_target()
-            .and_then(|sink| trial.claim(sink.as_ref(), 1).map(drop));
-        let error = refused("a claim during a batch", second)?;
+        let error = refused("a claim during a batch", second_claim())?;
         ensure(error.class() == Class::Transient, || {
             format!("refused with {error:?}")
         })?;
@@ -186,7 +154,7 @@ pub(super) fn an_older_epoch_is_fenced(fixture: &dyn Fixture) -> Verdict {
         taker.commit(false)?;
     }
     taker.finish()?;
-    reads_as(&trial, &all)
+    trial.reads_as("source", &all, true)
 }
 
 pub(super) fn a_repeated_commit(fixture: &dyn Fixture) -> Verdict {
@@ -202,7 +170,7 @@ pub(super) fn a_repeated_commit(fixture: &dyn Fixture) -> Verdict {
     }
     same_rows("scan", &all, &open.scan()?)?;
     open.finish()?;
-    reads_as(&trial, &all)
+    trial.reads_as("source", &all, true)
 }
 
 pub(super) fn a_roll_back_leaves_nothing(fixture: &dyn Fixture) -> Verdict {
@@ -225,7 +193,7 @@ pub(super) fn a_roll_back_leaves_nothing(fixture: &dyn Fixture) -> Verdict {
     open.write(&all[1])?;
     open.commit(false)?;
     open.finish()?;
-    reads_as(&trial, &all)
+    trial.reads_as("source", &all, true)
 }
 
 pub(super) fn read_back_is_what_was_written(fixture: &dyn Fixture) -> Verdict {
@@ -263,7 +231,7 @@ pub(super) fn publish_and_retire_repeat(fixture: &dyn Fixture) -> Verdict {
     drop(writer);
     sink.publish()?;
     sink.publish()?;
-    reads_as(&trial, &all)?;
+    trial.reads_as("source", &all, true)?;
     drop(sink);
     // Killed between publish and retire: the next process finds a published run and ends it.
     let sink = trial.open_target()?;
@@ -282,7 +250,7 @@ pub(super) fn publish_and_retire_repeat(fixture: &dyn Fixture) -> Verdict {
     ensure(state.is_none(), || {
         format!("after retire the target remembers {state:?}")
     })?;
-    reads_as(&trial, &all)
+    trial.reads_as("source", &all, true)
 }
 
 pub(super) fn another_runs_leftovers(fixture: &dyn Fixture) -> Verdict {
@@ -309,7 +277,7 @@ pub(super) fn another_runs_leftovers(fixture: &dyn Fixture) -> Verdict {
     open.commit(false)?;
     open.writer.flush()?;
     drop(open);
-    reads_as(&trial, &old)?;
+    trial.reads_as("source", &old, true)?;
     let next = run(3);
     let mut open = next.start(0, 0)?;
     ensure(open.checkpoint.seq == 0, || {
@@ -320,7 +288,7 @@ pub(super) fn another_runs_leftovers(fixture: &dyn Fixture) -> Verdict {
     open.write(&new[0])?;
     open.commit(false)?;
     open.finish()?;
-    reads_as(&next, &new)
+    next.reads_as("source", &new, true)
 }
 
 pub(super) fn two_partitions(fixture: &dyn Fixture) -> Verdict {
@@ -356,43 +324,7 @@ pub(super) fn two_partitions(fixture: &dyn Fixture) -> Verdict {
     drop(writer);
     sink.publish()?;
     sink.retire()?;
-    reads_as(&trial, &all)
-}
-
-pub(super) fn columns_are_added(fixture: &dyn Fixture) -> Verdict {
-    let schema = schema(fixture);
-    let trial = Trial::new(fixture, &schema);
-    let capabilities = fixture
-        .backend()
-        .target_capabilities(&options("[target]", &trial.place.target)?)?;
-    let mut open = trial.start(0, 0)?;
-    let before = plain(&schema, &[1, 2], "row")?;
-    open.write(&before)?;
-    open.commit(false)?;
-    let extra = Field::new("extra", LogicalType::Utf8);
-    if !capabilities.evolves {
-        let error = refused("a new column", open.writer.add_columns(&[extra]))?;
-        return ensure(error.code() == "target::cannot_evolve", || {
-            format!("refused with {error:?}")
-        });
-    }
-    open.writer.add_columns(std::slice::from_ref(&extra))?;
-    open.writer.add_columns(std::slice::from_ref(&extra))?;
-    let mut wider = schema.clone();
-    wider.fields.push(extra);
-    let after = plain(&wider, &[3, 4], "row")?;
-    open.write(&after)?;
-    open.commit(false)?;
-    open.finish()?;
-    let (found, rows) = trial.read()?;
-    let expected = [documents(&schema, &[before])?, documents(&wider, &[after])?].concat();
-    same_documents(
-        "source",
-        &expected,
-        &documents(&found, &rows)?,
-        false,
-        Nulls::Omit,
-    )
+    trial.reads_as("source", &all, true)
 }
 
 pub(super) fn create_false(fixture: &dyn Fixture) -> Verdict {

@@ -1,10 +1,13 @@
 //! Conflicts: what happens when a row meets one with the same key.
 
-use super::compare::{documents, same_documents, same_rows};
+use arrow::array::RecordBatch;
+use arrow::compute::concat_batches;
+
+use super::compare::same_rows;
 use super::trial::{Trial, outcomes, refused};
 use super::values::{plain, plain_schema};
 use super::{Failure, Fixture, Place, Verdict, ensure};
-use crate::{Class, Conflict, ContentSum, Nulls, Outcome, Schema};
+use crate::{Class, Conflict, ContentSum, Outcome, Schema};
 
 const MODES: [Conflict; 4] = [
     Conflict::Insert,
@@ -32,118 +35,102 @@ pub(super) fn every_mode(fixture: &dyn Fixture) -> Verdict {
     Ok(())
 }
 
+/// What a mode makes of the batches of [`one_mode`].
+struct Expected {
+    first: [Outcome; 6],
+    second: [Outcome; 2],
+    /// The ids the target holds at the end, and which write of them.
+    held: &'static [(&'static [i64], &'static str)],
+    /// What the two batches overwrite.
+    replaced: [&'static [(&'static [i64], &'static str)]; 2],
+}
+
+fn expected(mode: Conflict) -> Expected {
+    use Outcome::{Deduplicated as D, Rejected as R, Unchanged as U, Written as W};
+    const KEPT: &[(&[i64], &str)] = &[
+        (&[0, 1, 2, 3, 4, 5], "old"),
+        (&[7, 8], "first"),
+        (&[6], "second"),
+    ];
+    let (first, second, held) = match mode {
+        Conflict::Insert => ([R, R, W, W, R, R], [W, R], KEPT),
+        Conflict::Skip => ([U, U, W, W, U, U], [W, U], KEPT),
+        Conflict::Upsert => ([W, W, D, D, W, W], [W, W], {
+            const HELD: &[(&[i64], &str)] = &[
+                (&[0, 1, 2, 3], "old"),
+                (&[4, 5], "new"),
+                (&[8], "last"),
+                (&[6, 7], "second"),
+            ];
+            HELD
+        }),
+        Conflict::ReplaceAll => ([W, W, W, W, R, R], [W, R], {
+            const HELD: &[(&[i64], &str)] =
+                &[(&[4, 5], "new"), (&[7, 8], "first"), (&[6], "second")];
+            HELD
+        }),
+    };
+    let replaced: [&[(&[i64], &str)]; 2] = match mode {
+        Conflict::Upsert => [&[(&[4, 5], "old")], &[(&[7], "last")]],
+        _ => [&[], &[]],
+    };
+    Expected {
+        first,
+        second,
+        held,
+        replaced,
+    }
+}
+
+fn rows(schema: &Schema, of: &[(&[i64], &str)]) -> Result<Vec<RecordBatch>, Failure> {
+    of.iter()
+        .map(|(ids, word)| plain(schema, ids, word))
+        .collect()
+}
+
 fn one_mode(fixture: &dyn Fixture, mode: Conflict) -> Verdict {
     let schema = plain_schema(true);
-    let rows = |ids: &[i64], word| plain(&schema, ids, word);
     let trial = Trial::at(fixture, old(fixture, &schema)?, &schema, mode, 2);
     // Rows 4 and 5 meet old ones, 7 and 8 meet each other; then 6 comes in a batch of its own.
-    let first = [
-        rows(&[4, 5], "new")?,
-        rows(&[7, 8], "first")?,
-        rows(&[7, 8], "last")?,
-    ];
-    let first = arrow::compute::concat_batches(&schema.to_arrow(), &first)?;
+    let first: [(&[i64], &str); 3] = [(&[4, 5], "new"), (&[7, 8], "first"), (&[7, 8], "last")];
+    let first = concat_batches(&schema.to_arrow(), &rows(&schema, &first)?)?;
     let mut open = trial.start(0, 0)?;
-    let report = open.write(&first)?;
-    open.commit(false)?;
-    let second = open.write(&rows(&[6, 7], "second")?)?;
-    open.commit(false)?;
-
-    use Outcome::{Deduplicated, Rejected, Unchanged, Written};
-    let (outcome, later, held) = match mode {
-        Conflict::Insert => (
-            [Rejected, Rejected, Written, Written, Rejected, Rejected],
-            [Written, Rejected],
-            vec![
-                rows(&[0, 1, 2, 3, 4, 5], "old")?,
-                rows(&[7, 8], "first")?,
-                rows(&[6], "second")?,
-            ],
-        ),
-        Conflict::Skip => (
-            [Unchanged, Unchanged, Written, Written, Unchanged, Unchanged],
-            [Written, Unchanged],
-            vec![
-                rows(&[0, 1, 2, 3, 4, 5], "old")?,
-                rows(&[7, 8], "first")?,
-                rows(&[6], "second")?,
-            ],
-        ),
-        Conflict::Upsert => (
-            [
-                Written,
-                Written,
-                Deduplicated,
-                Deduplicated,
-                Written,
-                Written,
-            ],
-            [Written, Written],
-            vec![
-                rows(&[0, 1, 2, 3], "old")?,
-                rows(&[4, 5], "new")?,
-                rows(&[8], "last")?,
-                rows(&[6, 7], "second")?,
-            ],
-        ),
-        Conflict::ReplaceAll => (
-            [Written, Written, Written, Written, Rejected, Rejected],
-            [Written, Rejected],
-            vec![
-                rows(&[4, 5], "new")?,
-                rows(&[7, 8], "first")?,
-                rows(&[6], "second")?,
-            ],
-        ),
-    };
-    same(
-        "outcomes of the first batch",
-        &outcome[..],
-        &outcomes(&report, 6)[..],
-    )?;
-    same(
-        "outcomes of the second batch",
-        &later[..],
-        &outcomes(&second, 2)[..],
-    )?;
-    for report in [&report, &second] {
-        let rows: Vec<u32> = report.rejects.iter().map(|reject| reject.row).collect();
-        ensure(rows.is_sorted(), || {
-            format!("rejects out of order: {rows:?}")
-        })?;
-    }
-    if mode == Conflict::Upsert {
-        let replaced = [
-            ContentSum::of(&rows(&[4, 5], "old")?)?,
-            ContentSum::of(&rows(&[7], "last")?)?,
-        ];
+    let reports = [first, plain(&schema, &[6, 7], "second")?].map(|records| {
+        let report = open.write(&records)?;
+        open.commit(false)?;
+        Ok::<_, Failure>((records.num_rows(), report))
+    });
+    let expected = expected(mode);
+    let outcome: [&[Outcome]; 2] = [&expected.first, &expected.second];
+    for (batch, written) in reports.into_iter().enumerate() {
+        let (count, report) = written?;
+        let is = |what| format!("{what} of batch {batch}");
         same(
-            "content replaced by the first batch",
-            &replaced[0],
+            &is("outcomes"),
+            outcome[batch],
+            &outcomes(&report, count)[..],
+        )?;
+        let rejected: Vec<u32> = report.rejects.iter().map(|reject| reject.row).collect();
+        ensure(rejected.is_sorted(), || {
+            format!("rejects out of order: {rejected:?}")
+        })?;
+        let replaced = rows(&schema, expected.replaced[batch])?;
+        let replaced = concat_batches(&schema.to_arrow(), &replaced)?;
+        same(
+            &is("content replaced"),
+            &ContentSum::of(&replaced)?,
             &report.replaced,
         )?;
         same(
-            "content replaced by the second batch",
-            &replaced[1],
-            &second.replaced,
-        )?;
-        same(
-            "rows replaced",
-            &(2, 1),
-            &(report.replaced_rows, second.replaced_rows),
-        )?;
-    } else {
-        same(
-            "rows replaced",
-            &(0, 0),
-            &(report.replaced_rows, second.replaced_rows),
+            &is("rows replaced"),
+            &(replaced.num_rows() as u64),
+            &report.replaced_rows,
         )?;
     }
+    let held = rows(&schema, expected.held)?;
     same_rows("scan", &held, &open.scan()?)?;
     open.finish()?;
-    let (found, batches) = trial.read()?;
-    let (expected, actual) = (documents(&schema, &held)?, documents(&found, &batches)?);
-    same_documents("source", &expected, &actual, false, Nulls::Omit)
+    trial.reads_as("source", &held, false)
 }
 
 fn same<T: PartialEq + std::fmt::Debug + ?Sized>(what: &str, expected: &T, actual: &T) -> Verdict {
@@ -185,48 +172,27 @@ pub(super) fn replace_all_is_staged(fixture: &dyn Fixture) -> Verdict {
         Conflict::ReplaceAll,
         2,
     );
-    let old = documents(&schema, &[plain(&schema, &[0, 1, 2, 3, 4, 5], "old")?])?;
+    let old = [plain(&schema, &[0, 1, 2, 3, 4, 5], "old")?];
     let new = [plain(&schema, &[2, 9], "new")?];
     let mut open = trial.start(0, 0)?;
     open.write(&new[0])?;
     open.commit(true)?;
     open.writer.flush()?;
     same_rows("scan of what is staged", &new, &open.scan()?)?;
-    let (found, batches) = trial.read()?;
-    same_documents(
-        "before publish",
-        &old,
-        &documents(&found, &batches)?,
-        false,
-        Nulls::Omit,
-    )?;
+    trial.reads_as("before publish", &old, false)?;
     drop(open.writer);
     open.sink.publish()?;
-    let (found, batches) = trial.read()?;
-    let new = documents(&schema, &new)?;
-    same_documents(
-        "after publish",
-        &new,
-        &documents(&found, &batches)?,
-        false,
-        Nulls::Omit,
-    )?;
+    trial.reads_as("after publish", &new, false)?;
     open.sink.retire()?;
-    let (found, batches) = trial.read()?;
-    same_documents(
-        "after retire",
-        &new,
-        &documents(&found, &batches)?,
-        false,
-        Nulls::Omit,
-    )
+    trial.reads_as("after retire", &new, false)
 }
 
 pub(super) fn insert_adds(fixture: &dyn Fixture) -> Verdict {
-    if !fixture.traits().conflicts.contains(&Conflict::Insert) {
+    let traits = fixture.traits();
+    if !traits.conflicts.contains(&Conflict::Insert) {
         return Ok(());
     }
-    // Without a key nothing can conflict, not even a row with itself.
+    // Without a key nothing can conflict, not even a row with itself; ids are always a key.
     let schema = plain_schema(false);
     let trial = Trial::at(
         fixture,
@@ -235,17 +201,8 @@ pub(super) fn insert_adds(fixture: &dyn Fixture) -> Verdict {
         Conflict::Insert,
         2,
     );
-    trial.load(&[plain(&schema, &[0, 9], "old")?])?;
-    let (found, batches) = trial.read()?;
-    let expected = documents(
-        &schema,
-        &[plain(&schema, &[0, 1, 2, 3, 4, 5, 0, 9], "old")?],
-    )?;
-    same_documents(
-        "source",
-        &expected,
-        &documents(&found, &batches)?,
-        false,
-        Nulls::Omit,
-    )
+    let added: &[i64] = if traits.named { &[9] } else { &[0, 9] };
+    trial.load(&[plain(&schema, added, "old")?])?;
+    let ids = [&[0, 1, 2, 3, 4, 5], added].concat();
+    trial.reads_as("source", &[plain(&schema, &ids, "old")?], false)
 }

@@ -1,7 +1,7 @@
 //! Documents: nothing of a record is lost that its columns do not hold.
 
 use super::compare::{documents, same_documents};
-use super::trial::{Trial, options};
+use super::trial::{Trial, options, refused};
 use super::{Fixture, Verdict, ensure};
 use crate::json::{DecodeOptions, Decoder};
 use crate::{Field, LogicalType, Nulls, Role, Schema};
@@ -42,9 +42,7 @@ pub(super) fn documents_come_back(fixture: &dyn Fixture) -> Verdict {
         .target_capabilities(&options("[target]", &trial.place.target)?)?;
     if !capabilities.documents {
         // A table has no place for the rest: the engine never sends one, and the target says so.
-        return ensure(trial.open_target().is_err(), || {
-            "a target that holds no documents takes a rest column".to_owned()
-        });
+        return refused("a rest no column holds", trial.open_target()).map(drop);
     }
     let mut decoder = Decoder::new(
         &schema,
@@ -72,13 +70,7 @@ pub(super) fn documents_come_back(fixture: &dyn Fixture) -> Verdict {
     same_documents("scan", &expected, &scanned, false, Nulls::Keep)?;
     open.finish()?;
 
-    let source = trial.open_source(|open| open.explicit_nulls = true)?;
-    let mut found = Vec::new();
-    for partition in source.partitions()? {
-        let mut reader = source.read(&partition, &crate::Position::start())?;
-        while let Some(batch) = reader.next()? {
-            found.extend(documents(source.schema(), &[batch.records])?);
-        }
-    }
+    let (found, batches) = trial.read_as(|open| open.explicit_nulls = true)?;
+    let found = documents(&found, &batches)?;
     same_documents("source", &expected, &found, ordered, Nulls::Keep)
 }

@@ -4,8 +4,9 @@
 //! [`run`]:
 //!
 //! ```no_run
-//! use dkhost_core::conformance::{self, Fencing, Fixture, Place, Traits};
-//! use dkhost_core::{Backend, Conflict, Schema, memory::Memory};
+//! use dkhost_core::conformance::{self, Fixture, Found, Place, Planted, Stray, Traits};
+//! use dkhost_core::{Backend, Schema, memory::Memory};
+//! use serde_json::json;
 //!
 //! struct InMemory(std::sync::atomic::AtomicUsize);
 //!
@@ -15,10 +16,29 @@
 //!     }
 //!     fn place(&self) -> Place {
 //!         let next = self.0.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-//!         Place { base: "".into(), target: serde_json::json!({"name": format!("trial {next}")}) }
+//!         Place { base: "".into(), target: json!({"name": format!("trial {next}")}) }
 //!     }
 //!     fn source(&self, place: &Place, _schema: &Schema) -> serde_json::Value {
 //!         place.target.clone()
+//!     }
+//!     fn plant(&self, strays: &[Stray]) -> Planted {
+//!         // A number is no record in memory, and the options of a job have no null.
+//!         let text = |stray: &Stray| stray.document().unwrap_or("7");
+//!         let held = |stray: &&Stray| !text(stray).contains("null");
+//!         let texts: Vec<&str> = strays.iter().filter(held).map(text).collect();
+//!         let records: serde_json::Value =
+//!             serde_json::from_str(&format!("[{}]", texts.join(","))).unwrap();
+//!         let found = strays.iter().map(|stray| match stray {
+//!             Stray::Malformed => Found::Refused(b"7".to_vec()),
+//!             stray if held(&stray) => Found::Whole,
+//!             _ => Found::Nowhere,
+//!         });
+//!         Planted {
+//!             base: "".into(),
+//!             source: json!({"records": records, "fields": conformance::declared(), "infer": 1}),
+//!             found: found.collect(),
+//!             tells_nulls: true,
+//!         }
 //!     }
 //!     fn traits(&self) -> Traits {
 //!         Traits::default()
@@ -31,13 +51,31 @@
 //! Nothing is skipped silently: what a fixture says the backend cannot do, the suite sees it
 //! refuse. Every trial opens the backend anew, so a process is "killed" by dropping what it held.
 //!
-//! The cases of the suite, each callable alone: [`CASES`].
+//! The cases of the suite, each callable alone: [`CASES`]. Where what a backend must do is tested:
+//!
+//! | what | where |
+//! |---|---|
+//! | round trip of every type and extreme | `types`, values in `values` |
+//! | conflict modes | `conflicts` |
+//! | positions, partitions, payloads | `positions` |
+//! | resume at every batch; empty, one row, exactly *k* batches | `commits`, `loads` |
+//! | drift at the source: fields and values the columns do not hold | `strays` |
+//! | drift at the target: documents take the rest, columns are added, or it is refused | `documents`, `columns` |
+//! | dead letters of the source: bytes, place, neighbours, positions, retry | `strays` |
+//! | dead letters of the target: exactly the refused rows, also after a kill | `refusals` |
+//!
+//! What a job says about drift and refused records (`schema_drift`, `on_error`) is the engine's, and
+//! is tested there.
 
+mod columns;
 mod commits;
 mod compare;
 mod conflicts;
 mod documents;
+mod loads;
 mod positions;
+mod refusals;
+mod strays;
 mod trial;
 mod types;
 mod values;
@@ -45,11 +83,15 @@ mod values;
 #[cfg(test)]
 mod tests;
 
+#[cfg(test)]
+pub(crate) use tests::in_memory;
+
 use std::path::PathBuf;
 
 use crate::{Backend, Conflict, LogicalType, Schema};
 
 pub use compare::same_json;
+pub use strays::{COLUMNS, Found, Planted, Stray, declared};
 pub use values::{extremes, held_types};
 
 /// How the suite gets at a backend.
@@ -63,6 +105,10 @@ pub trait Fixture {
     /// Options that read what a run published at `place`. `schema` is what was written: a backend
     /// whose stores keep no types declares them here (`fields = …`).
     fn source(&self, place: &Place, schema: &Schema) -> serde_json::Value;
+
+    /// Writes these records to a new place the way any other program might, and says what a reader
+    /// is to find of each. The order is kept.
+    fn plant(&self, strays: &[Stray]) -> Planted;
 
     /// What the backend can and cannot do.
     fn traits(&self) -> Traits;
@@ -101,6 +147,9 @@ pub struct Traits {
     pub conflicts: Vec<Conflict>,
     /// Whether a declared key is unique in the target.
     pub keyed: bool,
+    /// Whether each record has an id in the store, taken from the field `id`: a source shows it as
+    /// a column of its own, and no two records have the same.
+    pub named: bool,
     /// How two processes are kept apart.
     pub fencing: Fencing,
     /// Whether a source yields the rows in the order they were written.
@@ -120,6 +169,7 @@ impl Default for Traits {
                 Conflict::ReplaceAll,
             ],
             keyed: true,
+            named: false,
             fencing: Fencing::Epoch,
             ordered: true,
         }
@@ -170,12 +220,12 @@ pub const CASES: &[(&str, Case)] = &[
     ),
     (
         "an empty source has a valid final state",
-        commits::an_empty_source,
+        loads::an_empty_source,
     ),
-    ("one row comes back", commits::one_row),
+    ("one row comes back", loads::one_row),
     (
         "exactly k batches come back in order",
-        commits::exactly_k_batches,
+        loads::exactly_k_batches,
     ),
     (
         "a run killed at any batch resumes to the same content",
@@ -206,7 +256,11 @@ pub const CASES: &[(&str, Case)] = &[
         commits::another_runs_leftovers,
     ),
     ("two partitions end up together", commits::two_partitions),
-    ("columns are added, or refused", commits::columns_are_added),
+    ("columns are added, or refused", columns::are_added),
+    (
+        "an added column is there after a roll-back and after a kill",
+        columns::outlive_a_kill,
+    ),
     (
         "an absent target is not created against the job",
         commits::create_false,
@@ -237,6 +291,26 @@ pub const CASES: &[(&str, Case)] = &[
         positions::partitions_cover_all,
     ),
     ("payloads decode again", positions::payloads_decode_again),
+    (
+        "drifted records come whole, or are refused with their bytes",
+        strays::drifted_records,
+    ),
+    (
+        "malformed records are refused alone, with bytes and place",
+        strays::malformed_records,
+    ),
+    (
+        "positions around refused records are right",
+        strays::positions_around_refusals,
+    ),
+    (
+        "a refused record can be tried again",
+        strays::refusals_are_tried_again,
+    ),
+    (
+        "refused rows take no other along, also after a kill",
+        refusals::refused_rows_take_no_other_along,
+    ),
     (
         "only the columns asked for are read",
         positions::only_some_columns,

@@ -32,11 +32,21 @@ fn read(
     partition: &Partition,
     from: &Position,
 ) -> Result<Vec<Batch>, Failure> {
+    read_by(source, partition, from, BATCH)
+}
+
+/// The batches of a partition from a position on, each of `size` records at most.
+pub(super) fn read_by(
+    source: &dyn Source,
+    partition: &Partition,
+    from: &Position,
+    size: usize,
+) -> Result<Vec<Batch>, Failure> {
     let mut reader = source.read(partition, from)?;
     let mut batches = Vec::new();
     while let Some(batch) = reader.next()? {
         let (rows, records) = (batch.records.num_rows(), batch.source.len());
-        ensure(records > 0 && records <= BATCH, || {
+        ensure(records > 0 && records <= size, || {
             format!("a batch covers {records} records")
         })?;
         ensure(rows + batch.rejects.len() == records, || {
@@ -193,7 +203,8 @@ pub(super) fn payloads_decode_again(fixture: &dyn Fixture) -> Verdict {
     })
 }
 
-fn letter(batch: &Batch, partition: &Partition, row: usize) -> DeadLetter {
+/// A record of a batch as a dead letter.
+pub(super) fn letter(batch: &Batch, partition: &Partition, row: usize) -> DeadLetter {
     let payload = batch.source.payload(row);
     DeadLetter {
         job: JOB.to_owned(),

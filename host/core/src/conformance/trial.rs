@@ -5,12 +5,13 @@ use std::sync::Arc;
 use arrow::array::RecordBatch;
 use serde_json::json;
 
+use super::compare::{documents, same_documents};
 use super::{Failure, Fixture, Place, Verdict};
 use crate::backend::{BatchSize, Nulls, OpenSource, OpenTarget};
 use crate::{
     Batch, Checkpoint, Claim, Claimed, Conflict, ContentSum, Error, Locator, Options, Outcome,
-    Outcomes, Partition, Payload, Position, Result, Schema, Sink, Source, SourceRows, WriteReport,
-    Writer,
+    Outcomes, Partition, Payload, Position, Result, Role, Schema, Sink, Source, SourceRows,
+    WriteReport, Writer,
 };
 
 pub(super) const JOB: &str = "conformance";
@@ -147,7 +148,29 @@ impl<'a> Trial<'a> {
 
     /// Every row a reader sees now, in the order of the source.
     pub fn read(&self) -> Result<(Schema, Vec<RecordBatch>), Failure> {
-        let source = self.open_source(|_| ())?;
+        self.read_as(|_| ())
+    }
+
+    /// Every row a source opened this way sees; without the ids and types that a store of named records
+    /// tells on its own.
+    pub fn read_as(
+        &self,
+        adapt: impl FnOnce(&mut OpenSource),
+    ) -> Result<(Schema, Vec<RecordBatch>), Failure> {
+        let source = self.open_source(adapt)?;
+        let mut schema = source.schema().clone();
+        let given: Vec<usize> = [Role::Id, Role::Meta]
+            .into_iter()
+            .filter(|role| self.fixture.traits().named && self.schema.role(*role).is_none())
+            .filter_map(|role| schema.role(role))
+            .collect();
+        let kept: Vec<usize> = (0..schema.fields.len())
+            .filter(|index| !given.contains(index))
+            .collect();
+        schema.fields = kept
+            .iter()
+            .map(|index| schema.fields[*index].clone())
+            .collect();
         let mut batches = Vec::new();
         for partition in source.partitions()? {
             let mut reader = source.read(&partition, &Position::start())?;
@@ -158,10 +181,22 @@ impl<'a> Trial<'a> {
                         reject.message
                     )));
                 }
-                batches.push(batch.records);
+                batches.push(batch.records.project(&kept)?);
             }
         }
-        Ok((source.schema().clone(), batches))
+        Ok((schema, batches))
+    }
+
+    /// A reader sees these rows and no others; in their order where the backend has one and the
+    /// rows were written in it.
+    pub fn reads_as(&self, when: &str, expected: &[RecordBatch], in_order: bool) -> Verdict {
+        let (schema, found) = self.read()?;
+        let (expected, found) = (
+            documents(&self.schema, expected)?,
+            documents(&schema, &found)?,
+        );
+        let ordered = in_order && self.fixture.traits().ordered;
+        same_documents(when, &expected, &found, ordered, Nulls::Omit)
     }
 }
 

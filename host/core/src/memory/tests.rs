@@ -3,10 +3,23 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use serde_json::json;
 
 use super::*;
-use crate::conformance::{self, Fixture, Place, Traits};
+use crate::conformance::{self, Fixture, Place, Planted, Stray, Traits, in_memory};
 use crate::{Batch, Position, Schema};
 
-struct InMemory(AtomicU32);
+/// Tables, or with `documents` what a document store is.
+struct InMemory {
+    documents: bool,
+    next: AtomicU32,
+}
+
+impl InMemory {
+    fn new(documents: bool) -> Self {
+        InMemory {
+            documents,
+            next: AtomicU32::new(0),
+        }
+    }
+}
 
 impl Fixture for InMemory {
     fn backend(&self) -> &dyn Backend {
@@ -14,15 +27,20 @@ impl Fixture for InMemory {
     }
 
     fn place(&self) -> Place {
-        let next = self.0.fetch_add(1, Ordering::Relaxed);
+        let next = self.next.fetch_add(1, Ordering::Relaxed);
+        let name = format!("conformance {} {next}", self.documents);
         Place {
             base: "".into(),
-            target: json!({"name": format!("conformance {next}")}),
+            target: json!({"name": name, "documents": self.documents}),
         }
     }
 
     fn source(&self, place: &Place, _schema: &Schema) -> serde_json::Value {
-        place.target.clone()
+        json!({"name": place.target["name"]})
+    }
+
+    fn plant(&self, strays: &[Stray]) -> Planted {
+        in_memory(strays)
     }
 
     fn traits(&self) -> Traits {
@@ -32,7 +50,12 @@ impl Fixture for InMemory {
 
 #[test]
 fn the_memory_backend_passes_the_suite() {
-    conformance::run(&InMemory(AtomicU32::new(0)));
+    conformance::run(&InMemory::new(true));
+}
+
+#[test]
+fn tables_in_memory_pass_the_suite() {
+    conformance::run(&InMemory::new(false));
 }
 
 fn open(options: serde_json::Value, open: &OpenSource) -> Result<Box<dyn Source>> {
