@@ -7,6 +7,7 @@
 //! | `send` | Arrow columns → the contract's buffers |
 //! | `receive`, `text` | buffers → Arrow columns, verified |
 //! | `rows` | which rows go on, and the refused ones |
+//! | `room` | how much an answer may grow into |
 //! | `step` | a plugin bound to a schema in a plan |
 //! | `stage` | a plugin at work in one partition |
 
@@ -14,6 +15,7 @@ mod guest;
 mod imports;
 mod promise;
 mod receive;
+mod room;
 mod rows;
 mod send;
 mod stage;

@@ -27,6 +27,13 @@ pub(crate) struct Received {
     pub(crate) validity: Vec<u8>,
 }
 
+impl Received {
+    /// Three empty buffers stand for a column that is null in every row.
+    pub(crate) fn is_all_null(&self) -> bool {
+        self.data.is_empty() && self.offsets.is_empty() && self.validity.is_empty()
+    }
+}
+
 type Verified<T> = Result<T, String>;
 
 /// Microseconds of a day: `time64` counts from midnight and ends before the next.
@@ -34,7 +41,7 @@ const DAY_US: i64 = 86_400_000_000;
 
 /// A column of `rows` rows of type `logical`. `Err` says what is wrong with it.
 pub(crate) fn column(logical: &LogicalType, rows: usize, from: Received) -> Verified<ArrayRef> {
-    if from.data.is_empty() && from.offsets.is_empty() && from.validity.is_empty() && rows > 0 {
+    if from.is_all_null() && rows > 0 {
         return Ok(new_null_array(&logical.arrow(), rows));
     }
     let nulls = nulls(from.validity, rows)?;

@@ -12,6 +12,7 @@ use dkhost_core::{Changed, RowReject};
 
 use super::promise::Promise;
 use super::receive::{self, Received};
+use super::room::Room;
 use crate::limits::Limits;
 use crate::log::clip;
 
@@ -76,9 +77,10 @@ pub(crate) fn transformed(
     let (rejects, refused) = rejects(promise, rows, output.rejects)?;
     let kept = Kept::of(output.rows, rows, limits, refused)?;
     let mut columns = Vec::with_capacity(output.columns.len());
+    let mut room = Room::of(limits);
     for (place, given) in output.columns.into_iter().enumerate() {
         let name = &promise.output.fields[place].name;
-        let column = one_column(promise, place, input, given, &kept)
+        let column = one_column(promise, place, input, given, &kept, &mut room)
             .map_err(|why| format!("column `{}`: {why}", name.escape_debug()))?;
         columns.push(column);
     }
@@ -122,11 +124,12 @@ fn one_column(
     input: &RecordBatch,
     given: Given,
     kept: &Kept,
+    room: &mut Room,
 ) -> Verified<ArrayRef> {
     let field = &promise.output.fields[place];
     let column = match (given, promise.carried[place]) {
         (Given::Carried(from), Some(promised)) if from as usize == promised => {
-            kept.carry(input.column(promised))?
+            kept.carry(input.column(promised), room)?
         }
         (_, Some(promised)) => {
             return Err(format!(
@@ -145,13 +148,15 @@ fn one_column(
                     source.logical, field.logical
                 ));
             }
-            kept.carry(input.column(from as usize))?
+            kept.carry(input.column(from as usize), room)?
         }
-        (Given::Computed(buffers), None) => kept.compute(receive::column(
-            &field.logical,
-            kept.computed_rows(input.num_rows()),
-            buffers,
-        )?)?,
+        (Given::Computed(buffers), None) => {
+            let rows = kept.computed_rows(input.num_rows());
+            if buffers.is_all_null() {
+                room.for_nulls(&field.logical.arrow(), rows)?;
+            }
+            kept.compute(receive::column(&field.logical, rows, buffers)?)?
+        }
     };
     if !field.nullable && column.null_count() > 0 {
         return Err("was promised to have no nulls and has some".into());
@@ -245,11 +250,14 @@ impl Kept {
         }
     }
 
-    fn carry(&self, column: &ArrayRef) -> Verified<ArrayRef> {
+    fn carry(&self, column: &ArrayRef, room: &mut Room) -> Verified<ArrayRef> {
         match self {
             Kept::All => Ok(column.clone()),
             Kept::Masked(_, predicate) => predicate.filter(column).map_err(|e| e.to_string()),
-            Kept::Spread { origin, .. } => take(column, origin, None).map_err(|e| e.to_string()),
+            Kept::Spread { origin, .. } => {
+                room.for_rows(column, origin)?;
+                take(column, origin, None).map_err(|e| e.to_string())
+            }
         }
     }
 
