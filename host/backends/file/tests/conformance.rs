@@ -1,5 +1,5 @@
 //! The suite every backend passes, for every format and compression and both layouts.
-#![allow(clippy::unwrap_used, reason = "a test may panic")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test may panic")]
 
 mod common;
 #[path = "conformance/strays.rs"]

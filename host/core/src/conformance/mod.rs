@@ -81,6 +81,8 @@ mod types;
 mod values;
 
 #[cfg(test)]
+mod faulty;
+#[cfg(test)]
 mod tests;
 
 #[cfg(test)]
