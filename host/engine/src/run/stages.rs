@@ -85,7 +85,7 @@ fn apply_stage(
 ) -> Result<Changed> {
     match retrying.run(|| stage.apply(batch)) {
         Err(error)
-            if error.class() == Class::Plugin
+            if may_be_its_records(&error)
                 && planned.on_error != OnError::Stop
                 && batch.records.num_rows() > 0 =>
         {
@@ -95,6 +95,12 @@ fn apply_stage(
         }
         result => result,
     }
+}
+
+/// Whether a plugin may fail because of some records. One that was caught with two answers for the
+/// same rows is wrong as a whole, and no part of the batch makes it right.
+fn may_be_its_records(error: &Error) -> bool {
+    error.class() == Class::Plugin && error.code() != "plugin::nondeterministic"
 }
 
 /// Applies the stage to halves until only the records it dies on are left, and refuses those.
@@ -128,7 +134,7 @@ fn bisect(
     for (offset, length) in [(0, middle), (middle, rows - middle)] {
         let half = slice(batch, offset, length);
         let changed = match stage.apply(&half) {
-            Err(error) if error.class() == Class::Plugin => {
+            Err(error) if may_be_its_records(&error) => {
                 bisect(stage, &half, output, error, deadly)?
             }
             result => result?,

@@ -3,6 +3,7 @@
 //! Also what it may use up: [`Memory`] is asked before any linear memory or table grows.
 
 use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use wasmtime::component::Resource;
@@ -25,6 +26,9 @@ pub(crate) struct Voice {
     pub(crate) stage: String,
     pub(crate) partition: Option<u32>,
     pub(crate) sink: LogSink,
+    /// The lines it may still write: the same for all instances of a stage, because a plugin can
+    /// have itself replaced as often as it likes.
+    pub(crate) budget: Arc<Mutex<Budget>>,
 }
 
 /// What the host keeps beside an instance.
@@ -36,7 +40,6 @@ pub(crate) struct State {
     pub(crate) last_words: Option<String>,
     /// `None` for an instance that only repeats a batch, whose lines were written already.
     voice: Option<Voice>,
-    budget: Budget,
 }
 
 impl State {
@@ -49,7 +52,6 @@ impl State {
             counted: BTreeMap::new(),
             last_words: None,
             voice,
-            budget: Budget::default(),
         }
     }
 }
@@ -60,6 +62,8 @@ pub(crate) struct Memory {
     pub(crate) limit: usize,
     /// Bytes of all its linear memories together.
     pub(crate) used: usize,
+    /// Elements of all its tables together.
+    elements: usize,
     /// Set when growth was refused: the trap that follows is ours.
     pub(crate) refused: bool,
 }
@@ -83,14 +87,18 @@ impl ResourceLimiter for Memory {
 
     fn table_growing(
         &mut self,
-        _current: usize,
+        current: usize,
         desired: usize,
         _maximum: Option<usize>,
     ) -> Result<bool> {
-        if desired > TABLE_ELEMENTS_MAX {
+        let elements = self
+            .elements
+            .saturating_add(desired.saturating_sub(current));
+        if elements > TABLE_ELEMENTS_MAX {
             self.refused = true;
             return Err(Error::msg("table limit reached"));
         }
+        self.elements = elements;
         Ok(true)
     }
 
@@ -131,9 +139,11 @@ impl log::Host for State {
         let Some(voice) = &self.voice else {
             return Ok(());
         };
-        let Some(suppressed) = self.budget.take(Instant::now()) else {
+        let mut budget = voice.budget.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(suppressed) = budget.take(Instant::now()) else {
             return Ok(());
         };
+        drop(budget);
         let mut fields: Vec<_> = fields
             .into_iter()
             .take(FIELDS_MAX)

@@ -5,7 +5,7 @@
 //! afterwards run again on a fresh instance, and a difference stops the run.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use dkhost_core::{Batch, Changed, Error, Result, Stage};
 
@@ -15,6 +15,7 @@ use super::guest::{Applied, Guest, Speaker};
 use super::imports::Voice;
 use super::step::Bound;
 use super::{rows, send};
+use crate::log::Budget;
 
 /// One batch in this many is run twice; the second batch always is.
 const CHECK_EVERY: u64 = 64;
@@ -26,8 +27,12 @@ pub(super) struct PluginStage {
     bound: Arc<Bound>,
     partition: u32,
     guest: Option<Guest>,
+    /// The lines it may still log.
+    budget: Arc<Mutex<Budget>>,
     /// Batches done.
     done: u64,
+    /// Set once it was caught with two answers: a fresh instance would begin to lie anew.
+    caught: Option<String>,
     counters: BTreeMap<String, u64>,
 }
 
@@ -37,7 +42,9 @@ impl PluginStage {
             bound,
             partition,
             guest: None,
+            budget: Arc::default(),
             done: 0,
+            caught: None,
             counters: BTreeMap::new(),
         };
         stage.guest = Some(stage.fresh(true)?);
@@ -52,6 +59,7 @@ impl PluginStage {
             stage: bound.stage.clone(),
             partition: Some(self.partition),
             sink: bound.log.clone(),
+            budget: self.budget.clone(),
         });
         let partition = self.partition.to_string();
         let speaker = bound.speaker(format!("when it was opened for partition {partition}"));
@@ -89,16 +97,22 @@ impl PluginStage {
     }
 
     /// Runs the batch again on an instance that has seen nothing and compares.
-    fn check(&self, speaker: &Speaker, records: &RecordBatch, first: &Changed) -> Result<()> {
+    fn check(&mut self, speaker: &Speaker, records: &RecordBatch, first: &Changed) -> Result<()> {
         let second = self.run(&mut self.fresh(false)?, speaker, records)?;
-        let Some(difference) = difference(first, &second) else {
+        if let Some(difference) = difference(first, &second) {
+            self.caught = Some(format!(
+                "plugin `{}` gave two answers for the same rows {}: {difference}",
+                speaker.plugin, speaker.place
+            ));
+        }
+        self.trusted()
+    }
+
+    fn trusted(&self) -> Result<()> {
+        let Some(what) = &self.caught else {
             return Ok(());
         };
-        Err(Error::plugin(
-            "plugin::nondeterministic",
-            format!("plugin `{}` gave two answers for the same rows {}: {difference}", speaker.plugin, speaker.place),
-        )
-        .help(
+        Err(Error::plugin("plugin::nondeterministic", what.clone()).help(
             "a plugin that keeps state between batches makes a resumed run differ from an undisturbed one; \
              `allow_nondeterminism = true` for the plugin in the job allows it and weakens the delivery promise",
         ))
@@ -123,6 +137,7 @@ impl Stage for PluginStage {
     fn apply(&mut self, batch: &Batch) -> Result<Changed> {
         let records = &batch.records;
         self.bound.fits(records)?;
+        self.trusted()?;
         if records.num_rows() == 0 {
             return Ok(Changed::columns(RecordBatch::new_empty(
                 self.bound.promise.arrow.clone(),

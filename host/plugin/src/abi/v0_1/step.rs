@@ -109,6 +109,7 @@ impl PluginStep {
             stage: stage.clone(),
             partition: None,
             sink: log.clone(),
+            budget: Arc::default(),
         };
         let opening = Opening {
             plugin: &descriptor.name,
