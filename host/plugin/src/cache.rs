@@ -15,7 +15,7 @@ use wasmtime::Engine;
 use wasmtime::component::Component;
 use xxhash_rust::xxh3::xxh3_128;
 
-use crate::compile::{CompileIn, compile};
+use crate::compile::{CompileIn, CompileLimits, compile};
 use crate::engine;
 
 /// A folder of compiled plugins.
@@ -62,6 +62,7 @@ impl Cache {
         digest: &str,
         bytes: &[u8],
         place: &CompileIn,
+        limits: &CompileLimits,
     ) -> Result<Component> {
         let engine = engine::shared()?;
         let key = format!(
@@ -72,7 +73,7 @@ impl Cache {
         if let Some(component) = self.find(engine, &key) {
             return Ok(component);
         }
-        let compiled = compile(place, name, bytes, &self.folder)?;
+        let compiled = compile(place, limits, name, bytes, &self.folder)?;
         let path = self.store(&key, &compiled)?;
         deserialize(engine, &path)
             .ok_or_else(|| Error::bug("a plugin that was just compiled cannot be loaded"))

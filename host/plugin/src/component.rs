@@ -15,8 +15,8 @@ use sha2::{Digest, Sha256};
 
 use crate::abi::{self, Loaded, v0_1};
 use crate::cache::Cache;
-use crate::compile::CompileIn;
-use crate::config::ConfigSchema;
+use crate::compile::{CompileIn, CompileLimits};
+use crate::config;
 use crate::contract::Contract;
 use crate::descriptor::{self, Descriptor, Kind};
 use crate::limits::{Limits, size};
@@ -29,6 +29,8 @@ pub struct LoadOptions {
     pub cache_dir: PathBuf,
     /// Where it is compiled when the cache does not have it.
     pub compiler: CompileIn,
+    /// What compiling it may take, in a child.
+    pub compile_limits: CompileLimits,
     /// What it may use.
     pub limits: Limits,
     /// What the job's owner grants it (`grants` of the plugin in the job).
@@ -45,6 +47,7 @@ impl LoadOptions {
         LoadOptions {
             cache_dir: cache_dir.into(),
             compiler,
+            compile_limits: CompileLimits::default(),
             limits: Limits::default(),
             grants: Vec::new(),
             allow_nondeterministic: false,
@@ -135,8 +138,13 @@ impl Component {
         }
         let digest = hexadecimal(&Sha256::digest(bytes));
         let contract = Contract::read(name, bytes)?;
-        let compiled =
-            Cache::open(&options.cache_dir)?.load(name, &digest, bytes, &options.compiler)?;
+        let compiled = Cache::open(&options.cache_dir)?.load(
+            name,
+            &digest,
+            bytes,
+            &options.compiler,
+            &options.compile_limits,
+        )?;
         let loaded = abi::link(name, &contract.line, &compiled)?;
         let plugins = descriptor::verify(name, loaded.describe(name, &options.limits)?)?;
         Ok(Component(Arc::new(Inner {
@@ -192,18 +200,22 @@ impl Component {
         self.check_kind(descriptor)?;
         self.check_grants(descriptor)?;
         let empty = serde_json::Value::Object(serde_json::Map::new());
-        let config = if spec.config.is_null() {
+        let given = if spec.config.is_null() {
             &empty
         } else {
             &spec.config
         };
-        ConfigSchema::parse(&descriptor.name, &descriptor.config_schema)?
-            .check(&descriptor.name, config)?;
+        config::check(
+            &descriptor.name,
+            &descriptor.config_schema,
+            given,
+            inner.options.limits.call_timeout,
+        )?;
         let binding = v0_1::Binding {
             loaded: inner.loaded.clone(),
             descriptor: descriptor.clone(),
             stage: spec.name.clone(),
-            config: config.to_string(),
+            config: given.to_string(),
             digest: inner.digest.clone(),
             limits: inner.options.limits.clone(),
             grants: inner.options.grants.clone(),

@@ -1,14 +1,54 @@
 //! Checks a step's `config` against the schema its plugin publishes, before the plugin sees it.
+//!
+//! The schema is the plugin's own and is evaluated here, outside of the sandbox: a page of text can
+//! ask for more steps than anybody lives to see. So it has the time of a call and no more, and its
+//! regular expressions are of the kind that cannot run away.
+
+use std::sync::mpsc;
+use std::time::Duration;
 
 use dkhost_core::{Error, Result};
-use jsonschema::{Draft, PatternOptions, Validator};
+use jsonschema::{Draft, PatternOptions, ValidationError, Validator};
 use serde_json::Value;
+
+use crate::log::in_an_error;
+
+/// Checks `config` against a plugin's `schema`, in at most `patience`.
+///
+/// *Errors* – `plugin::bad_schema` and `plugin::config`, see [`ConfigSchema`].
+pub(crate) fn check(plugin: &str, schema: &str, config: &Value, patience: Duration) -> Result<()> {
+    let refused = |why: &str| {
+        Error::plugin(
+            "plugin::bad_schema",
+            format!("plugin `{plugin}` publishes a config-schema that {why}"),
+        )
+        .help("tell the plugin's author; `dkhost plugin inspect FILE` shows the schema")
+    };
+    let (done, answer) = mpsc::channel();
+    let (name, schema, config) = (plugin.to_owned(), schema.to_owned(), config.clone());
+    let work = move || {
+        let checked = ConfigSchema::parse(&name, &schema).and_then(|s| s.check(&name, &config));
+        // Nobody listens any more when it took too long.
+        let _ = done.send(checked);
+    };
+    // A thread of its own, because nothing else can be left behind; it ends with the process.
+    std::thread::Builder::new()
+        .name("config-schema".into())
+        .spawn(work)
+        .map_err(|cause| refused("cannot be checked").caused_by(cause))?;
+    answer.recv_timeout(patience).unwrap_or_else(|_| {
+        let most = patience.as_millis();
+        Err(refused(&format!("takes more than {most} ms to check")))
+    })
+}
 
 /// A compiled `config-schema`.
 #[derive(Debug)]
 pub(crate) struct ConfigSchema {
     validator: Validator,
     properties: Vec<String>,
+    /// Whether parts of it stand for others: its errors may then be far more than its text.
+    refers: bool,
 }
 
 /// Errors named at most; the rest is counted.
@@ -36,7 +76,7 @@ impl ConfigSchema {
             // A pattern of the plugin's author must not be able to hang the host.
             .with_pattern_options(PatternOptions::regex())
             .build(&schema)
-            .map_err(|cause| refused(cause.to_string()))?;
+            .map_err(|cause| refused(in_an_error(&cause.to_string())))?;
         let properties = schema
             .get("properties")
             .and_then(Value::as_object)
@@ -45,6 +85,11 @@ impl ConfigSchema {
         Ok(ConfigSchema {
             validator,
             properties,
+            refers: {
+                // Written anew, so that no escape hides the word.
+                let text = schema.to_string();
+                text.contains("$ref") || text.contains("Ref\"")
+            },
         })
     }
 
@@ -52,17 +97,17 @@ impl ConfigSchema {
     ///
     /// *Errors* – `plugin::config`, naming each wrong value by its JSON pointer.
     pub(crate) fn check(&self, plugin: &str, config: &Value) -> Result<()> {
-        let mut wrong: Vec<String> = self
-            .validator
-            .iter_errors(config)
-            .map(|error| match error.instance_path().to_string() {
-                path if path.is_empty() => error.to_string(),
-                path => format!("`{path}`: {error}"),
-            })
-            .collect();
-        if wrong.is_empty() {
+        let Err(first) = self.validator.validate(config) else {
             return Ok(());
-        }
+        };
+        let mut wrong: Vec<String> = match self.refers {
+            true => vec![named(&first)],
+            false => self
+                .validator
+                .iter_errors(config)
+                .map(|e| named(&e))
+                .collect(),
+        };
         let more = wrong.len().saturating_sub(NAMED_MAX);
         wrong.truncate(NAMED_MAX);
         if more > 0 {
@@ -77,8 +122,20 @@ impl ConfigSchema {
         );
         Err(match self.properties.as_slice() {
             [] => error.help("`dkhost plugin inspect FILE` shows what the plugin takes"),
-            known => error.help(format!("the plugin takes {}", known.join(", "))),
+            known => error.help(in_an_error(&format!(
+                "the plugin takes {}",
+                known.join(", ")
+            ))),
         })
+    }
+}
+
+fn named(error: &ValidationError<'_>) -> String {
+    // Its text quotes the schema, which may be long.
+    let text = in_an_error(&error.to_string());
+    match error.instance_path().to_string() {
+        path if path.is_empty() => text,
+        path => format!("`{path}`: {text}"),
     }
 }
 

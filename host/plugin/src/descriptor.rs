@@ -3,10 +3,19 @@
 use dkhost_core::{Error, Result};
 use semver::Version;
 
+use crate::log::in_an_error;
+
 /// Plugins one component may describe.
 const PLUGINS_MAX: usize = 1000;
 /// Length of a plugin's name.
 const NAME_MAX: usize = 64;
+/// Length of a version, and of the word for a kind.
+const WORD_MAX: usize = 64;
+/// Things a plugin may ask for, and the length of each; the same for `extra`.
+const REQUESTS_MAX: usize = 64;
+const REQUEST_MAX: usize = 256;
+/// Bytes of a config-schema.
+const SCHEMA_MAX: usize = 64 << 10;
 /// Length of a summary that is kept.
 const SUMMARY_MAX: usize = 400;
 
@@ -85,23 +94,52 @@ pub(crate) fn verify(component: &str, mut found: Vec<Descriptor>) -> Result<Vec<
         if !is_name(name) {
             return Err(refused(format!(
                 "`{}` is not a name (a-z, 0-9 and -, at most {NAME_MAX})",
-                name.escape_debug()
+                in_an_error(name)
             )));
         }
         if found[..i].iter().any(|other| other.name == *name) {
             return Err(refused(format!("`{name}` stands there twice")));
         }
-        if Version::parse(&plugin.version).is_err() {
+        if plugin.version.len() > WORD_MAX || Version::parse(&plugin.version).is_err() {
             return Err(refused(format!(
-                "`{name}` has the version `{}`, not a semantic one",
-                plugin.version.escape_debug()
+                "`{name}` has the version `{}`, not a semantic one of at most {WORD_MAX} bytes",
+                in_an_error(&plugin.version)
             )));
+        }
+        if let Some(what) = beyond_measure(plugin) {
+            return Err(refused(format!("`{name}` has {what}")));
         }
     }
     for plugin in &mut found {
         plugin.summary = plugin.summary.chars().take(SUMMARY_MAX).collect();
     }
     Ok(found)
+}
+
+/// What of a plugin's words about itself is longer or more than anybody needs.
+fn beyond_measure(plugin: &Descriptor) -> Option<String> {
+    let long = |text: &str| text.len() > REQUEST_MAX;
+    let (kind, schema) = (plugin.kind.word().len(), plugin.config_schema.len());
+    if kind > WORD_MAX {
+        return Some(format!(
+            "a kind of {kind} bytes, and {WORD_MAX} are allowed"
+        ));
+    }
+    if schema > SCHEMA_MAX {
+        return Some(format!(
+            "a config-schema of {schema} bytes, and {SCHEMA_MAX} are allowed"
+        ));
+    }
+    if plugin.requests.len() > REQUESTS_MAX || plugin.requests.iter().any(|request| long(request)) {
+        return Some(format!(
+            "more than {REQUESTS_MAX} requests, or one of more than {REQUEST_MAX} bytes"
+        ));
+    }
+    let extra = &plugin.extra;
+    let wide = |(name, value): &(String, String)| long(name) || value.len() > 16 * REQUEST_MAX;
+    (extra.len() > REQUESTS_MAX || extra.iter().any(wide)).then(|| {
+        format!("more than {REQUESTS_MAX} things in `extra`, or one that is longer than a page")
+    })
 }
 
 fn is_name(name: &str) -> bool {

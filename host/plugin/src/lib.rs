@@ -28,7 +28,7 @@ mod limits;
 mod log;
 mod shape;
 
-pub use compile::{CompileIn, SUBCOMMAND, compile_child};
+pub use compile::{CompileIn, CompileLimits, SUBCOMMAND, compile_child};
 pub use component::{Component, Inspection, LoadOptions, StageSpec};
 pub use contract::{Contract, LINES, WIT_V0_1};
 pub use descriptor::{Descriptor, Kind};

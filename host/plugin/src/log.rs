@@ -133,6 +133,28 @@ pub(crate) fn clip(mut text: String, max: usize) -> String {
     text
 }
 
+/// Bytes of a guest's own words in an error.
+const SAID_MAX: usize = 1000;
+
+/// A guest's own words as part of an error: one line, so that they cannot pass for a line of ours,
+/// and no more than a person reads.
+pub(crate) fn in_an_error(said: &str) -> String {
+    let mut line = String::with_capacity(said.len().min(SAID_MAX) + 8);
+    for c in said.trim_end().chars() {
+        if line.len() >= SAID_MAX {
+            line.push('…');
+            break;
+        }
+        match c {
+            '\n' | '\t' => line.push(' '),
+            '\r' => {}
+            c if c.is_control() => line.extend(c.escape_unicode()),
+            c => line.push(c),
+        }
+    }
+    line
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -145,6 +167,18 @@ mod tests {
         let written = (0..1000).filter(|_| budget.take(start).is_some()).count();
         assert_eq!(written, 100);
         assert_eq!(budget.take(start + Duration::from_secs(1)), Some(900));
+    }
+
+    #[test]
+    fn what_a_guest_says_in_an_error_is_one_line() {
+        assert_eq!(
+            in_an_error("panicked at lib.rs:1:2:\r\nno\u{1b}[2J\n"),
+            "panicked at lib.rs:1:2: no\\u{1b}[2J"
+        );
+        assert_eq!(
+            in_an_error(&"é".repeat(9000)).len(),
+            SAID_MAX + '…'.len_utf8()
+        );
     }
 
     #[test]

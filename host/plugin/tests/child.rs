@@ -7,8 +7,15 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
+use std::time::{Duration, Instant};
+
 use dkhost_plugin::build::componentize;
-use dkhost_plugin::{CompileIn, Component, LoadOptions, SUBCOMMAND, WIT_V0_1, compile_child};
+use dkhost_plugin::{
+    CompileIn, CompileLimits, Component, LoadOptions, SUBCOMMAND, WIT_V0_1, compile_child,
+};
+
+#[path = "../../../tests/guests/mod.rs"]
+mod guests;
 
 fn main() {
     let arguments: Vec<String> = std::env::args().collect();
@@ -22,12 +29,19 @@ fn main() {
     a_cache_that_others_may_write_to_is_refused();
     a_child_that_dies_is_a_named_error();
     runs_that_fill_the_cache_at_once_do_not_disturb_each_other();
-    println!("test result: ok. 5 passed");
+    compiling_that_takes_minutes_ends_with_its_processor_time();
+    compiling_that_takes_minutes_ends_with_its_wall_clock();
+    compiling_that_takes_gigabytes_ends_with_its_memory();
+    machine_code_that_fills_the_disk_is_not_written();
+    println!("test result: ok. 9 passed");
 }
 
 fn child(input: &Path, output: &Path) {
     if fs::read(input).is_ok_and(|bytes| bytes.ends_with(b"die")) {
         std::process::abort();
+    }
+    if fs::read(input).is_ok_and(|bytes| bytes.ends_with(b"nap")) {
+        std::thread::sleep(Duration::from_secs(600));
     }
     if let Err(error) = compile_child(input, output) {
         eprintln!("{}", error.chain());
@@ -124,14 +138,61 @@ fn a_cache_that_others_may_write_to_is_refused() {
 
 fn a_child_that_dies_is_a_named_error() {
     let folder = tempfile::tempdir().unwrap();
-    // A custom section may hold anything; ours tells the child above to die.
+    stopped(&told_to(b"die"), &options(folder.path()));
+}
+
+/// A component with a custom section that tells the child above what to do.
+fn told_to(word: &[u8; 3]) -> Vec<u8> {
     let mut bytes = smallest();
-    bytes.extend([0, 5, 1, b'x', b'd', b'i', b'e']);
-    let error = Component::from_bytes("fatal.wasm", &bytes, &options(folder.path()))
+    bytes.extend([0, 5, 1, b'x']);
+    bytes.extend(word);
+    bytes
+}
+
+/// Compiling `bytes` is stopped, and nothing of it stays.
+fn stopped(bytes: &[u8], options: &LoadOptions) -> Duration {
+    let began = Instant::now();
+    let error = Component::from_bytes("fatal.wasm", bytes, options)
         .err()
         .unwrap();
-    assert_eq!(error.code(), "plugin::compile_limit");
-    assert!(entries(folder.path()).is_empty(), "something was cached");
+    assert_eq!(error.code(), "plugin::compile_limit", "{}", error.chain());
+    assert!(error.help_text().is_some());
+    assert!(entries(&options.cache_dir).is_empty(), "something was left");
+    began.elapsed()
+}
+
+fn limited(cache: &Path, limit: impl FnOnce(&mut CompileLimits)) -> LoadOptions {
+    let mut options = options(cache);
+    limit(&mut options.compile_limits);
+    options
+}
+
+fn compiling_that_takes_minutes_ends_with_its_processor_time() {
+    let folder = tempfile::tempdir().unwrap();
+    let options = limited(folder.path(), |limits| limits.cpu_seconds = 1);
+    stopped(&guests::guest("slow_to_compile"), &options);
+}
+
+fn compiling_that_takes_minutes_ends_with_its_wall_clock() {
+    let folder = tempfile::tempdir().unwrap();
+    let options = limited(folder.path(), |limits| {
+        limits.wall = Duration::from_millis(300);
+    });
+    let took = stopped(&told_to(b"nap"), &options);
+    assert!(took >= Duration::from_millis(300), "{took:?}");
+    stopped(&guests::guest("slow_to_compile"), &options);
+}
+
+fn compiling_that_takes_gigabytes_ends_with_its_memory() {
+    let folder = tempfile::tempdir().unwrap();
+    let options = limited(folder.path(), |limits| limits.memory_bytes = 100 << 20);
+    stopped(&guests::guest("slow_to_compile"), &options);
+}
+
+fn machine_code_that_fills_the_disk_is_not_written() {
+    let folder = tempfile::tempdir().unwrap();
+    let options = limited(folder.path(), |limits| limits.output_bytes = 1000);
+    stopped(&guests::good(), &options);
 }
 
 fn runs_that_fill_the_cache_at_once_do_not_disturb_each_other() {

@@ -19,6 +19,7 @@ use super::send;
 use crate::descriptor::{Descriptor, Kind};
 use crate::engine::{self, TICK};
 use crate::limits::{Limits, size};
+use crate::log::in_an_error;
 
 /// A compiled component, linked and ready to be instantiated.
 #[derive(Clone)]
@@ -343,11 +344,13 @@ fn deadline(store: &mut Store<State>, limits: &Limits) -> wasmtime::Result<()> {
 fn failed(speaker: &Speaker, failure: types::Failure) -> Error {
     let at = failure
         .at
-        .map(|at| format!(" (at {at})"))
+        .map(|at| format!(" (at {})", in_an_error(&at)))
         .unwrap_or_default();
     let message = format!(
         "plugin `{}` failed {}: {}{at}",
-        speaker.plugin, speaker.place, failure.message
+        speaker.plugin,
+        speaker.place,
+        in_an_error(&failure.message)
     );
     match failure.kind.as_str() {
         "retry" => Error::new(Class::Transient, "plugin::retry", message)
@@ -385,12 +388,19 @@ fn explain(
         )
         .help("the batches before are safe: run the same command again to go on, or allow more time with `limits.call_timeout_ms`"),
         Some(trap) => {
-            let said = state.last_words.as_ref().map(|said| format!("; it said: {said}")).unwrap_or_default();
+            let said = state.last_words.as_ref().map(|said| format!("; it said: {}", in_an_error(said))).unwrap_or_default();
             Error::plugin("plugin::trap", format!("plugin `{plugin}` crashed {place}: {trap}{said}"))
                 .help("the batch is untouched; tell the plugin's author")
         }
         None => {
             let reason = cause.root_cause().to_string();
+            if reason.starts_with("resource limit exceeded") {
+                return Error::plugin(
+                    "plugin::out_of_memory",
+                    format!("plugin `{plugin}` has more memories, tables or instances than a plugin may {place} ({reason})"),
+                )
+                .help("no compiler makes that of an honest plugin: check where it comes from");
+            }
             if reason.contains("fuel allocated for hostcalls") {
                 let most = size(limits.output_bytes as u64);
                 return speaker.bad_output(&format!("more than {most} at once"));

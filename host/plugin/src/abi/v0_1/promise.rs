@@ -10,11 +10,14 @@ use dkhost_core::{Field, LogicalType, Role, Schema};
 
 use super::bindings::dkhost::plugin::types::{FieldParam, FieldResult, SchemaParam};
 use crate::limits::Limits;
+use crate::log::in_an_error;
 
 type Verified<T> = Result<T, String>;
 
-/// Bytes of a column's name.
+/// Bytes of a column's name, and of what a hint says.
 const NAME_MAX: usize = 1024;
+/// Bytes of a type's name.
+const TYPE_MAX: usize = 128;
 
 /// What a stage's `open` promised.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -119,10 +122,20 @@ fn named(promised: &FieldResult) -> Verified<(String, LogicalType)> {
             name.chars().take(80).collect::<String>().escape_debug()
         ));
     }
-    let logical = promised
-        .type_
-        .parse()
-        .map_err(|why| format!("column `{}` of an {why}", name.escape_debug()))?;
+    if promised.type_.len() > TYPE_MAX {
+        return Err(format!(
+            "column `{}` of a type whose name has {} bytes",
+            name.escape_debug(),
+            promised.type_.len()
+        ));
+    }
+    let logical = promised.type_.parse().map_err(|why: String| {
+        format!(
+            "column `{}` of an {}",
+            name.escape_debug(),
+            in_an_error(&why)
+        )
+    })?;
     Ok((name.clone(), logical))
 }
 
@@ -161,7 +174,7 @@ fn computed_field(promised: FieldResult) -> Verified<Field> {
             ("role", "meta") => field.role = Some(Role::Meta),
             ("role", "rest") => field.role = Some(Role::Rest),
             ("key", place) => field.key = place.parse().ok(),
-            ("source-type", _) => field.source_type = Some(value),
+            ("source-type", _) if value.len() <= NAME_MAX => field.source_type = Some(value),
             ("null", "absent") => field.null_is_absent = true,
             // Hints are open: what we do not know is for others.
             _ => {}

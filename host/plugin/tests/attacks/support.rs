@@ -1,0 +1,134 @@
+//! A batch, the way a plugin is loaded here, and what must come of a misdeed.
+
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use arrow::array::{ArrayRef, Int64Array, RecordBatch, StringArray};
+use dkhost_core::{
+    Batch, Changed, Error, Field, Locator, LogicalType, Payload, Position, Result, Schema,
+    SourceRows, Stage, Step,
+};
+use dkhost_plugin::{CompileIn, Component, Limits, LoadOptions, StageSpec};
+use serde_json::json;
+
+use crate::guests::{GUESTS, guest};
+
+/// How long a call may take here.
+pub const PATIENCE: Duration = Duration::from_millis(200);
+
+/// Default limits, but for the time.
+pub fn options() -> LoadOptions {
+    static CACHE: OnceLock<tempfile::TempDir> = OnceLock::new();
+    let cache = CACHE.get_or_init(|| tempfile::tempdir().unwrap());
+    let mut options = LoadOptions::new(cache.path(), CompileIn::InProcess);
+    options.limits = Limits {
+        call_timeout: PATIENCE,
+        ..Limits::default()
+    };
+    options
+}
+
+/// What the guests are given: they read the second column.
+pub fn schema() -> Schema {
+    Schema::new(vec![
+        Field::new("id", LogicalType::Int64),
+        Field::new("name", LogicalType::Utf8),
+    ])
+}
+
+#[derive(Debug)]
+struct Rows(usize);
+
+impl SourceRows for Rows {
+    fn len(&self) -> usize {
+        self.0
+    }
+    fn locator(&self, row: usize) -> Locator {
+        Locator::of([("row", json!(row))])
+    }
+    fn payload(&self, row: usize) -> Payload {
+        Payload {
+            bytes: format!("{{\"id\":{row}}}").into_bytes(),
+            media: "json",
+        }
+    }
+    fn memory_bytes(&self) -> usize {
+        0
+    }
+}
+
+/// A batch of these names, `id` counting from 0.
+pub fn batch_of(names: &[&str]) -> Batch {
+    let columns: Vec<ArrayRef> = vec![
+        Arc::new(Int64Array::from_iter_values(0..names.len() as i64)),
+        Arc::new(StringArray::from(names.to_vec())),
+    ];
+    Batch {
+        records: RecordBatch::try_new(schema().to_arrow(), columns).unwrap(),
+        origin: None,
+        source: Arc::new(Rows(names.len())),
+        rejects: Vec::new(),
+        until: Position::start(),
+        source_bytes: 0,
+    }
+}
+
+/// A batch with a long name, and one with a `!` in it for guests that wait for one.
+pub fn batch() -> Batch {
+    batch_of(&[&"one".repeat(300), "two", "three!", "four", "five"])
+}
+
+/// The step that a component makes.
+pub fn bind(bytes: &[u8], options: &LoadOptions) -> Result<Box<dyn Step>> {
+    Component::from_bytes("attack.wasm", bytes, options)?.bind(&StageSpec {
+        name: "1:attack".into(),
+        plugin: None,
+        config: json!({}),
+        input: &schema(),
+    })
+}
+
+/// A guest at work in partition 0.
+pub fn open(name: &str) -> Result<Box<dyn Stage>> {
+    bind(&guest(name), &options())?.open(0)
+}
+
+/// One test for each guest: the error of its code says this.
+macro_rules! each {
+    ($($name:ident: $says:literal,)*) => {
+        $(#[test] pub fn $name() { $crate::support::check(stringify!($name), $says) })*
+    };
+}
+
+/// A guest ends as the error of its code, in words that fit on a screen, and not only once.
+pub fn check(name: &str, says: &str) {
+    let (_, _, code) = GUESTS.iter().find(|(known, ..)| *known == name).unwrap();
+    let mut stage = match open(name) {
+        Ok(stage) => stage,
+        Err(error) => return said(name, &error, code, says),
+    };
+    let kept = batch();
+    let error = (0..3).find_map(|_| stage.apply(&kept).err());
+    let error = error.unwrap_or_else(|| panic!("`{name}` got away with it"));
+    said(name, &error, code, says);
+    assert_eq!(kept.records, batch().records, "`{name}` changed the batch");
+    // The instance is gone and the stage is not: asked again it does the same again.
+    let again = (0..3).find_map(|_| stage.apply(&kept).err());
+    assert_eq!(again.map(|error| error.code()), Some(*code), "`{name}`");
+}
+
+fn said(name: &str, error: &Error, code: &str, says: &str) {
+    let chain = error.chain();
+    assert_eq!(error.code(), code, "`{name}`: {chain}");
+    assert!(chain.contains(says), "`{name}`: {chain}");
+    assert!(error.help_text().is_some(), "`{name}` has no help");
+    assert!(chain.len() < 1500, "`{name}` says {} bytes", chain.len());
+    assert!(!chain.contains(char::is_control), "`{name}`: {chain:?}");
+}
+
+/// What a guest that is held in check makes of a batch.
+pub fn holds(name: &str) -> Changed {
+    let (_, _, code) = GUESTS.iter().find(|(known, ..)| *known == name).unwrap();
+    assert_eq!(*code, "", "`{name}` ends as an error");
+    open(name).unwrap().apply(&batch()).unwrap()
+}

@@ -1,0 +1,11 @@
+;; Counts under names that are none: empty, an escape sequence, a line break, 100 kB.
+(data (i32.const 1300) "\1b[31m")
+(data (i32.const 1310) "a\nb")
+(memory $memory 4)
+(func $in_apply (param i32 i32)
+  (call $count (i32.const 0) (i32.const 0) (i64.const 1))
+  (call $count (i32.const 1300) (i32.const 5) (i64.const 1))
+  (call $count (i32.const 1310) (i32.const 3) (i64.const 1))
+  (memory.fill (i32.const 131072) (i32.const 97) (i32.const 100000))
+  (call $count (i32.const 131072) (i32.const 100000) (i64.const 1))
+  (call $count (i32.const 1152) (i32.const 6) (i64.const 1)))

@@ -1,0 +1,2 @@
+;; Never comes back from `describe`.
+(func $in_describe (loop $forever (br $forever)))

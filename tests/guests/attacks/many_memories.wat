@@ -1,0 +1,2 @@
+;; Has fifty memories.
+;; times 50: (memory 1)

@@ -1,0 +1,2 @@
+;; Begins with 2 GiB.
+(memory $memory 32768)

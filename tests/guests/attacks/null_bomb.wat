@@ -1,0 +1,12 @@
+;; Promises a vector of 65536 numbers and says with three empty buffers that every row has none.
+(data (i32.const 1300) "vector(65536)")
+(func $in_opened (param $r i32)
+  (local $field i32)
+  (local.set $field (i32.add (i32.load offset=4 (local.get $r)) (i32.const 28)))
+  (i32.store offset=8 (local.get $field) (i32.const 1300))
+  (i32.store offset=12 (local.get $field) (i32.const 13)))
+(memory $memory 400)
+(func $in_output (param $r i32) (param i32)
+  (memory.fill (i32.const 65536) (i32.const 0) (i32.const 16000000))
+  (call $origin (local.get $r) (i32.const 65536) (i32.const 4000000))
+  (memory.fill (i32.add (i32.load offset=16 (local.get $r)) (i32.const 32)) (i32.const 0) (i32.const 24)))

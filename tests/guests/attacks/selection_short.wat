@@ -1,0 +1,5 @@
+;; Keeps rows by a bitmap without a byte.
+(func $in_output (param $r i32) (param i32)
+  (i32.store8 offset=4 (local.get $r) (i32.const 1))
+  (i32.store offset=8 (local.get $r) (i32.const 1300))
+  (i32.store offset=12 (local.get $r) (i32.const 0)))

@@ -1,0 +1,2 @@
+;; Has eighty small tables.
+;; times 80: (table 1 funcref)

@@ -1,0 +1,2 @@
+;; Crashes when it is asked for its plugins.
+(func $in_describe (unreachable))

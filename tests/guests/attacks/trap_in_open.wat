@@ -1,0 +1,2 @@
+;; Crashes when it is opened.
+(func $in_open (unreachable))

@@ -1,0 +1,2 @@
+;; Answers rightly and crashes while it cleans up.
+(func $in_post (unreachable))

@@ -1,0 +1,3 @@
+;; Crashes before anybody calls it.
+(func $begin (unreachable))
+(start $begin)
