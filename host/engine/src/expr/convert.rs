@@ -6,8 +6,8 @@
 //! counts as its shortest decimal text: text that is not the same number as that of its float is
 //! refused, and so is a float whose digits a decimal or a float32 has no place for. Text with
 //! digits beyond the microsecond, with a zone for a type without one, or with a time of day for a
-//! date is refused as well. Only a timestamp that becomes a date loses its time of day, which is
-//! what a date is.
+//! date is refused as well, and so is a timestamp with a time of day that should become a date, or
+//! one that should become a time: which part to drop is for `set` with SQL's `cast` to say.
 //!
 //! `type_cast` uses all of this; SQL's `cast` only where one side is json, uuid or number, and is
 //! DataFusion's otherwise.
@@ -75,6 +75,9 @@ impl Converted {
             (Utf8, Timestamp(None)) if is_zoned(input, row) => {
                 ": it has a zone; use type_cast to \"timestamp(us, UTC)\""
             }
+            (Timestamp(_), Date32) => {
+                ": it has a time of day; use `set` with cast(… as date) to drop it"
+            }
             _ => "",
         };
         format!("{value} cannot be cast to {to}{without}{help}")
@@ -109,6 +112,9 @@ pub(crate) fn refusal(from: &LogicalType, to: &LogicalType) -> Option<String> {
         (Timestamp(_) | Date32, Int32 | Int64 | UInt64 | Float32 | Float64) => {
             "; say which unit you want: use `set` with date_part('epoch', …)"
         }
+        (Timestamp(zone), Time64) if is_plain_clock(zone) => {
+            "; it would lose the date: use `set` with cast(… as time) to drop it"
+        }
         (Timestamp(_) | Date32, Timestamp(_) | Date32 | Time64) => {
             "; it does not say whose clock is meant: cast to timestamp(us, UTC) before or instead"
         }
@@ -142,7 +148,7 @@ fn is_supported(from: &LogicalType, to: &LogicalType) -> bool {
         (from, Number) => from.is_numeric(),
         (Uuid, Binary) | (Binary, Uuid) => true,
         (Timestamp(_), Timestamp(Some(_))) => true,
-        (Timestamp(zone), Timestamp(None) | Date32 | Time64) | (Date32, Timestamp(zone)) => {
+        (Timestamp(zone), Timestamp(None) | Date32) | (Date32, Timestamp(zone)) => {
             is_plain_clock(zone)
         }
         (Boolean, Decimal(..)) | (Decimal(..), Boolean) => false,
@@ -213,6 +219,10 @@ fn exact(
             None => return Ok(output),
         },
         (Float64, Float32) => exact::narrow_floats(input),
+        (Timestamp(_), Date32) => {
+            let midnights = arrow_cast(&output, input.data_type())?;
+            cmp::not_distinct(&midnights, input)?
+        }
         (Float32, Float64) => return Ok(output),
         (from, to) if is_plain_number(from) && is_plain_number(to) => {
             let back = arrow_cast(&output, input.data_type())?;

@@ -277,10 +277,13 @@ fn text_is_parsed_or_refused_with_the_value_in_the_message() {
 fn dates_uuids_and_numbers_have_a_text() {
     assert_eq!(cast("date32", "utf8", &["2020-02-29"]), ["2020-02-29"]);
     assert_eq!(cast("date32", "json", &["2020-02-29"]), ["\"2020-02-29\""]);
-    assert_eq!(
-        cast("timestamp", "date32", &["2020-02-29T23:59:59"]),
-        ["2020-02-29"]
-    );
+    for (from, zone) in [("timestamp", ""), ("timestamp(us, UTC)", "Z")] {
+        let midnight = format!("2020-02-29T00:00:00{zone}");
+        let later = format!("1969-12-31T23:59:59{zone}");
+        let cast = cast(from, "date32", &[&midnight, &later, "∅"]);
+        assert_eq!((&*cast[0], &*cast[2]), ("2020-02-29", "null"));
+        assert!(cast[1].contains("has a time of day"), "{}", cast[1]);
+    }
     assert_eq!(
         cast("timestamp(us, UTC)", "utf8", &["2020-02-29T23:59:59Z"]),
         ["2020-02-29T23:59:59Z"]
@@ -334,6 +337,7 @@ fn casts_that_would_guess_are_refused() {
         ("boolean", "date32"),
         ("vector(3)", "utf8"),
         ("binary", "json"),
+        ("timestamp", "time64"),
     ] {
         assert!(
             refusal(&logical(from), &logical(to)).is_some(),
