@@ -29,6 +29,9 @@ pub struct Identity {
     pub size: u64,
     /// Last modification, nanoseconds since 1970.
     pub mtime_ns: i64,
+    /// Last change of content, mode or names, nanoseconds since 1970: unlike the modification it
+    /// cannot be set back by whoever writes.
+    pub ctime_ns: i64,
     /// XXH3-128 of the first 64 KiB, hexadecimal.
     pub head: String,
 }
@@ -58,6 +61,7 @@ impl Identity {
             inode: metadata.ino(),
             size: metadata.size(),
             mtime_ns: metadata.mtime() * 1_000_000_000 + metadata.mtime_nsec(),
+            ctime_ns: metadata.ctime() * 1_000_000_000 + metadata.ctime_nsec(),
             head: hash(&head),
         };
         Ok((file, identity))
@@ -73,7 +77,7 @@ impl Identity {
             "its first bytes are others now".to_owned()
         } else if (self.device, self.inode) != (now.device, now.inode) {
             "it was replaced by another file".to_owned()
-        } else if self.mtime_ns != now.mtime_ns {
+        } else if (self.mtime_ns, self.ctime_ns) != (now.mtime_ns, now.ctime_ns) {
             "it was written to since".to_owned()
         } else {
             return Ok(());

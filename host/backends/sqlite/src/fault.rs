@@ -19,6 +19,9 @@ type Meaning = (Class, &'static str, Option<&'static str>);
 
 fn meaning(cause: &rusqlite::Error) -> Meaning {
     use Class::{Config, Data, Infrastructure, Transient};
+    // In WAL mode a full disk is first met by the file that processes share.
+    let full =
+        |error: &rusqlite::ffi::Error| error.extended_code == rusqlite::ffi::SQLITE_IOERR_SHMSIZE;
     match cause.sqlite_error_code() {
         Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => (
             Transient,
@@ -27,7 +30,7 @@ fn meaning(cause: &rusqlite::Error) -> Meaning {
                 "another process is writing to this database; run the same command again when it is done",
             ),
         ),
-        Some(ErrorCode::DiskFull) => (
+        code if code == Some(ErrorCode::DiskFull) || cause.sqlite_error().is_some_and(full) => (
             Infrastructure,
             "sqlite::disk_full",
             Some("free some space and run the same command again: it goes on where it stopped"),

@@ -4,7 +4,7 @@
 //! slices it froze; where it claims more than the target holds, the target was changed behind our
 //! back and nothing is written.
 
-use dkhost_core::{Checkpoint, Claim, Error, Partition, Result, TargetState};
+use dkhost_core::{Checkpoint, Claim, Error, Partition, Result, TargetState, fail};
 
 use sha2::{Digest, Sha256};
 
@@ -58,17 +58,22 @@ pub fn start(plan: &Plan, history: &History, options: &RunOptions<'_>) -> Result
             {
                 return Err(other_run(&run.id, held));
             }
+            // Before the target is claimed: a refusal leaves it as it is.
+            let held = held.ok_or_else(|| forgotten(&run.id))?;
+            for copied in &run.checkpoints {
+                ensure_not_behind(&run, &held.checkpoints, copied.partition)?;
+            }
             let moved = run
                 .checkpoints
                 .iter()
-                .chain(held.iter().flat_map(|held| &held.checkpoints))
+                .chain(&held.checkpoints)
                 .any(|checkpoint| checkpoint.seq > 0);
             if !moved
                 && (run.plan_hash != plan.hash
                     || plan.source.fingerprint(&plan.partitions)? != run.fingerprint)
             {
                 // Nothing of it reached the target, so there is nothing to go on with.
-                return anew(plan, history, options, Some(&run), held.as_ref());
+                return anew(plan, history, options, Some(&run), Some(&held));
             }
             go_on(plan, history, options, &run)
         }
@@ -109,6 +114,7 @@ fn anew(
         &plan.partitions,
         &plan.source.fingerprint(&plan.partitions)?,
     ))?;
+    fail::point("run.start.claimed")?;
     let base = verify::base(plan.sink.as_ref(), &plan.schema, plan.job.run.verify)?;
     history.begin(&new_run(plan, options, &run)?, claimed.epoch, base.as_ref())?;
     let checkpoints = plan
@@ -157,6 +163,7 @@ fn go_on(
     let checkpoints = (0..run.partitions.len() as u32)
         .map(|index| authoritative(plan, run, &claimed.checkpoints, index, claimed.epoch))
         .collect::<Result<Vec<_>>>()?;
+    fail::point("run.resume.claimed")?;
     // Sums of a job that was changed on the way say nothing about the whole.
     let mut base = run.base;
     if run.plan_hash != plan.hash
@@ -168,6 +175,7 @@ fn go_on(
     for checkpoint in &checkpoints {
         history.forget_letters(&run.id, checkpoint.partition, checkpoint.seq)?;
     }
+    fail::point("run.resume.letters-forgotten")?;
     history.copy_checkpoints(&checkpoints)?;
     Ok(Started {
         run: run.id.clone(),
@@ -187,25 +195,8 @@ fn authoritative(
     index: u32,
     epoch: u64,
 ) -> Result<Checkpoint> {
+    ensure_not_behind(run, held, index)?;
     let held = held.iter().find(|checkpoint| checkpoint.partition == index);
-    let copied = run
-        .checkpoints
-        .iter()
-        .find(|checkpoint| checkpoint.partition == index);
-    let seq = |checkpoint: Option<&Checkpoint>| checkpoint.map_or(0, |checkpoint| checkpoint.seq);
-    if seq(copied) > seq(held) {
-        return Err(Error::state(
-            "state::target_behind",
-            format!(
-                "run {} committed {} batches of `{}`, but the target holds only {}",
-                short(&run.id),
-                seq(copied),
-                partition_label(run, index),
-                seq(held)
-            ),
-        )
-        .help("was the target restored or replaced? `--no-resume` starts over"));
-    }
     let mut checkpoint = held
         .cloned()
         .unwrap_or_else(|| Checkpoint::start(&plan.job.name, &run.id, epoch, &plan.hash, index));
@@ -218,6 +209,29 @@ fn authoritative(
     }
     (checkpoint.epoch, checkpoint.plan_hash) = (epoch, plan.hash.clone());
     Ok(checkpoint)
+}
+
+/// Refuses a target that holds less than was copied from it.
+fn ensure_not_behind(run: &RunRecord, held: &[Checkpoint], index: u32) -> Result<()> {
+    let seq = |checkpoints: &[Checkpoint]| {
+        let of_partition = checkpoints
+            .iter()
+            .find(|checkpoint| checkpoint.partition == index);
+        of_partition.map_or(0, |checkpoint| checkpoint.seq)
+    };
+    let (held, copied) = (seq(held), seq(&run.checkpoints));
+    if copied <= held {
+        return Ok(());
+    }
+    Err(Error::state(
+        "state::target_behind",
+        format!(
+            "run {} committed {copied} batches of `{}`, but the target holds only {held}",
+            short(&run.id),
+            partition_label(run, index),
+        ),
+    )
+    .help("was the target restored or replaced? `--no-resume` starts over"))
 }
 
 /// Goes on with a run only the target knows: its history is gone.
@@ -346,6 +360,16 @@ fn other_kind(run: &RunRecord, job: &Job) -> Error {
         format!("{what} of job `{}` was interrupted", job.name),
     )
     .help(format!("finish it first: {command}"))
+}
+
+/// A run is recorded only after the target was claimed for it. What the target holds of it is not
+/// known any more, so nothing may be written a second time.
+fn forgotten(run: &str) -> Error {
+    Error::state(
+        "state::target_behind",
+        format!("the history goes on with run {}, but the target knows nothing of it", short(run)),
+    )
+    .help("was the target restored, moved or replaced, or finished with another history? `--no-resume` starts over, and what is in the target is then met by on_conflict")
 }
 
 fn other_run(known: &str, held: &TargetState) -> Error {

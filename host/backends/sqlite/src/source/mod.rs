@@ -127,7 +127,7 @@ impl SqliteSource {
     }
 
     fn changed(&self, what: &str) -> Error {
-        Error::infrastructure(
+        Error::data(
             "source::changed",
             format!(
                 "{} in {} {what} since the run began",

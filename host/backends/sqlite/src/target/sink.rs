@@ -34,6 +34,16 @@ impl SqliteSink {
         }
     }
 
+    /// Opens the target to read back what this run wrote, unless somebody took it over: then the
+    /// staging table may be gone or another's.
+    fn open_ours(&self) -> Result<Connection> {
+        let db = self.target.place.open_to_look()?;
+        if let Ok((run, epoch)) = self.target.claimed() {
+            state::fence(&db, &self.target.job, &run, epoch)?;
+        }
+        Ok(db)
+    }
+
     fn failed(&self, doing: &str, cause: rusqlite::Error) -> Error {
         fault(format!("{doing} {}", self.target.label()), cause)
     }
@@ -121,15 +131,12 @@ impl Sink for SqliteSink {
     }
 
     fn count(&self) -> Result<u64> {
-        count(
-            &self.target.place.open_to_look()?,
-            &self.target.working_table(),
-        )
+        count(&self.open_ours()?, &self.target.working_table())
     }
 
     fn scan(&self, each: &mut dyn FnMut(RecordBatch) -> Result<()>) -> Result<()> {
         let target = &self.target;
-        let db = target.place.open_to_look()?;
+        let db = self.open_ours()?;
         let names = target.layout.selected(&target.schema);
         let columns = if names.is_empty() {
             "NULL".to_owned()

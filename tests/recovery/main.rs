@@ -1,0 +1,34 @@
+//! What is left after a fault: crash and resume must equal one clean run.
+//!
+//! ```text
+//! targets   every kind of target         world    one job in a folder of its own
+//! oracle    what must hold after a fault faults   how a process is disturbed
+//! kills     at random moments            points   at every step of the protocol
+//! nth       the Nth system call fails    full     the disk is full, the file too large
+//! states    history and checkpoint are damaged    rivals   two processes, one target
+//! sources   the source changes in between
+//! ```
+//!
+//! A fixed sample runs in `cargo test`; `DKHOST_SEEDS=200`, which `cargo xtask torture` sets, runs all.
+//! What failed is printed as a variable that plays it alone: `DKHOST_SEED=17`, `DKHOST_FAIL=…`,
+//! `DKHOST_NTH=…`, for `cargo test --test recovery NAME`.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
+
+mod faults;
+mod full;
+mod kills;
+mod nth;
+mod oracle;
+mod points;
+mod rivals;
+mod sources;
+mod states;
+mod targets;
+mod world;
+
+/// How many seeds the torture command runs; without it every test takes its sample.
+fn seeds() -> Option<u64> {
+    let seeds = std::env::var("DKHOST_SEEDS").ok()?;
+    Some(seeds.parse().expect("DKHOST_SEEDS is a number"))
+}

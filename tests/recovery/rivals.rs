@@ -1,0 +1,219 @@
+//! Two processes and one target: whoever was taken over cannot write any more, and says so.
+
+use std::fs;
+use std::process::Child;
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
+
+use super::oracle::{check_end, content, undisturbed};
+use super::targets::target;
+use super::world::{Answer, Load, World};
+
+/// Gives the job another history.
+fn use_history(world: &World, name: &str) {
+    let job = fs::read_to_string(world.path("job.toml")).unwrap();
+    let job = job.split("[state]").next().unwrap().to_owned();
+    world.write(
+        "job.toml",
+        format!("{job}[state]\nurl = \"sqlite:{name}/state.db\"\n"),
+    );
+}
+
+/// Starts the job, which stops itself at a fail point, and waits until it has.
+fn stopped(world: &World, fail: &str) -> Child {
+    let mut child = world
+        .command()
+        .env("DKHOST_FAIL", format!("{fail}:stop"))
+        .spawn()
+        .unwrap();
+    let began = Instant::now();
+    while !is_stopped(&child) {
+        let ended = child.try_wait().unwrap();
+        assert!(
+            ended.is_none() && began.elapsed() < Duration::from_secs(60),
+            "{fail} was not passed"
+        );
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    child
+}
+
+/// *Source* – proc(5), `/proc/PID/stat`: the state follows the command's closing parenthesis.
+fn is_stopped(child: &Child) -> bool {
+    let stat = fs::read_to_string(format!("/proc/{}/stat", child.id())).unwrap();
+    stat.rsplit_once(") ")
+        .is_some_and(|(_, rest)| rest.starts_with('T'))
+}
+
+fn continued(child: Child) -> Answer {
+    kill_process(Pid::from_child(&child), Signal::CONT).unwrap();
+    child.wait_with_output().unwrap().into()
+}
+
+/// The second process, which knows nothing of the first one's history, takes the target over.
+fn check_fenced(name: &str, fail: &str) {
+    let wanted = undisturbed(target(name), Load::SMALL);
+    let world = World::new(target(name), Load::SMALL);
+    use_history(&world, "first");
+    let first = stopped(&world, fail);
+    use_history(&world, "second");
+    let answer = world.run();
+    assert_eq!(
+        answer.code, 3,
+        "{name}, {fail}: {} {}",
+        answer.last, answer.err
+    );
+    assert_eq!(answer.last["counts"], wanted.counts, "{name}, {fail}");
+    let first = continued(first);
+    let seen = format!(
+        "{name}, {fail}: {} {} {}",
+        first.code, first.last, first.err
+    );
+    assert_eq!((first.code, first.error()), (7, "run::fenced"), "{seen}");
+    assert!(content(&world) == wanted.content, "{seen}");
+    let mut left: Vec<_> = fs::read_dir(world.path("out"))
+        .unwrap()
+        .map(|entry| super::oracle::name(&entry.unwrap().path()))
+        .collect();
+    // A database that the paused process had open could not go back to the journal it had before;
+    // SQLite removes its log with the next process that writes.
+    left.retain(|name| !name.ends_with("-wal") && !name.ends_with("-shm"));
+    assert_eq!(left, [super::oracle::name(&world.result())], "{seen}");
+}
+
+#[test]
+fn a_table_paused_past_a_takeover_is_fenced() {
+    check_fenced("sqlite", "run.batch.committed:40");
+    check_fenced("sqlite-replace", "run.partition.done:2");
+    check_fenced("sqlite-upsert", "run.end.verified:1");
+}
+
+#[test]
+fn a_file_paused_past_a_takeover_is_fenced() {
+    check_fenced("jsonl", "run.batch.committed:70");
+    check_fenced("parquet", "run.partition.done:2");
+    check_fenced("folder", "run.end.verified:1");
+    check_fenced("csv-zst", "file.publish.flushed:1");
+}
+
+/// One history: the lock of the job keeps the second one out, and names the first.
+#[test]
+fn a_paused_process_keeps_its_job_locked() {
+    for name in ["sqlite", "jsonl"] {
+        let wanted = undisturbed(target(name), Load::SMALL);
+        let world = World::new(target(name), Load::SMALL);
+        let first = stopped(&world, "run.batch.committed:40");
+        let second = world.run();
+        assert_eq!(
+            (second.code, second.error()),
+            (7, "run::locked"),
+            "{}",
+            second.last
+        );
+        assert!(
+            second
+                .last
+                .to_string()
+                .contains(&format!("process {}", first.id())),
+            "{}",
+            second.last
+        );
+        let first = continued(first);
+        assert_eq!(first.code, 3, "{} {}", first.last, first.err);
+        assert!(content(&world) == wanted.content);
+    }
+}
+
+/// Paused in the middle of a commit it holds the target, and nobody gets between its steps.
+#[test]
+fn a_process_paused_inside_a_commit_is_waited_for_and_not_overtaken() {
+    for (name, fail, code) in [
+        ("jsonl", "file.commit.synced:1", 7),
+        ("sqlite", "sqlite.commit.prepared:40", 5),
+    ] {
+        let wanted = undisturbed(target(name), Load::SMALL);
+        let world = World::new(target(name), Load::SMALL);
+        use_history(&world, "first");
+        let first = stopped(&world, fail);
+        use_history(&world, "second");
+        let second = world.run();
+        assert_eq!(second.code, code, "{} {}", second.last, second.err);
+        assert!(!second.help().is_empty(), "{}", second.last);
+        let first = continued(first);
+        assert_eq!(first.code, 3, "{} {}", first.last, first.err);
+        assert!(content(&world) == wanted.content);
+    }
+}
+
+/// The second history finishes what the first began; the first then finds its run gone.
+#[test]
+fn two_histories_and_one_target_end_as_one_run() {
+    for (name, code, error) in [
+        ("sqlite", 8, "state::target_behind"),
+        ("jsonl", 2, "target::exists"),
+        ("json-gz", 2, "target::exists"),
+    ] {
+        let wanted = undisturbed(target(name), Load::SMALL);
+        let world = World::new(target(name), Load::SMALL);
+        use_history(&world, "first");
+        assert_eq!(world.run_failing("run.batch.committed:80:kill").code, -9);
+        use_history(&world, "second");
+        assert_eq!(world.run_failing("run.batch.committed:20:kill").code, -9);
+        use_history(&world, "first");
+        assert_eq!(world.run_failing("run.batch.committed:10:kill").code, -9);
+        use_history(&world, "second");
+        let answer = world.run();
+        assert_eq!(answer.code, 3, "{name}: {} {}", answer.last, answer.err);
+        assert_eq!(answer.last["counts"], wanted.counts, "{name}");
+        assert!(content(&world) == wanted.content, "{name}");
+        use_history(&world, "first");
+        let answer = world.run();
+        assert_eq!(
+            (answer.code, answer.error()),
+            (code, error),
+            "{name}: {} {}",
+            answer.last,
+            answer.err
+        );
+        assert!(content(&world) == wanted.content, "{name}");
+    }
+}
+
+/// The library that sets the clock of a process, as its own command would load it.
+fn faketime() -> String {
+    let asked = std::process::Command::new("faketime")
+        .args(["2001-01-01", "printenv", "LD_PRELOAD"])
+        .output();
+    let asked = asked.map(|output| String::from_utf8_lossy(&output.stdout).trim().to_owned());
+    match asked {
+        Ok(library) if !library.is_empty() => library,
+        _ => panic!(
+            "this test sets the clock back with `faketime`, which is not there: apt-get install faketime"
+        ),
+    }
+}
+
+/// Years back, and years ahead: a run is told by its id, never by which is later.
+#[test]
+fn a_clock_that_is_set_back_changes_nothing() {
+    let library = faketime();
+    for name in ["sqlite", "csv"] {
+        for (first, then) in [("2031-01-01", "2001-01-01"), ("2001-01-01", "2031-01-01")] {
+            let wanted = undisturbed(target(name), Load::SMALL);
+            let world = World::new(target(name), Load::SMALL);
+            let at = |moment: &str, fail: &str| -> Answer {
+                let mut command = world.command();
+                command
+                    .env("LD_PRELOAD", &library)
+                    .env("FAKETIME", format!("@{moment} 00:00:00"));
+                command.env("DKHOST_FAIL", fail).output().unwrap().into()
+            };
+            let killed = at(first, "run.batch.committed:80:kill");
+            assert_eq!(killed.code, -9, "{}", killed.err);
+            let answer = at(then, "run.batch.committed:20:error");
+            assert_eq!(answer.code, 5, "{} {}", answer.last, answer.err);
+            check_end(&world, &wanted, &format!("{name}, {first} then {then}"));
+        }
+    }
+}
