@@ -1,4 +1,4 @@
-//! The project's own chores: `cargo xtask quickstart | test | deny | bench`.
+//! The project's own chores: `cargo xtask quickstart | test | torture | deny | bench`.
 //!
 //! Whoever clones the project types one of the first two and needs nothing but Rust: each chore
 //! looks for what it needs and installs what is absent ([`needs`]). The chores call `cargo` and the
@@ -12,12 +12,14 @@ mod needs;
 mod quickstart;
 mod shell;
 mod suite;
+mod torture;
 
 use std::process::ExitCode;
 
 const USAGE: &str = "\
 cargo xtask quickstart            build dkhost and a plugin, run a real job, show what came of it
 cargo xtask test [CARGO-ARGS…]    install what the tests need, run all of them, count them
+cargo xtask torture               200 seeds of kills and faults, and every fuzz target for a minute
 cargo xtask deny                  licences, banned crates and sources of every dependency
 cargo xtask bench [OPTIONS]       speed against `cp` and against peers, as a table
                                   (`cargo xtask bench --help`)
@@ -30,6 +32,7 @@ fn main() -> ExitCode {
     let outcome = match chore.as_str() {
         "quickstart" => quickstart::run(),
         "test" => suite::run(&rest),
+        "torture" => torture::run(&rest),
         "deny" => needs::cargo_deny().and_then(|deny| suite::deny(&deny)),
         "bench" => bench::run(&rest),
         "" | "help" | "-h" | "--help" => {

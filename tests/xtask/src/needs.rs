@@ -41,6 +41,48 @@ fn has_plugin_target() -> bool {
         .is_ok_and(|folder| PathBuf::from(folder.trim()).is_dir())
 }
 
+/// What the recovery suite makes system calls fail, clocks go back and disks be small with: the
+/// program, the arguments that show that it works, and its package.
+const FAULT_TOOLS: [(&str, &[&str], &str); 4] = [
+    ("strace", &["-qq", "-o", "/dev/null", "true"], "strace"),
+    ("faketime", &["2001-01-01", "true"], "faketime"),
+    ("prlimit", &["--fsize=1024", "true"], "util-linux"),
+    ("unshare", &["--version"], "util-linux"),
+];
+
+/// Installs the tools that cause faults, where that can be done without asking anybody.
+pub fn fault_tools() -> Outcome {
+    for (program, probe, package) in FAULT_TOOLS {
+        if shell::works(program, probe) {
+            continue;
+        }
+        println!("  installing {package}, which the recovery suite causes faults with");
+        let install = ["apt-get", "install", "-y", "-qq", package];
+        let refresh = ["apt-get", "update", "-qq"];
+        let as_root: [&[&str]; 2] = [&[], &["sudo", "-n"]];
+        let done = as_root.into_iter().any(|prefix| {
+            let run = |words: &[&str]| {
+                let words = [prefix, words].concat();
+                shell::works(words[0], &words[1..])
+            };
+            run(&install) || (run(&refresh) && run(&install))
+        });
+        if !done || !shell::works(program, probe) {
+            return Err(format!(
+                "the recovery suite needs a working `{program}`, and it could not be installed\n  \
+                 help: sudo apt-get install {package}, or your distribution's package; in a container, allow ptrace"
+            ));
+        }
+    }
+    let mounts =
+        |flags: &str| shell::works("unshare", &[flags, "mount", "-t", "tmpfs", "tmpfs", "/mnt"]);
+    match mounts("-m") || mounts("-rm") {
+        true => Ok(()),
+        false => Err("the recovery suite mounts disks of a megabyte, which needs root or user namespaces\n  \
+             help: run it as root, or: sudo sysctl kernel.unprivileged_userns_clone=1".to_owned()),
+    }
+}
+
 /// `rustc 1.95.0 (…)`.
 pub fn compiler() -> Outcome<String> {
     Ok(shell::output(shell::command(rustc()).arg("--version"))?

@@ -13,6 +13,7 @@ use crate::shell::{self, Outcome};
 /// The chore `test`; `rest` goes on to `cargo test`.
 pub fn run(rest: &[String]) -> Outcome {
     println!("{}; {}", needs::compiler()?, needs::plugin_target()?);
+    needs::fault_tools()?;
     let mut cargo = shell::cargo();
     cargo
         .args(["test", "--workspace", "--no-fail-fast"])
