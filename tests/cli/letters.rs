@@ -191,12 +191,16 @@ fn a_mended_job_brings_the_refused_records_in() {
             (4, "Edsger".into(), Some(-1))
         ]
     );
-    // What was refused again is a letter of the retry; the old ones are resolved by it.
+    // What was refused again is a letter of the retry that names the one it repeats.
     let open = world
         .expect(0, &["errors", "list", "job.toml", "--json"])
         .objects();
     assert_eq!(open.len(), 1);
     assert_eq!(open[0]["run"], report["run"]);
+    assert_eq!(
+        (&open[0]["attempts"], &open[0]["repeats"]),
+        (&json!(2), &json!(1))
+    );
     let history = world.expect(0, &["history", "--json"]).objects();
     let kinds: Vec<&Value> = history.iter().map(|run| &run["kind"]).collect();
     assert_eq!(kinds, ["retry", "run"]);
@@ -209,6 +213,32 @@ fn a_mended_job_brings_the_refused_records_in() {
 }
 
 #[test]
+fn a_retry_takes_the_refused_records_of_every_run_of_the_job() {
+    let world = world();
+    world.expect(3, &["run", "job.toml", "--quiet"]);
+    // A later run over other records refuses none of them, and does not hide the first one's.
+    world.write(
+        "in.jsonl",
+        "{\"id\":6,\"name\":\"Tim\",\"age\":\"70\"}\n",
+    );
+    world.expect(0, &["run", "job.toml", "--quiet"]);
+    let mended = world.read("job.toml").replace(CAST, MENDED);
+    world.write("job.toml", mended);
+    let answer = world.expect(3, &["errors", "retry", "job.toml", "--json"]);
+    assert_eq!(answer.last()["counts"]["read"], 3);
+    assert_eq!(rows(&world).len(), 5);
+    // The run alone, when it is named.
+    let latest = world.expect(0, &["history", "--json"]).objects();
+    let second = latest[1]["run"].as_str().unwrap();
+    let answer = world.expect(0, &["errors", "retry", second]);
+    assert!(
+        answer.out.contains("has no open refused records"),
+        "{}",
+        answer.out
+    );
+}
+
+#[test]
 fn a_retry_without_letters_says_so() {
     let world = world();
     world.write("in.jsonl", "{\"id\":1,\"name\":\"Ada\",\"age\":\"36\"}\n");
@@ -216,7 +246,7 @@ fn a_retry_without_letters_says_so() {
     check(
         &world.expect(0, &["errors", "retry", "job.toml"]).out,
         expect![[r#"
-            run RUN has no open refused records
+            job small has no open refused records
         "#]],
     );
     check(

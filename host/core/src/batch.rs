@@ -75,6 +75,11 @@ pub trait SourceRows: Send + Sync + fmt::Debug {
         None
     }
 
+    /// The dead letter record `row` was read from, in a retry: its number and its attempts.
+    fn retried(&self, _row: usize) -> Option<(i64, u32)> {
+        None
+    }
+
     /// Memory held, in bytes, for the run's budget.
     fn memory_bytes(&self) -> usize;
 }

@@ -72,6 +72,11 @@ pub struct DeadLetter {
     pub message: String,
     /// Digest of the plugin that refused it.
     pub plugin_digest: Option<String>,
+    /// How often the record was taken through the job, this time included: 1, and 1 more with
+    /// every retry that refused it again.
+    pub attempts: u32,
+    /// Number of the letter this one repeats: the one a retry read the record from.
+    pub repeats: Option<i64>,
     /// The record as it was read; at most [`PAYLOAD_MAX_BYTES`] of it.
     pub payload: Vec<u8>,
     /// What the payload is: `json`, `csv`, `text`.

@@ -5,12 +5,12 @@ use std::sync::Arc;
 use dkhost_core::dead_letter::{MESSAGE_MAX_BYTES, PAYLOAD_MAX_BYTES};
 use dkhost_core::source::Estimate;
 use dkhost_core::{
-    Batch, BatchReader, DeadLetter, Error, Locator, Partition, Payload, Position, Reject, Result,
-    Schema, Source, SourceRows,
+    Batch, BatchReader, BatchSize, DeadLetter, Error, Locator, Partition, Payload, Position,
+    Reject, Result, Schema, Source, SourceRows,
 };
 use sha2::{Digest, Sha256};
 
-use crate::history::{History, Letter, LetterFilter};
+use crate::history::{History, Letter, OpenLetter, OpenLetters};
 use crate::job::Job;
 use crate::plan::hash::hexadecimal;
 use crate::plan::{Plan, Purpose};
@@ -42,6 +42,7 @@ pub fn letter(
     let length = bytes.len() as u64;
     let sha256 = hexadecimal(&Sha256::digest(&bytes));
     bytes.truncate(PAYLOAD_MAX_BYTES);
+    let retried = batch.source.retried(row);
     DeadLetter {
         job: place.job.to_owned(),
         run: place.run.to_owned(),
@@ -56,6 +57,8 @@ pub fn letter(
         code: reject.code.clone(),
         message: shortened(&reject.message),
         plugin_digest,
+        attempts: retried.map_or(1, |(_, attempts)| attempts.saturating_add(1)),
+        repeats: retried.map(|(number, _)| number),
         payload: bytes,
         media: media.to_owned(),
         payload_length: length,
@@ -71,20 +74,11 @@ fn shortened(message: &str) -> String {
     message[..end].to_owned()
 }
 
-/// Unresolved dead letters as a source: what `dkhost errors retry` reads.
+/// Brings the open dead letters of a job (of one run, if given) into its target.
 ///
-/// The letters are fixed by their first and last number when the retry begins, and none is
-/// resolved before it ends, so that an interrupted retry reads the same letters again.
-pub struct Letters {
-    source: Box<dyn Source>,
-    letters: Arc<[Letter]>,
-    rows: usize,
-}
-
-/// Brings the unresolved dead letters of a job (of one run, if given) into its target.
-///
-/// It is a run of its own, of kind `retry`, with checkpoints and dead letters like any other: what
-/// is refused again is a dead letter of the retry, and the old one counts as resolved by it.
+/// It is a run of its own, of kind `retry`, with checkpoints and dead letters like any other. What
+/// gets in is resolved by it; what is refused again is a dead letter of the retry that names the
+/// old one, and the old one stays open with it.
 ///
 /// *Shape* – `None` when there is nothing to retry.
 pub fn retry(
@@ -98,16 +92,14 @@ pub fn retry(
         .unfinished(&job.name)?
         .filter(|run| run.kind == options.kind)
         .map(|run| run.id);
-    let rows = job.run.batch.rows;
     let mut plan = Plan::make(job, registry, Purpose::Retry)?;
-    let letters = Letters::open(
-        history,
-        &plan.job.name,
+    let open = OpenLetters {
+        job: &plan.job.name,
         run,
-        unfinished.as_deref(),
-        plan.source,
-        rows,
-    )?;
+        except: unfinished.as_deref(),
+        limit: RETRY_MAX_LETTERS,
+    };
+    let letters = Letters::open(history, open, plan.source, plan.job.run.batch)?;
     let numbers = letters.numbers();
     if numbers.is_empty() {
         return Ok(None);
@@ -121,47 +113,46 @@ pub fn retry(
 /// How many letters one retry takes; the next one takes the rest.
 pub const RETRY_MAX_LETTERS: u32 = 100_000;
 
+/// Open dead letters as a source: what `dkhost errors retry` reads.
+///
+/// Which letters is fixed by their numbers when the retry begins, and none is resolved before it
+/// ends, so that an interrupted retry reads the same letters again. Their payloads are read from
+/// the history a batch at a time.
+pub struct Letters {
+    history: History,
+    source: Arc<dyn Source>,
+    letters: Arc<[OpenLetter]>,
+    size: BatchSize,
+}
+
 impl Letters {
-    /// The unresolved letters of a job, to be decoded by the source they came from. With `run`
-    /// given, that run's only. Letters of the retry `except` itself are left out.
+    /// The open letters of a job, to be decoded by the source they came from.
+    ///
+    /// *Errors* – `errors::payload_cut` names a letter too long to have been kept whole.
     pub fn open(
         history: &History,
-        job: &str,
-        run: Option<&str>,
-        except: Option<&str>,
+        open: OpenLetters<'_>,
         source: Box<dyn Source>,
-        rows: usize,
+        size: BatchSize,
     ) -> Result<Self> {
-        let filter = LetterFilter {
-            run,
-            unresolved: true,
-            limit: RETRY_MAX_LETTERS,
-            ..LetterFilter::default()
-        };
-        let letters: Vec<Letter> = history
-            .letters(filter)?
-            .into_iter()
-            .filter(|letter| letter.letter.job == job && Some(letter.letter.run.as_str()) != except)
-            .collect();
-        if let Some(cut) = letters
-            .iter()
-            .find(|letter| letter.letter.payload.len() as u64 != letter.letter.payload_length)
-        {
+        let letters = history.open_letters(open)?;
+        if let Some(cut) = letters.iter().find(|letter| letter.kept != letter.length) {
+            let OpenLetter {
+                number,
+                kept,
+                length,
+            } = cut;
             return Err(Error::data(
                 "errors::payload_cut",
-                format!(
-                    "dead letter {} holds only the first {} of {} bytes",
-                    cut.number,
-                    cut.letter.payload.len(),
-                    cut.letter.payload_length
-                ),
+                format!("dead letter {number} holds only the first {kept} of {length} bytes"),
             )
             .help("mend the record in its source and run the job again"));
         }
         Ok(Letters {
-            source,
+            history: history.clone(),
+            source: source.into(),
             letters: letters.into(),
-            rows,
+            size,
         })
     }
 
@@ -201,22 +192,13 @@ impl Source for Letters {
     }
 
     fn read(&self, _partition: &Partition, from: &Position) -> Result<Box<dyn BatchReader>> {
-        // A retry decodes its letters first; nothing else of the source is read.
-        let next = from.0.as_u64().unwrap_or(0) as usize;
-        let mut batches = Vec::new();
-        for (chunk, start) in self.letters.chunks(self.rows).zip((0..).step_by(self.rows)) {
-            if start + chunk.len() <= next {
-                continue;
-            }
-            let chunk = &chunk[next.saturating_sub(start)..];
-            let letters: Vec<DeadLetter> =
-                chunk.iter().map(|letter| letter.letter.clone()).collect();
-            let mut batch = self.source.decode(&letters)?;
-            batch.source = Arc::new(LetterRows(letters));
-            batch.until = Position(serde_json::json!(start.max(next) + chunk.len()));
-            batches.push(batch);
-        }
-        Ok(Box::new(Decoded(batches.into_iter())))
+        Ok(Box::new(Reading {
+            history: self.history.clone(),
+            source: self.source.clone(),
+            letters: self.letters.clone(),
+            size: self.size,
+            next: from.0.as_u64().unwrap_or(0) as usize,
+        }))
     }
 
     fn decode(&self, letters: &[DeadLetter]) -> Result<Batch> {
@@ -224,17 +206,58 @@ impl Source for Letters {
     }
 }
 
-struct Decoded(std::vec::IntoIter<Batch>);
+/// Reads letters a batch at a time.
+struct Reading {
+    history: History,
+    source: Arc<dyn Source>,
+    letters: Arc<[OpenLetter]>,
+    size: BatchSize,
+    next: usize,
+}
 
-impl BatchReader for Decoded {
+impl Reading {
+    /// How many letters the next batch takes: bounded by bytes first, and one at least.
+    fn fitting(&self) -> usize {
+        let mut bytes = 0;
+        let left = self.letters.iter().skip(self.next).take(self.size.rows);
+        let fitting = left.take_while(|letter| {
+            bytes += letter.kept as usize;
+            bytes <= self.size.bytes
+        });
+        fitting.count().max(1)
+    }
+}
+
+impl BatchReader for Reading {
     fn next(&mut self) -> Result<Option<Batch>> {
-        Ok(self.0.next())
+        if self.next >= self.letters.len() {
+            return Ok(None);
+        }
+        let until = (self.next + self.fitting()).min(self.letters.len());
+        let wanted = &self.letters[self.next..until];
+        let numbers: Vec<i64> = wanted.iter().map(|letter| letter.number).collect();
+        let letters = self.history.letters_numbered(&numbers)?;
+        if letters.len() != numbers.len() {
+            return Err(Error::state(
+                "state::corrupt",
+                "dead letters that this retry takes are no longer in the history",
+            )
+            .help(
+                "something else changed the history; run the job again to find what is refused",
+            ));
+        }
+        let payloads: Vec<DeadLetter> = letters.iter().map(|one| one.letter.clone()).collect();
+        let mut batch = self.source.decode(&payloads)?;
+        batch.source = Arc::new(LetterRows(letters));
+        batch.until = Position(serde_json::json!(until));
+        self.next = until;
+        Ok(Some(batch))
     }
 }
 
 /// Letters keep the place and the bytes they were first read with.
 #[derive(Debug)]
-struct LetterRows(Vec<DeadLetter>);
+struct LetterRows(Vec<Letter>);
 
 impl SourceRows for LetterRows {
     fn len(&self) -> usize {
@@ -242,26 +265,31 @@ impl SourceRows for LetterRows {
     }
 
     fn locator(&self, row: usize) -> Locator {
-        self.0[row].locator.clone()
+        self.0[row].letter.locator.clone()
     }
 
     fn payload(&self, row: usize) -> Payload {
-        let media = match self.0[row].media.as_str() {
+        let letter = &self.0[row].letter;
+        let media = match letter.media.as_str() {
             "csv" => "csv",
             "text" => "text",
             _ => "json",
         };
         Payload {
-            bytes: self.0[row].payload.clone(),
+            bytes: letter.payload.clone(),
             media,
         }
     }
 
     fn id(&self, row: usize) -> Option<String> {
-        self.0[row].source_id.clone()
+        self.0[row].letter.source_id.clone()
+    }
+
+    fn retried(&self, row: usize) -> Option<(i64, u32)> {
+        Some((self.0[row].number, self.0[row].letter.attempts))
     }
 
     fn memory_bytes(&self) -> usize {
-        self.0.iter().map(|letter| letter.payload.len()).sum()
+        self.0.iter().map(|one| one.letter.payload.len()).sum()
     }
 }

@@ -126,69 +126,95 @@ fn planned(records: &RecordBatch, schema: &Schema) -> Result<RecordBatch> {
     Ok(records.project(&(0..schema.fields.len()).collect::<Vec<_>>())?)
 }
 
-/// The rows of a batch that were written, in the plan's columns.
-pub fn sent(batch: &Batch, report: &WriteReport, schema: &Schema) -> Result<RecordBatch> {
-    let records = planned(&batch.records, schema)?;
-    match &report.outcomes {
-        Outcomes::AllWritten => Ok(records),
-        Outcomes::Each(each) => {
-            let keep = each
-                .iter()
-                .map(|outcome| Some(*outcome == Outcome::Written))
-                .collect();
-            Ok(arrow::compute::filter_record_batch(&records, &keep)?)
-        }
+/// The rows of a batch that were written.
+#[derive(Debug)]
+pub struct Sent {
+    /// In the plan's columns.
+    pub records: RecordBatch,
+    /// For each of them its row in the batch; `None` when they are all of its rows.
+    rows: Option<Vec<usize>>,
+}
+
+impl Sent {
+    /// The row of the batch that written row `index` is.
+    fn row(&self, index: usize) -> usize {
+        self.rows
+            .as_ref()
+            .map_or(index, |rows| rows.get(index).copied().unwrap_or(index))
     }
+
+    fn columns(&self, columns: &[usize]) -> Result<Sent> {
+        Ok(Sent {
+            records: self.records.project(columns)?,
+            rows: self.rows.clone(),
+        })
+    }
+}
+
+/// The rows of a batch that were written, in the plan's columns.
+pub fn sent(batch: &Batch, report: &WriteReport, schema: &Schema) -> Result<Sent> {
+    let records = planned(&batch.records, schema)?;
+    let Outcomes::Each(each) = &report.outcomes else {
+        return Ok(Sent {
+            records,
+            rows: None,
+        });
+    };
+    let is_written = |outcome: &Outcome| *outcome == Outcome::Written;
+    let keep = each.iter().map(|outcome| Some(is_written(outcome)));
+    let rows = each.iter().enumerate().filter(|(_, end)| is_written(end));
+    Ok(Sent {
+        records: arrow::compute::filter_record_batch(&records, &keep.collect())?,
+        rows: Some(rows.map(|(row, _)| row).collect()),
+    })
 }
 
 /// Compares what was staged with what the target gives back, field by field.
 ///
 /// *Errors* – `verify::field` names the record, the field and both values.
-pub fn compare(
-    batch: &Batch,
-    sent: &RecordBatch,
-    held: &RecordBatch,
-    plan: &TargetPlan,
-) -> Result<()> {
+pub fn compare(batch: &Batch, sent: &Sent, held: &RecordBatch, plan: &TargetPlan) -> Result<()> {
     let lossy = lossy(plan);
-    if !lossy.is_empty() && sent.num_columns() <= held.num_columns() {
-        let exact: Vec<usize> = (0..sent.num_columns())
-            .filter(|column| !lossy.contains(sent.schema_ref().field(*column).name()))
+    let columns = sent.records.num_columns();
+    if !lossy.is_empty() && columns <= held.num_columns() {
+        let schema = sent.records.schema();
+        let exact: Vec<usize> = (0..columns)
+            .filter(|column| !lossy.contains(schema.field(*column).name()))
             .collect();
-        return compare_exact(batch, &sent.project(&exact)?, &held.project(&exact)?);
+        return compare_exact(batch, &sent.columns(&exact)?, &held.project(&exact)?);
     }
     compare_exact(batch, sent, held)
 }
 
-fn compare_exact(batch: &Batch, sent: &RecordBatch, held: &RecordBatch) -> Result<()> {
-    if sent.num_rows() != held.num_rows() || sent.num_columns() > held.num_columns() {
+fn compare_exact(batch: &Batch, sent: &Sent, held: &RecordBatch) -> Result<()> {
+    let records = &sent.records;
+    if records.num_rows() != held.num_rows() || records.num_columns() > held.num_columns() {
         return Err(Error::data(
             "verify::count",
             format!(
                 "{} rows of a batch were sent and {} read back",
-                sent.num_rows(),
+                records.num_rows(),
                 held.num_rows()
             ),
         ));
     }
-    let sums = (
-        dkhost_core::content::row_hashes(sent)?,
-        dkhost_core::content::row_hashes(
-            &held.project(&(0..sent.num_columns()).collect::<Vec<_>>())?,
-        )?,
+    let held = held.project(&(0..records.num_columns()).collect::<Vec<_>>())?;
+    let (ours, theirs) = (
+        dkhost_core::content::row_hashes(records)?,
+        dkhost_core::content::row_hashes(&held)?,
     );
-    let Some(row) = sums
-        .0
-        .iter()
-        .zip(&sums.1)
-        .position(|(sent, held)| sent != held)
-    else {
-        return Ok(());
-    };
-    let column = (0..sent.num_columns())
-        .find(|c| !equal(sent.column(*c), held.column(*c), row))
+    match ours.iter().zip(&theirs).position(|(a, b)| a != b) {
+        Some(row) => Err(changed(batch, sent, &held, row)),
+        None => Ok(()),
+    }
+}
+
+/// Written row `row` came back as something else.
+fn changed(batch: &Batch, sent: &Sent, held: &RecordBatch, row: usize) -> Error {
+    let records = &sent.records;
+    let column = (0..records.num_columns())
+        .find(|c| !equal(records.column(*c), held.column(*c), row))
         .unwrap_or(0);
-    let name = sent.schema().field(column).name().clone();
+    let name = records.schema().field(column).name().clone();
     let shown = |records: &RecordBatch| {
         records
             .project(&[column])
@@ -197,11 +223,73 @@ fn compare_exact(batch: &Batch, sent: &RecordBatch, held: &RecordBatch) -> Resul
     };
     let place = batch
         .source
-        .locator(batch.source_row(row.min(batch.records.num_rows().saturating_sub(1))) as usize);
-    Err(Error::data("verify::field", format!("the target gives `{name}` back changed ({place}): sent {}, held {}", shown(sent), shown(held)))
-        .help("nothing of this batch was committed; convert the column in a step before it reaches the target"))
+        .locator(batch.source_row(sent.row(row)) as usize);
+    Error::data("verify::field", format!("the target gives `{name}` back changed ({place}): sent {}, held {}", shown(records), shown(held)))
+        .help("nothing of this batch was committed; convert the column in a step before it reaches the target")
 }
 
 fn equal(left: &ArrayRef, right: &ArrayRef, row: usize) -> bool {
     left.slice(row, 1).to_data() == right.slice(row, 1).to_data()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use arrow::array::Int64Array;
+    use dkhost_core::{Field, Locator, LogicalType, Payload, Position, SourceRows};
+    use std::sync::Arc;
+
+    /// Source records that lie on the lines 10, 11, 12 …
+    #[derive(Debug)]
+    struct Lines(usize);
+
+    impl SourceRows for Lines {
+        fn len(&self) -> usize {
+            self.0
+        }
+        fn locator(&self, row: usize) -> Locator {
+            Locator::of([("line", (row + 10).into())])
+        }
+        fn payload(&self, _row: usize) -> Payload {
+            Payload {
+                bytes: Vec::new(),
+                media: "json",
+            }
+        }
+        fn memory_bytes(&self) -> usize {
+            0
+        }
+    }
+
+    fn numbers(values: &[i64]) -> RecordBatch {
+        let schema = Schema::new(vec![Field::new("n", LogicalType::Int64)]);
+        let column = Arc::new(Int64Array::from(values.to_vec()));
+        RecordBatch::try_new(schema.to_arrow(), vec![column]).unwrap()
+    }
+
+    #[test]
+    fn a_changed_field_is_found_at_its_own_record_behind_rows_that_were_not_written() {
+        // Line 10 was refused before, line 11 was there already, line 13 comes back changed.
+        let batch = Batch {
+            records: numbers(&[1, 2, 3]),
+            origin: Some([1, 2, 3].into()),
+            source: Arc::new(Lines(4)),
+            rejects: Vec::new(),
+            until: Position::start(),
+            source_bytes: 0,
+        };
+        let report = WriteReport {
+            outcomes: Outcomes::Each(vec![Outcome::Unchanged, Outcome::Written, Outcome::Written]),
+            ..WriteReport::all_written()
+        };
+        let schema = Schema::from_arrow(&batch.records.schema()).unwrap();
+        let sent = sent(&batch, &report, &schema).unwrap();
+        assert_eq!(sent.records, numbers(&[2, 3]));
+        let error = compare_exact(&batch, &sent, &numbers(&[2, 4])).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            r#"the target gives `n` back changed (line 13): sent {"n":3}, held {"n":4}"#
+        );
+        assert!(compare_exact(&batch, &sent, &numbers(&[2, 3])).is_ok());
+    }
 }

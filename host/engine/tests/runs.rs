@@ -339,6 +339,54 @@ fn dead_letters_are_brought_in_by_a_retry() {
 }
 
 #[test]
+fn a_retry_reads_its_letters_in_pages_and_those_refused_again_stay_open() {
+    let world = World::new();
+    let job_with = |step: &str| {
+        let run = "[run]\nbatch = { rows = 2 }\non_error = \"dead-letter\"";
+        let step = format!("{run}\n[[steps]]\nset = {{ x = \"{step}\" }}");
+        job("pages", &numbered(7), &step)
+    };
+    assert_eq!(
+        world
+            .run(&job_with("12 / (id % 2)"))
+            .unwrap()
+            .report
+            .exit_code,
+        3
+    );
+    let history = world.history();
+    let retry = |step: &str| {
+        let mended = world.job(&job_with(step)).unwrap();
+        let options = world.options("retry");
+        let ended =
+            dkhost_engine::dead_letters::retry(mended, &world.registry(), &history, None, &options);
+        ended.unwrap().unwrap().report
+    };
+    let counts = retry("12 / (id - 4)").counts;
+    assert_eq!(
+        (counts.read, counts.written, counts.dead_lettered),
+        (4, 3, 1)
+    );
+    let open = history
+        .letters(LetterFilter {
+            unresolved: true,
+            limit: 9,
+            ..LetterFilter::default()
+        })
+        .unwrap();
+    let attempts: Vec<_> = open
+        .iter()
+        .map(|one| (one.letter.attempts, one.letter.repeats))
+        .collect();
+    assert_eq!(attempts, [(1, None), (2, Some(open[0].number))]);
+    let counts = retry("12").counts;
+    assert_eq!((counts.read, counts.written), (1, 1));
+    assert_eq!(rows("pages").len(), 7);
+    let run = history.runs(None, 9).unwrap().pop().unwrap();
+    assert_eq!(history.count_letters(&run.id).unwrap(), (4, 0));
+}
+
+#[test]
 fn a_limit_reads_no_more_than_asked() {
     let world = World::new();
     let toml = job("limited", &numbered(20), SMALL).replace("[target]", "limit = 4\n[target]");

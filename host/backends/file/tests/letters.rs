@@ -51,6 +51,8 @@ fn letter(batch: &Batch, record: u32) -> DeadLetter {
         code: String::new(),
         message: String::new(),
         plugin_digest: None,
+        attempts: 1,
+        repeats: None,
         payload_length: payload.bytes.len() as u64,
         payload_sha256: String::new(),
         payload: payload.bytes,

@@ -455,6 +455,8 @@ fn letter(payload: &[u8], batch: &dkhost_core::Batch, row: usize) -> DeadLetter 
         code: "x".into(),
         message: String::new(),
         plugin_digest: None,
+        attempts: 1,
+        repeats: None,
         payload: payload.to_vec(),
         media: "json".into(),
         payload_length: payload.len() as u64,

@@ -25,6 +25,8 @@ pub struct Object<'a> {
     code: &'a str,
     message: &'a str,
     plugin_digest: Option<&'a str>,
+    attempts: u32,
+    repeats: Option<i64>,
     resolved_by: Option<&'a str>,
     media: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -70,6 +72,8 @@ pub fn object(found: &Letter) -> Object<'_> {
         code: &letter.code,
         message: &letter.message,
         plugin_digest: letter.plugin_digest.as_deref(),
+        attempts: letter.attempts,
+        repeats: letter.repeats,
         resolved_by: found.resolved_by.as_deref(),
         media: &letter.media,
         payload,
@@ -122,6 +126,12 @@ pub fn lines(found: &Letter, paint: Paint) -> Vec<String> {
     );
     if let Some(digest) = &letter.plugin_digest {
         fact("plugin", digest);
+    }
+    if let Some(earlier) = letter.repeats {
+        fact(
+            "attempts",
+            &format!("{}; the one before is number {earlier}", letter.attempts),
+        );
     }
     fact("resolved", found.resolved_by.as_deref().unwrap_or("no"));
     fact("sha256", &letter.payload_sha256);

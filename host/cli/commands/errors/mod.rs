@@ -112,7 +112,7 @@ fn table(letters: &[dkhost_engine::history::Letter], paint: Paint) -> Vec<String
     for found in letters {
         let letter = &found.letter;
         let done = if found.resolved_by.is_some() {
-            " (brought in)"
+            " (resolved)"
         } else {
             ""
         };

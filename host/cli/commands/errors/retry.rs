@@ -15,7 +15,8 @@ use crate::registry;
 use crate::screen::Screen;
 use crate::watch::{Voice, Watch};
 
-/// Retries the open letters of a run.
+/// Retries the open letters of a job, whichever of its runs refused them; of one run only, where a
+/// run was named.
 pub fn retry(
     of: Option<&str>,
     plugins: &[PluginBinding],
@@ -28,6 +29,12 @@ pub fn retry(
         Some(named) => looked.history.find(Some(named))?,
         None => latest(&looked.history, looked.job.as_deref())?,
     };
+    // A job may be named as well as a run.
+    let only = looked
+        .run
+        .as_ref()
+        .filter(|named| **named != run.job)
+        .map(|_| run.id.clone());
     let job = load_job(&JobArgs {
         job: job_file(of, &run)?,
         plugins: plugins.to_vec(),
@@ -49,7 +56,7 @@ pub fn retry(
         job.clone(),
         &registry,
         &looked.history,
-        Some(&run.id),
+        only.as_deref(),
         &options,
     );
     let peak = watch.end();
@@ -58,11 +65,19 @@ pub fn retry(
         None => {
             match screen.json {
                 true => screen.object(&serde_json::json!({ "event": "report", "run": run.id, "status": "nothing to retry", "exit_code": 0 }))?,
-                false => screen.line(format!("run {} has no open refused records", escape(&run.id)))?,
+                false => screen.line(nothing(only.as_deref(), &run))?,
             }
             Ok(0)
         }
     }
+}
+
+fn nothing(only: Option<&str>, run: &RunRecord) -> String {
+    let whose = match only {
+        Some(id) => format!("run {}", escape(id)),
+        None => format!("job {}", escape(&run.job)),
+    };
+    format!("{whose} has no open refused records")
 }
 
 /// A file that was published is finished; the records then need one of their own.

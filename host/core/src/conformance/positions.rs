@@ -220,6 +220,8 @@ pub(super) fn letter(batch: &Batch, partition: &Partition, row: usize) -> DeadLe
         code: "test".to_owned(),
         message: String::new(),
         plugin_digest: None,
+        attempts: 1,
+        repeats: None,
         payload_length: payload.bytes.len() as u64,
         payload: payload.bytes,
         media: payload.media.to_owned(),

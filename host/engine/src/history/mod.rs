@@ -5,32 +5,71 @@
 //! SQLite file, created readable by its owner only; whoever deletes it loses the log, not data,
 //! because the target's own checkpoint is the authority.
 
+mod epoch;
 mod letters;
 mod lock;
+mod lookup;
+mod record;
 mod runs;
 
+use std::ops::{Deref, DerefMut};
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use dkhost_core::{Class, Error, Result};
+use dkhost_core::{Class, Error, Result, fail};
 use sqlx::migrate::{MigrateError, Migration, MigrationType, Migrator};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
-use sqlx::{ConnectOptions, SqlSafeStr, SqliteConnection};
+use sqlx::{ConnectOptions, Connection, SqlSafeStr, SqliteConnection};
 
-pub use letters::{Letter, LetterFilter};
+pub use letters::{Letter, LetterFilter, OpenLetter, OpenLetters};
 pub use lock::JobLock;
-pub use runs::{Base, NewRun, RunEnd, RunRecord, Status};
+pub use record::{Base, NewRun, RunEnd, RunRecord, Status};
 
-/// An open history.
+/// An open history; clones share its connection.
+#[derive(Clone)]
 pub struct History {
     path: PathBuf,
-    inner: Mutex<Inner>,
+    inner: Arc<Mutex<Inner>>,
 }
 
 /// The connection and the runtime its driver needs; used by one thread at a time.
 struct Inner {
     runtime: tokio::runtime::Runtime,
-    connection: SqliteConnection,
+    connection: Connected,
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        // Dropping it would leave the closing to the driver's thread, which the end of the process
+        // cuts off, and with it what SQLite does at the end: to empty and remove the log.
+        if let Some(connection) = self.connection.0.take() {
+            // Everything is committed already; a log that stays is read when it is opened next.
+            let _ = self.runtime.block_on(connection.close());
+        }
+    }
+}
+
+/// A connection that closing takes away; nothing but the drop of [`Inner`] does.
+struct Connected(Option<SqliteConnection>);
+
+impl Deref for Connected {
+    type Target = SqliteConnection;
+
+    fn deref(&self) -> &SqliteConnection {
+        match &self.0 {
+            Some(connection) => connection,
+            None => unreachable!("only a drop closes the history"),
+        }
+    }
+}
+
+impl DerefMut for Connected {
+    fn deref_mut(&mut self) -> &mut SqliteConnection {
+        match &mut self.0 {
+            Some(connection) => connection,
+            None => unreachable!("only a drop closes the history"),
+        }
+    }
 }
 
 impl History {
@@ -42,6 +81,7 @@ impl History {
             create_private_folder(folder)?;
         }
         create_private_file(path)?;
+        fail::point("history.open.created")?;
         Self::connect(path)
     }
 
@@ -76,10 +116,10 @@ impl History {
         let connection = connection.map_err(|cause| open_error(path, cause))?;
         Ok(History {
             path: path.to_path_buf(),
-            inner: Mutex::new(Inner {
+            inner: Arc::new(Mutex::new(Inner {
                 runtime,
-                connection,
-            }),
+                connection: Connected(Some(connection)),
+            })),
         })
     }
 
@@ -99,10 +139,10 @@ impl History {
             Some(5 | 6) => Class::Transient,
             _ => Class::Infrastructure,
         };
-        let code = if class == Class::State {
-            "state::corrupt"
-        } else {
-            "state::failed"
+        let code = match (class, code_of(&cause)) {
+            (Class::State, _) => "state::corrupt",
+            (_, Some(13)) => "state::disk_full",
+            _ => "state::failed",
         };
         let error = Error::new(
             class,
@@ -110,12 +150,20 @@ impl History {
             format!("cannot {doing} in the history `{}`", self.path.display()),
         )
         .caused_by(cause);
+        if code == "state::disk_full" {
+            return error.help("free some space and run the same command again");
+        }
         if class == Class::State {
             error.help(move_aside(&self.path))
         } else {
             error
         }
     }
+}
+
+/// A fail point inside a transaction, whose errors are the driver's.
+fn point(name: &'static str) -> Result<(), sqlx::Error> {
+    fail::point(name).map_err(|error| sqlx::Error::Io(std::io::Error::other(error)))
 }
 
 /// SQLite's primary result code.
@@ -136,11 +184,10 @@ fn migrator() -> Migrator {
             false,
         )
     };
-    Migrator::with_migrations(vec![migration(
-        1,
-        "runs",
-        include_str!("migrations/0001_runs.sql"),
-    )])
+    Migrator::with_migrations(vec![
+        migration(1, "runs", include_str!("migrations/0001_runs.sql")),
+        migration(2, "attempts", include_str!("migrations/0002_attempts.sql")),
+    ])
 }
 
 fn open_error(path: &Path, cause: MigrateError) -> Error {
@@ -240,3 +287,6 @@ fn create_private_file(path: &Path) -> Result<()> {
 pub fn now() -> String {
     chrono::Utc::now().to_rfc3339_opts(chrono::SecondsFormat::Millis, true)
 }
+
+#[cfg(test)]
+mod tests;

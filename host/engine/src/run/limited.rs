@@ -38,6 +38,10 @@ impl SourceRows for Limited {
         self.rows.id(row)
     }
 
+    fn retried(&self, row: usize) -> Option<(i64, u32)> {
+        self.rows.retried(row)
+    }
+
     fn memory_bytes(&self) -> usize {
         self.rows.memory_bytes()
     }

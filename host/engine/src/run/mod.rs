@@ -5,6 +5,7 @@ mod budget;
 pub mod clock;
 mod evolve;
 mod limited;
+mod pace;
 mod partition;
 mod policy;
 mod progress;
@@ -18,7 +19,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
-use dkhost_core::{Checkpoint, Class, Error, Result, StageCounts};
+use dkhost_core::{Checkpoint, Class, Error, Result, StageCounts, fail};
 
 use crate::history::{History, JobLock, RunEnd, Status};
 use crate::plan::Plan;
@@ -97,6 +98,7 @@ pub(crate) fn run_resolving(
                 .collect::<Vec<_>>(),
         )?,
         progress,
+        pace: pace::Pace::new(began),
         stop: &options.stop,
         halted: AtomicBool::new(false),
         failure: Mutex::new(None),
@@ -110,7 +112,7 @@ pub(crate) fn run_resolving(
         .take();
     let finished = match failure {
         Some(error) => Err(error),
-        None => finish(plan, history, &started, options),
+        None => finish(&shared, &started),
     };
     let (verified, error) = match finished {
         Ok(verified) => (verified, None),
@@ -126,6 +128,7 @@ pub(crate) fn run_resolving(
         busy_ms: millis(began.elapsed()),
         cpu_ms: millis(clock::process_cpu() - cpu_before),
         counters: shared.counters,
+        pace: shared.pace,
         resolves,
     };
     ending.record()
@@ -183,20 +186,16 @@ fn tally(plan: &Plan, checkpoints: &[Checkpoint]) -> policy::Tally {
 }
 
 /// Compares and publishes, once every partition is done.
-fn finish(
-    plan: &Plan,
-    history: &History,
-    started: &takeover::Started,
-    options: &RunOptions<'_>,
-) -> Result<Option<String>> {
-    let record = history.run(&started.run)?;
+fn finish(shared: &worker::Shared<'_>, started: &takeover::Started) -> Result<Option<String>> {
+    let (plan, retrying) = (shared.plan, shared.retrying());
+    let record = retrying.run(|| shared.history.run(&started.run))?;
     let done = record
         .checkpoints
         .iter()
         .filter(|checkpoint| checkpoint.done)
         .count();
     if done < started.partitions.len() {
-        let signal = options.stop.load(Ordering::SeqCst);
+        let signal = shared.stop.load(Ordering::SeqCst);
         if signal == 0 {
             return Err(Error::bug("a partition ended without being done"));
         }
@@ -213,20 +212,20 @@ fn finish(
             i128::from(checkpoint.counts.rows_written) - i128::from(checkpoint.replaced_rows);
         expected.content = expected.content + checkpoint.sent - checkpoint.replaced;
     }
-    let held = plan.sink.inspect(&plan.job.name)?;
+    let held = retrying.run(|| plan.sink.inspect(&plan.job.name))?;
     if held.is_some_and(|held| held.published && held.run == started.run) {
         // Killed before the history knew. It was compared then; others may write to it since.
         plan.sink.publish()?;
         return Ok(Some("compared before it was published".to_owned()));
     }
-    let verified = verify::verify(
-        plan.sink.as_ref(),
-        &plan.schema,
-        plan.job.run.verify,
-        started.base,
-        &expected,
-    )?;
-    plan.sink.publish()?;
+    let verified = retrying.run(|| {
+        let verify = plan.job.run.verify;
+        let sink = plan.sink.as_ref();
+        verify::verify(sink, &plan.schema, verify, started.base, &expected)
+    })?;
+    fail::point("run.end.verified")?;
+    retrying.run(|| plan.sink.publish())?;
+    fail::point("run.end.published")?;
     Ok(verified)
 }
 
@@ -241,35 +240,27 @@ struct Ending<'a> {
     busy_ms: u64,
     cpu_ms: u64,
     counters: Mutex<Vec<std::collections::BTreeMap<String, u64>>>,
+    pace: pace::Pace,
     resolves: Vec<i64>,
 }
 
 impl Ending<'_> {
     /// Records the end in the history, and only then lets the target forget the run.
     fn record(mut self) -> Result<Ended> {
-        let record = self.history.run(&self.started.run)?;
+        let record = match self.history.run(&self.started.run) {
+            Ok(record) => record,
+            Err(second) => return Err(self.unrecorded(second)),
+        };
         let mut report = self.report(&record);
-        let status = match &self.error {
-            None => Status::Done,
-            Some(error) if error.class() == Class::Stopped => Status::Stopped,
-            Some(error) if error.class() == Class::Data => Status::Stopped,
-            Some(_) => Status::Failed,
-        };
-        let end = RunEnd {
-            status,
-            exit_code: report.exit_code,
-            message: self.error.as_ref().map(Error::chain),
-            report: serde_json::to_value(&report)
-                .map_err(|cause| Error::bug("a report could not be written").caused_by(cause))?,
-            busy_ms: self.busy_ms,
-            cpu_ms: self.cpu_ms,
-            resolves: if self.error.is_none() {
-                std::mem::take(&mut self.resolves)
-            } else {
-                Vec::new()
-            },
-        };
-        self.history.end(&self.started.run, &end)?;
+        if let Err(second) = self.write_down(&report) {
+            // The run stays unfinished in the history; the next one takes it up and ends it.
+            self.error = Some(self.unrecorded(second));
+            return Ok(Ended {
+                report: self.report(&record),
+                error: self.error,
+            });
+        }
+        fail::point("run.end.recorded")?;
         // The run is over and says so; what cannot be swept now is swept by the next run.
         if self.error.is_none()
             && let Err(error) = self.plan.sink.retire()
@@ -281,7 +272,46 @@ impl Ending<'_> {
         }
         Ok(Ended {
             report,
-            error: self.error.take(),
+            error: self.error,
+        })
+    }
+
+    /// Why the run ended, when the history could not be told: neither reason hides the other.
+    fn unrecorded(&mut self, second: Error) -> Error {
+        match self.error.take() {
+            None => second,
+            Some(first) if first.code() == second.code() => first,
+            Some(first) => report::also(first, "the history could not be told", &second),
+        }
+    }
+
+    fn write_down(&mut self, report: &Report) -> Result<()> {
+        let status = match &self.error {
+            None => Status::Done,
+            Some(error) if matches!(error.class(), Class::Stopped | Class::Data) => Status::Stopped,
+            Some(_) => Status::Failed,
+        };
+        let end = RunEnd {
+            status,
+            exit_code: report.exit_code,
+            message: self.error.as_ref().map(Error::chain),
+            report: serde_json::to_value(report)
+                .map_err(|cause| Error::bug("a report could not be written").caused_by(cause))?,
+            busy_ms: self.busy_ms,
+            cpu_ms: self.cpu_ms,
+            resolves: match self.error {
+                None => std::mem::take(&mut self.resolves),
+                Some(_) => Vec::new(),
+            },
+        };
+        let retrying = Retrying {
+            retry: self.plan.job.run.retry,
+            stop: &self.options.stop,
+            halted: &AtomicBool::new(false),
+        };
+        retrying.run(|| {
+            self.history
+                .end(&self.started.run, self.started.epoch, &end)
         })
     }
 
@@ -295,6 +325,7 @@ impl Ending<'_> {
                 .map(|checkpoint| checkpoint.counts.read)
                 .sum(),
         );
+        let records_per_second = here as f64 * 1_000.0 / self.busy_ms.max(1) as f64;
         Report {
             event: "report",
             job: record.job.clone(),
@@ -319,7 +350,8 @@ impl Ending<'_> {
             duration_ms: record.busy_ms + self.busy_ms,
             cpu_ms: record.cpu_ms + self.cpu_ms,
             memory_peak_bytes: clock::peak_memory_bytes(),
-            records_per_second: here as f64 * 1_000.0 / self.busy_ms.max(1) as f64,
+            records_per_second,
+            records_per_second_peak: self.pace.peak(records_per_second),
             stages: self.stage_reports(record),
             plugins: view
                 .stages

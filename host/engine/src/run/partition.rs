@@ -7,17 +7,19 @@
 //! Dead letters are in the history before the checkpoint moves past their records, and a batch
 //! that stops the run is rolled back whole, so a crash at any point resumes to the same result.
 
+use std::slice::from_ref;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::time::{Duration, Instant};
 
 use dkhost_core::{
-    Batch, Checkpoint, ContentSum, Durable, Error, Partition, Position, Result, Role, StageCounts,
-    StageKind, WriteReport, Writer,
+    Batch, Checkpoint, Class, ContentSum, Durable, Error, Partition, Position, Result, Role,
+    StageCounts, StageKind, WriteReport, Writer, fail,
 };
 
 use super::account::{self, Fate};
 use super::budget::Permit;
 use super::progress::PartitionProgress;
+use super::report::also;
 use super::stages::{Staged, Stages};
 use super::worker::Shared;
 use crate::dead_letters::{Place, letter};
@@ -268,7 +270,9 @@ impl<'s, 'a> Writing<'s, 'a> {
             ..self.checkpoint.clone()
         };
         self.shared.retrying().run(|| self.writer.commit(&done))?;
+        fail::point("run.partition.done")?;
         self.writer.flush()?;
+        fail::point("run.partition.flushed")?;
         self.checkpoint = done;
         Ok(())
     }
@@ -280,20 +284,27 @@ impl<'s, 'a> Writing<'s, 'a> {
             counts: stages,
             values_discarded,
         } = staged;
-        let mut batch = self.for_target(batch)?;
-        let retrying = self.shared.retrying();
-        let (next, durable) = retrying.run(|| {
-            let result = self.write(&mut batch, &stages, values_discarded);
-            if result.is_err() {
-                self.writer.roll_back()?;
-            }
-            result
-        })?;
+        let mut batch = self.attempt(|writing| writing.for_target(batch.clone()))?;
+        let (next, durable) =
+            self.attempt(|writing| writing.write(&mut batch, &stages, values_discarded))?;
         if durable == Durable::Now {
             self.durable = Some(next.clone());
         }
         self.checkpoint = next;
         Ok(())
+    }
+
+    /// Does `work`, again where its trouble may pass; a failure leaves nothing staged.
+    fn attempt<T>(&mut self, mut work: impl FnMut(&mut Self) -> Result<T>) -> Result<T> {
+        let retrying = self.shared.retrying();
+        retrying.run(|| {
+            work(self).map_err(|error| match self.writer.roll_back() {
+                Ok(()) => error,
+                // Not tried again: what is still staged would be written twice.
+                Err(second) => also(error, "what was staged could not be undone", &second)
+                    .with_class(Class::Infrastructure),
+            })
+        })
     }
 
     fn write(
@@ -316,14 +327,17 @@ impl<'s, 'a> Writing<'s, 'a> {
         self.keep_letters(batch)?;
         shared.policies.admit(&shared.tally(), &counts, batch)?;
         let content = if shared.plan.job.run.verify > Verify::Count {
-            ContentSum::of(&sent)?
+            ContentSum::of(&sent.records)?
         } else {
             ContentSum::default()
         };
         let next = self.next_checkpoint(batch, &report, counts, content, stages);
+        fail::point("run.batch.written")?;
         let durable = self.writer.commit(&next)?;
+        fail::point("run.batch.committed")?;
         // Only now: a batch that is tried again must not count twice against the limits.
         shared.tally().add_batch(&counts, batch);
+        shared.pace.add(counts.read);
         Ok((next, durable))
     }
 
@@ -406,15 +420,17 @@ impl<'s, 'a> Writing<'s, 'a> {
             .filter(|reject| shared.policies.fate(reject) == Fate::DeadLettered)
             .map(|reject| letter(place, batch, reject, shared.plugin_digest(&reject.stage)))
             .collect();
-        shared.history.keep_letters(&letters)
+        shared.history.keep_letters(self.checkpoint.epoch, &letters)
     }
 
     fn copy_checkpoint(&mut self, now: bool) -> Result<()> {
         if !now && self.copied_at.elapsed() < COPY_EVERY {
             return Ok(());
         }
-        if let Some(durable) = self.durable.take() {
-            self.shared.history.copy_checkpoints(&[durable])?;
+        if let Some(durable) = &self.durable {
+            let copy = || self.shared.history.copy_checkpoints(from_ref(durable));
+            self.shared.retrying().run(copy)?;
+            self.durable = None;
             self.copied_at = Instant::now();
         }
         Ok(())

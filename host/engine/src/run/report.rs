@@ -38,6 +38,8 @@ pub struct Report {
     pub memory_peak_bytes: u64,
     /// Records per second, over this process.
     pub records_per_second: f64,
+    /// Records per second in the best second of this process; the average if it took no longer.
+    pub records_per_second_peak: f64,
     /// Rows and CPU time by stage.
     pub stages: Vec<StageReport>,
     /// The components used.
@@ -136,6 +138,16 @@ impl From<&Error> for ErrorReport {
             help: error.help_text().map(str::to_owned),
         }
     }
+}
+
+/// `error`, and what went wrong because of it or after it: neither hides the other.
+pub(super) fn also(error: Error, what: &str, second: &Error) -> Error {
+    let besides = format!("{what}: {} [{}]", second.chain(), second.code());
+    let help = match error.help_text() {
+        Some(help) => format!("{help}; besides, {besides}"),
+        None => besides,
+    };
+    error.help(help)
 }
 
 /// The exit code of a run that ended so.

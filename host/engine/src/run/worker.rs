@@ -9,6 +9,7 @@ use dkhost_core::{Checkpoint, Error, Partition, Result};
 
 use super::budget::Budget;
 use super::evolve::Evolution;
+use super::pace::Pace;
 use super::partition;
 use super::policy::{Policies, Tally};
 use super::progress::{Progress, StopFlag};
@@ -26,6 +27,7 @@ pub(super) struct Shared<'a> {
     pub budget: &'a Budget,
     pub evolution: Evolution,
     pub progress: Arc<Progress>,
+    pub pace: Pace,
     pub stop: &'a StopFlag,
     pub halted: AtomicBool,
     pub failure: Mutex<Option<Error>>,
@@ -86,7 +88,9 @@ impl<'a> Shared<'a> {
         sums.resize_with(most, BTreeMap::new);
         for (sum, counters) in sums.iter_mut().zip(stages) {
             for (name, value) in counters {
-                *sum.entry(name).or_default() += value;
+                // A plugin may count as high as it likes.
+                let sum = sum.entry(name).or_default();
+                *sum = sum.saturating_add(value);
             }
         }
     }
