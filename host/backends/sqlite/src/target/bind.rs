@@ -11,6 +11,7 @@ use rusqlite::Statement;
 use rusqlite::types::{ToSqlOutput, ValueRef};
 
 use super::columns::{Form, Guard, TargetColumn};
+use super::ddl::staging_name;
 use crate::fault::{is_about_the_row, words};
 
 /// The columns of a batch, ready to be bound row by row.
@@ -133,7 +134,8 @@ pub(crate) fn refusal(cause: rusqlite::Error, row: usize, columns: &[TargetColum
     if !is_about_the_row(&cause) {
         return Refusal::Failed(cause);
     }
-    let message = words(&cause);
+    // Under `replace-all` rows go to a table beside the target; whoever reads this knows the target.
+    let message = words(&cause).replace(&staging_name(""), "");
     // "UNIQUE constraint failed: t.email"; of several columns none is to blame alone.
     let blamed = message
         .rsplit_once(": ")
@@ -266,7 +268,7 @@ fn values<'a>(column: &TargetColumn, array: &'a ArrayRef) -> Option<Values<'a>> 
 
 #[cfg(test)]
 mod tests {
-    use super::is_rewritten;
+    use super::*;
 
     #[test]
     fn only_plain_integers_survive_a_numeric_column() {
@@ -276,5 +278,19 @@ mod tests {
         for rewritten in ["1.10", "1e5", "-0", "9223372036854775808", " 5.0"] {
             assert!(is_rewritten(rewritten), "{rewritten}");
         }
+    }
+
+    #[test]
+    fn a_refused_row_names_the_target_and_not_the_table_beside_it() {
+        let db = rusqlite::Connection::open_in_memory().unwrap();
+        db.execute_batch(
+            "CREATE TABLE dkhost_staging_people (id, email UNIQUE); INSERT INTO dkhost_staging_people VALUES (1, 'a')",
+        )
+        .unwrap();
+        let twice = db.execute("INSERT INTO dkhost_staging_people VALUES (2, 'a')", []);
+        let Refusal::Row(reject) = refusal(twice.unwrap_err(), 1, &[]) else {
+            panic!("a constraint refuses the row alone");
+        };
+        assert_eq!(reject.message, "UNIQUE constraint failed: people.email");
     }
 }
