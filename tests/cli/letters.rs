@@ -217,10 +217,7 @@ fn a_retry_takes_the_refused_records_of_every_run_of_the_job() {
     let world = world();
     world.expect(3, &["run", "job.toml", "--quiet"]);
     // A later run over other records refuses none of them, and does not hide the first one's.
-    world.write(
-        "in.jsonl",
-        "{\"id\":6,\"name\":\"Tim\",\"age\":\"70\"}\n",
-    );
+    world.write("in.jsonl", "{\"id\":6,\"name\":\"Tim\",\"age\":\"70\"}\n");
     world.expect(0, &["run", "job.toml", "--quiet"]);
     let mended = world.read("job.toml").replace(CAST, MENDED);
     world.write("job.toml", mended);
