@@ -110,6 +110,9 @@ fn find_one(table: &Table, field: &Field) -> Result<TargetColumn> {
     })
 }
 
+/// Columns an error names.
+const NAMED_MAX: usize = 30;
+
 fn missing(table: &Table, field: &Field) -> Error {
     let alter = match (quote(&table.name), quote(&field.name)) {
         (Ok(table), Ok(column)) => {
@@ -120,10 +123,15 @@ fn missing(table: &Table, field: &Field) -> Error {
         }
         _ => "ALTER TABLE … ADD COLUMN …".to_owned(),
     };
+    let mut known: Vec<&str> = table.columns.iter().map(|column| column.name.as_str()).collect();
+    if known.len() > NAMED_MAX {
+        known.truncate(NAMED_MAX);
+        known.push("…");
+    }
     Error::config("sqlite::missing_column", format!("table `{}` has no column `{}`", table.name, field.name)).help(format!(
         "add it (`{alter}`), leave it out with a step (drop = [{:?}]), or rename it to one the table has: {}",
         field.name,
-        table.columns.iter().map(|column| column.name.as_str()).collect::<Vec<_>>().join(", ")
+        known.join(", ")
     ))
 }
 
