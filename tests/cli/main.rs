@@ -6,6 +6,7 @@ mod common;
 
 mod authors;
 mod documents;
+mod drift;
 mod escapes;
 mod help;
 mod interruptions;
