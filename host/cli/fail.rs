@@ -1,8 +1,8 @@
 //! What happens at the fail points of a debug build: `DKHOST_FAIL=NAME:NTH:ACTION`.
 //!
 //! The `NTH` time the point `NAME` is passed, the process is killed (`kill`), stopped until somebody
-//! continues it (`stop`), or the point fails for good (`error`) or as something that may pass
-//! (`again`). The module is not in a release.
+//! continues it (`stop`), or the point fails for good (`error`), as something that may pass (`again`)
+//! or as a mistake of ours (`panic`). The module is not in a release.
 
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -30,6 +30,7 @@ enum Action {
     Stop,
     Error,
     Again,
+    Panic,
 }
 
 /// Does what the variable says, if it is set.
@@ -44,7 +45,9 @@ pub fn arm() {
         }
         // A test that breaks nothing would pass for the wrong reason.
         None => {
-            complain(format!("{VARIABLE} is not NAME:NTH:kill|stop|error|again"));
+            complain(format!(
+                "{VARIABLE} is not NAME:NTH:kill|stop|error|again|panic"
+            ));
             std::process::exit(2);
         }
     }
@@ -58,6 +61,7 @@ fn parse(wish: &str) -> Option<Failure> {
         "stop" => Action::Stop,
         "error" => Action::Error,
         "again" => Action::Again,
+        "panic" => Action::Panic,
         _ => return None,
     };
     Some(Failure { name, nth, action })
@@ -82,6 +86,8 @@ fn pass(name: &'static str) -> Result<()> {
         Action::Stop => signal(Signal::STOP),
         Action::Error => fails(Class::Infrastructure),
         Action::Again => fails(Class::Transient),
+        #[allow(clippy::panic)] // The panic is what was asked for.
+        Action::Panic => panic!("told to panic at {name}"),
     }
 }
 

@@ -275,3 +275,36 @@ fn a_file_that_may_not_grow_is_an_error_and_can_be_resumed() {
     );
     is_whole(&world);
 }
+
+#[test]
+fn a_mistake_of_ours_ends_with_what_to_report_and_the_run_goes_on_after_it() {
+    let world = World::with_job(concat!(
+        "name = \"small\"\n[source]\nbackend = \"file\"\npath = \"in.jsonl\"\n",
+        "[target]\nbackend = \"sqlite\"\npath = \"out.db\"\ntable = \"t\"\n",
+        "[run]\nbatch = { rows = 2 }\n",
+    ));
+    let lines: String = (0..5).map(|id| format!("{{\"id\":{id}}}\n")).collect();
+    world.write("in.jsonl", lines);
+    let output = world
+        .command(&["run", "job.toml", "--quiet"])
+        .env("DKHOST_FAIL", "run.batch.written:2:panic")
+        .output();
+    let broken = answer(output.unwrap());
+    assert_eq!((broken.code, broken.out.as_str()), (101, ""));
+    for part in [
+        "error[dkhost::bug]: dkhost made a mistake: told to panic at run.batch.written",
+        "command `run`",
+        "Batches that were committed are safe",
+    ] {
+        assert!(broken.err.contains(part), "{}", broken.err);
+    }
+    assert!(!broken.err.contains("RUST_BACKTRACE"), "{}", broken.err);
+
+    let report = world.expect(0, &["run", "job.toml", "--json"]).last();
+    assert_eq!(
+        (&report["resumed"], &report["counts"]["written"]),
+        (&json!(true), &json!(5))
+    );
+    // A history that is closed in order leaves no log beside it.
+    assert!(!world.path(".dkhost/state.db-wal").exists());
+}
