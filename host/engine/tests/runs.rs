@@ -142,6 +142,49 @@ fn trouble_that_may_pass_is_tried_again_within_the_run() {
 }
 
 #[test]
+fn a_column_that_cannot_be_added_now_is_added_at_the_next_try() {
+    let world = World::new();
+    *world.faults.class.lock().unwrap() = Some(Class::Transient);
+    world.faults.columns.store(1, Ordering::SeqCst);
+    let records = r#"[{"id": 1}, {"id": 2}, {"id": 3}, {"id": 4, "late": "x"}]"#;
+    let toml = job(
+        "evolves",
+        records,
+        &format!("{SMALL}schema_drift = \"evolve\""),
+    )
+    .replace("[target]", "infer = 2\n[target]\ndocuments = false");
+    let ended = world.run(&toml).unwrap();
+    assert!(ended.error.is_none(), "{:?}", ended.error);
+    assert!(world.faults.columns.load(Ordering::SeqCst) < 0);
+    assert_eq!(rows("evolves")[3], r#"{"id":4,"late":"x"}"#);
+}
+
+#[test]
+fn a_history_that_cannot_be_told_does_not_hide_why_the_run_ended() {
+    let world = World::new();
+    world.faults.commits.store(1, Ordering::SeqCst);
+    let plan = world.plan(&job("untold", &numbered(3), SMALL)).unwrap();
+    let other = world.history();
+    // While this process works, another one takes the run over.
+    let taken = |progress: std::sync::Arc<dkhost_engine::run::Progress>| {
+        let (run, hash) = (&progress.run, "other");
+        other.take_over(run, 9, hash, None, "taken over").unwrap();
+    };
+    let options = dkhost_engine::RunOptions {
+        on_start: &|progress| taken(progress),
+        ..world.options("run")
+    };
+    let ended = dkhost_engine::run::run(&plan, &world.history(), &options).unwrap();
+    let error = ended.error.unwrap();
+    assert_eq!(error.code(), "test::fault");
+    let help = error.help_text().unwrap();
+    assert!(help.contains("[run::fenced]"), "{help}");
+    assert_eq!(ended.report.error.unwrap().code, "test::fault");
+    let record = other.run(&ended.report.run).unwrap();
+    assert_eq!((record.status.word(), record.epoch), ("running", 9));
+}
+
+#[test]
 fn a_target_that_loses_a_row_is_found_out() {
     for (verify, code) in [("count", "verify::count"), ("checksum", "verify::count")] {
         let world = World::new();

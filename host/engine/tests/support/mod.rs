@@ -25,6 +25,7 @@ pub struct Faults {
     pub lost_replies: AtomicI64,
     pub publishes: AtomicI64,
     pub flushes: AtomicI64,
+    pub columns: AtomicI64,
     /// Only the first commit says that it is durable; the others will be with a flush.
     pub is_lazy: std::sync::atomic::AtomicBool,
     /// A target that forgets its last row and says nothing.
@@ -142,6 +143,7 @@ impl Writer for FaultyWriter {
         self.0.flush()
     }
     fn add_columns(&mut self, columns: &[Field]) -> Result<()> {
+        self.1.hit(&self.1.columns, "add_columns")?;
         self.0.add_columns(columns)
     }
 }
