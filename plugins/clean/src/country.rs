@@ -103,14 +103,7 @@ fn hash(bytes: &[u8]) -> u32 {
 pub(crate) fn fold(text: &str, out: &mut String) {
     let start = out.len();
     let text = text.trim();
-    // Codes, and names with one space between words.
-    let mut before = 0;
-    let is_plain = text.bytes().all(|byte| {
-        let is_doubled = byte == b' ' && before == b' ';
-        before = byte;
-        (byte.is_ascii_alphanumeric() || byte == b' ') && !is_doubled
-    });
-    if is_plain {
+    if is_plain(text.as_bytes()) {
         out.push_str(text);
         return out[start..].make_ascii_lowercase();
     }
@@ -133,6 +126,16 @@ pub(crate) fn fold(text: &str, out: &mut String) {
         }
     }
     out.truncate(start + out[start..].trim_end().len());
+}
+
+/// Codes, and names of ASCII letters with one space between words.
+fn is_plain(text: &[u8]) -> bool {
+    let (mut odd, mut before) = (false, 0);
+    for byte in text {
+        odd |= !byte.is_ascii_alphanumeric() && (*byte != b' ' || before == b' ');
+        before = *byte;
+    }
+    !odd
 }
 
 #[cfg(test)]

@@ -26,14 +26,16 @@ pub(crate) fn clean(text: &str, out: &mut String) -> Outcome {
     carefully(text, out)
 }
 
+/// A dot or an @. The lowest bit, so that places can be told by shifting it.
+const SEPARATOR: u8 = 1;
 /// A capital letter.
-const CAPITAL: u8 = 1;
-/// A dot or an @.
-const SEPARATOR: u8 = 2;
+const CAPITAL: u8 = 2;
 /// May stand before the @ only.
 const LOCAL: u8 = 4;
+/// A hyphen, which may not begin or end a label.
+const HYPHEN: u8 = 8;
 /// Needs a closer look wherever it stands; a colon, because `mailto:` ends with one.
-const ODD: u8 = 8;
+const ODD: u8 = 16;
 
 /// What each byte means for an address.
 const CLASS: [u8; 256] = {
@@ -41,7 +43,8 @@ const CLASS: [u8; 256] = {
     let mut byte = 0;
     while byte < 256 {
         class[byte] = match byte as u8 {
-            b'a'..=b'z' | b'0'..=b'9' | b'-' => 0,
+            b'a'..=b'z' | b'0'..=b'9' => 0,
+            b'-' => HYPHEN,
             b'A'..=b'Z' => CAPITAL,
             b'.' | b'@' => SEPARATOR,
             b'(' | b')' | b'<' | b'>' | b',' | b';' | b':' | b'"' => ODD,
@@ -53,43 +56,51 @@ const CLASS: [u8; 256] = {
     class
 };
 
-/// Whether an address that is right as it stands has capitals; `None` when it is not surely one.
-fn plain(text: &[u8]) -> Option<bool> {
-    if text.len() > ADDRESS_MAX {
-        return None;
+/// What one pass over an address tells: a bit for each of its at most 64 bytes.
+fn look(text: &[u8]) -> (u8, u64) {
+    let (mut seen, mut separators) = (0, 0);
+    let (fours, rest) = text.as_chunks::<4>();
+    for (place, four) in fours.iter().enumerate() {
+        let [a, b, c, d] = four.map(|byte| CLASS[usize::from(byte)]);
+        seen |= a | b | c | d;
+        let here = (a & 1) | (b & 1) << 1 | (c & 1) << 2 | (d & 1) << 3;
+        separators |= u64::from(here) << (4 * place);
     }
-    let (mut seen, mut part, mut at, mut last) = (0, 0, None, 0);
-    for (place, byte) in text.iter().enumerate() {
+    for (place, byte) in rest.iter().enumerate() {
         let class = CLASS[usize::from(*byte)];
         seen |= class;
-        if class != SEPARATOR {
-            continue;
-        }
-        if !is_part(&text[part..place], at.is_some()) {
-            return None;
-        }
-        (part, last) = (place + 1, *byte);
-        if *byte == b'@' {
-            if at.is_some() || place > LOCAL_MAX {
-                return None;
-            }
-            at = Some(place);
-            // What was right before the @ need not be right behind it.
-            seen &= !LOCAL;
-        }
+        separators |= u64::from(class & 1) << (4 * fours.len() + place);
     }
-    let ends_well = last == b'.' && at.is_some() && is_part(&text[part..], true);
-    (ends_well && seen & (ODD | LOCAL) == 0).then_some(seen & CAPITAL != 0)
+    (seen, separators)
 }
 
-/// Between two separators there is something, and in a domain no hyphen at either end of it.
-fn is_part(part: &[u8], is_label: bool) -> bool {
-    match part {
-        [] => false,
-        [first, .., last] if is_label => *first != b'-' && *last != b'-' && part.len() <= LABEL_MAX,
-        [only] if is_label => *only != b'-',
-        _ => true,
+/// Whether an address that is right as it stands has capitals; `None` when it is not surely one.
+/// No more than 64 bytes: then neither the local part nor a label can be too long.
+fn plain(text: &[u8]) -> Option<bool> {
+    if text.is_empty() || text.len() > 64 {
+        return None;
     }
+    let (seen, separators) = look(text);
+    // One at the start, at the end or behind another leaves a part empty.
+    let empty = separators & (separators << 1 | 1 | 1 << (text.len() - 1));
+    if seen & ODD != 0 || empty != 0 {
+        return None;
+    }
+    let (mut at, mut left) = (None, separators);
+    while left != 0 {
+        let place = left.trailing_zeros() as usize;
+        left &= left - 1;
+        if text[place] == b'@' && at.replace(place).is_some() {
+            return None;
+        }
+    }
+    let domain = &text[at? + 1..];
+    let has_dot = separators >> (at? + 1) != 0;
+    let is_simple = seen & (LOCAL | HYPHEN) == 0
+        || domain
+            .iter()
+            .all(|byte| CLASS[usize::from(*byte)] & (LOCAL | HYPHEN) == 0);
+    (has_dot && is_simple).then_some(seen & CAPITAL != 0)
 }
 
 fn carefully(text: &str, out: &mut String) -> Outcome {

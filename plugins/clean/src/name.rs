@@ -84,7 +84,14 @@ struct Looks {
 impl Looks {
     fn of(text: &[u8]) -> Looks {
         let (mut seen, mut doubled, mut before) = (0, 0, GAP);
-        for byte in text {
+        let (fours, rest) = text.as_chunks::<4>();
+        for four in fours {
+            let [a, b, c, d] = four.map(|byte| CLASS[usize::from(byte)]);
+            seen |= a | b | c | d;
+            doubled |= (before & a) | (a & b) | (b & c) | (c & d);
+            before = d;
+        }
+        for byte in rest {
             let class = CLASS[usize::from(*byte)];
             seen |= class;
             doubled |= class & before;
