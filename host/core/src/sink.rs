@@ -250,6 +250,21 @@ pub trait Writer: Send {
     }
 }
 
+/// The epoch of a claim on a target that has seen epoch `seen`: greater than all before it.
+///
+/// *Errors* – `state::corrupt` when there is none; no run comes that far, so the number was changed.
+pub fn next_epoch(seen: u64, claim: &Claim) -> Result<u64> {
+    // Targets and history keep it as a signed number.
+    let last = seen.max(claim.epoch_floor);
+    let next = last
+        .checked_add(1)
+        .filter(|next| i64::try_from(*next).is_ok());
+    next.ok_or_else(|| {
+        Error::state("state::corrupt", format!("job `{}` cannot have come to epoch {last}", claim.job))
+            .help("the history or what the target keeps of the run was changed; put it back as it was, or write to another target")
+    })
+}
+
 /// The error of a commit by a process whose run was taken over.
 pub fn fenced(run: &str, ours: u64, theirs: u64) -> Error {
     Error::new(
@@ -258,4 +273,27 @@ pub fn fenced(run: &str, ours: u64, theirs: u64) -> Error {
         format!("run {run} was taken over by another process (epoch {theirs}, ours is {ours})"),
     )
     .help("nothing was written by this process since; `dkhost history` shows the run that goes on")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_epoch_that_no_run_can_reach_is_corrupt_and_no_overflow() {
+        let claim = |epoch_floor| Claim {
+            job: "job".into(),
+            run: "run".into(),
+            plan_hash: String::new(),
+            epoch_floor,
+        };
+        assert_eq!(next_epoch(4, &claim(2)).unwrap(), 5);
+        for (seen, floor) in [(u64::MAX, 0), (0, u64::MAX), (0, i64::MAX as u64)] {
+            let error = next_epoch(seen, &claim(floor)).unwrap_err();
+            assert_eq!(
+                (error.code(), error.class()),
+                ("state::corrupt", crate::Class::State)
+            );
+        }
+    }
 }

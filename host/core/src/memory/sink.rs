@@ -6,7 +6,7 @@ use arrow::array::{BooleanArray, RecordBatch};
 use arrow::compute::{concat_batches, filter_record_batch};
 
 use super::store::{Run, State, Store, Table, keys_of};
-use crate::sink::fenced;
+use crate::sink::{fenced, next_epoch};
 use crate::{
     Batch, Checkpoint, Claim, Claimed, Column, Conflict, ContentSum, Durable, Error, Field,
     OpenTarget, Outcome, Outcomes, Partition, Result, RowReject, Schema, Sink, TargetPlan,
@@ -144,7 +144,7 @@ impl Sink for MemorySink {
 
     fn claim(&self, claim: &Claim) -> Result<Claimed> {
         let mut state = self.target.store.state();
-        state.epoch = state.epoch.max(claim.epoch_floor) + 1;
+        state.epoch = next_epoch(state.epoch, claim)?;
         if state.run.as_ref().is_none_or(|run| run.run != claim.run) {
             state.staged = None;
             state.run = Some(Run {

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use dkhost_core::checkpoint::CHECKPOINT_VERSION;
-use dkhost_core::sink::fenced;
+use dkhost_core::sink::{fenced, next_epoch};
 use dkhost_core::{Checkpoint, Claim, Claimed, Conflict, Error, Result, Schema, TargetState, fail};
 
 use super::encode;
@@ -132,7 +132,7 @@ impl Target {
             version: CHECKPOINT_VERSION,
             job: claim.job.clone(),
             run: claim.run.clone(),
-            epoch: seen.max(claim.epoch_floor) + 1,
+            epoch: next_epoch(seen, claim)?,
             plan_hash: claim.plan_hash.clone(),
             shape: self.shape.words(&self.schema),
         };

@@ -5,6 +5,7 @@ use std::sync::{Arc, PoisonError};
 
 use arrow::array::RecordBatch;
 use dkhost_core::checkpoint::CHECKPOINT_VERSION;
+use dkhost_core::sink::next_epoch;
 use dkhost_core::{
     Claim, Claimed, Class, Conflict, Error, Partition, Result, Sink, TargetPlan, TargetState,
     Writer, fail,
@@ -92,7 +93,7 @@ impl Sink for SqliteSink {
         let owner = Owner {
             version: CHECKPOINT_VERSION,
             run: claim.run.clone(),
-            epoch: known.max(claim.epoch_floor) + 1,
+            epoch: next_epoch(known, claim)?,
             plan_hash: claim.plan_hash.clone(),
             table: target.table.clone(),
             fresh,
