@@ -11,6 +11,17 @@ pub enum Fate {
     DeadLettered,
 }
 
+/// What became of a record; of its rows, the best counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum End {
+    /// It has no row.
+    Filtered,
+    Deduplicated,
+    Unchanged,
+    Written,
+    Refused,
+}
+
 /// Counts the records of one batch after the sink has answered.
 ///
 /// A record's rows may have met different ends; it counts as the best of them: written, else
@@ -22,13 +33,39 @@ pub fn count(
     report: &WriteReport,
     fate: impl Fn(&Reject) -> Fate,
 ) -> Result<Counts> {
-    let records = batch.source.len();
-    // By ascending claim on the record: 0 filtered, then the outcomes.
-    const DEDUPLICATED: u8 = 1;
-    const UNCHANGED: u8 = 2;
-    const WRITTEN: u8 = 3;
-    const REFUSED: u8 = 4;
-    let mut ends = vec![0_u8; records];
+    let mut counts = Counts {
+        read: batch.source.len() as u64,
+        source_bytes: batch.source_bytes,
+        ..Counts::default()
+    };
+    let (mut ends, rows_written) = ends_of_rows(batch, report)?;
+    counts.rows_written = rows_written;
+    for reject in &batch.rejects {
+        refuse(&mut ends, reject)?;
+        match fate(reject) {
+            Fate::Skipped => counts.skipped += 1,
+            Fate::DeadLettered => counts.dead_lettered += 1,
+        }
+    }
+    for end in ends {
+        match end {
+            End::Filtered => counts.filtered += 1,
+            End::Deduplicated => counts.deduplicated += 1,
+            End::Unchanged => counts.unchanged += 1,
+            End::Written => counts.written += 1,
+            End::Refused => {}
+        }
+    }
+    if counts.is_conserved() {
+        Ok(counts)
+    } else {
+        Err(Error::bug("the records of a batch do not add up"))
+    }
+}
+
+/// What the rows of each record came to, and how many rows were written.
+fn ends_of_rows(batch: &Batch, report: &WriteReport) -> Result<(Vec<End>, u64)> {
+    let mut ends = vec![End::Filtered; batch.source.len()];
     let mut rows_written = 0;
     for row in 0..batch.records.num_rows() {
         let outcome = match &report.outcomes {
@@ -38,54 +75,33 @@ pub fn count(
                 .ok_or_else(|| Error::bug("a sink returned too few outcomes"))?,
         };
         let end = match outcome {
-            Outcome::Written => WRITTEN,
-            Outcome::Unchanged => UNCHANGED,
-            Outcome::Deduplicated => DEDUPLICATED,
+            Outcome::Written => End::Written,
+            Outcome::Unchanged => End::Unchanged,
+            Outcome::Deduplicated => End::Deduplicated,
             Outcome::Rejected => {
                 return Err(Error::bug("a refused row was not taken out of its batch"));
             }
         };
-        rows_written += u64::from(end == WRITTEN);
+        rows_written += u64::from(end == End::Written);
         let record = ends
             .get_mut(batch.source_row(row) as usize)
             .ok_or_else(|| Error::bug("a row points at no source record"))?;
         *record = end.max(*record);
     }
-    let mut counts = Counts {
-        read: records as u64,
-        rows_written,
-        source_bytes: batch.source_bytes,
-        ..Counts::default()
-    };
-    for reject in &batch.rejects {
-        let record = ends
-            .get_mut(reject.source_row as usize)
-            .ok_or_else(|| Error::bug("a reject points at no source record"))?;
-        if *record != 0 {
-            return Err(Error::bug(
-                "a record was refused and written, or refused twice",
-            ));
-        }
-        *record = REFUSED;
-        match fate(reject) {
-            Fate::Skipped => counts.skipped += 1,
-            Fate::DeadLettered => counts.dead_lettered += 1,
-        }
+    Ok((ends, rows_written))
+}
+
+fn refuse(ends: &mut [End], reject: &Reject) -> Result<()> {
+    let record = ends
+        .get_mut(reject.source_row as usize)
+        .ok_or_else(|| Error::bug("a reject points at no source record"))?;
+    if *record != End::Filtered {
+        return Err(Error::bug(
+            "a record was refused and written, or refused twice",
+        ));
     }
-    for end in ends {
-        match end {
-            0 => counts.filtered += 1,
-            DEDUPLICATED => counts.deduplicated += 1,
-            UNCHANGED => counts.unchanged += 1,
-            WRITTEN => counts.written += 1,
-            _ => {}
-        }
-    }
-    if counts.is_conserved() {
-        Ok(counts)
-    } else {
-        Err(Error::bug("the records of a batch do not add up"))
-    }
+    *record = End::Refused;
+    Ok(())
 }
 
 /// Whether two rows of the batch come from one record.
