@@ -107,7 +107,8 @@ fn columns(columns: &[ColumnView], paint: Paint) -> Vec<String> {
 }
 
 fn described(column: &ColumnView) -> String {
-    let mut text = column.logical.clone();
+    // A zone is part of a type, and a file or a plugin may call it anything.
+    let mut text = escape(&column.logical).into_owned();
     if !column.nullable {
         text.push_str(" not null");
     }

@@ -246,7 +246,9 @@ impl FromStr for LogicalType {
             ("date32", []) => LogicalType::Date32,
             ("time64", [] | ["us"]) => LogicalType::Time64,
             ("timestamp", [] | ["us"]) => LogicalType::Timestamp(None),
-            ("timestamp", ["us", zone] | [zone]) => LogicalType::Timestamp(Some(Arc::from(*zone))),
+            ("timestamp", ["us", zone] | [zone]) if is_zone(zone) => {
+                LogicalType::Timestamp(Some(Arc::from(*zone)))
+            }
             ("uuid", []) => LogicalType::Uuid,
             ("number", []) => LogicalType::Number,
             ("decimal", [precision, rest @ ..]) if rest.len() <= 1 => {
@@ -277,6 +279,13 @@ fn split_call(text: &str) -> (&str, Option<&str>) {
     }
 }
 
+/// Whether it has the form of a time zone's name or offset: `Europe/Berlin`, `Etc/GMT+5`, `+05:30`.
+/// Which zones there are is for whoever shows them.
+fn is_zone(text: &str) -> bool {
+    let fine = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'/' | b'_' | b'+' | b'-' | b':');
+    (1..=64).contains(&text.len()) && text.bytes().all(fine)
+}
+
 fn unknown_type(text: &str, name: &str) -> String {
     let other = match name.to_lowercase().as_str() {
         "string" | "text" | "str" | "varchar" => Some("utf8"),
@@ -305,6 +314,18 @@ fn unknown_type(text: &str, name: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_zone_is_a_name_or_an_offset_and_nothing_a_terminal_obeys() {
+        for zone in ["UTC", "Europe/Berlin", "Etc/GMT+5", "+05:30"] {
+            let text = format!("timestamp(us, {zone})");
+            assert_eq!(text.parse::<LogicalType>().unwrap().to_string(), text);
+        }
+        for zone in ["", "\u{1b}[2J", "a b", "Mars\u{202e}", &"x".repeat(65)] {
+            let text = format!("timestamp(us, {zone})");
+            assert!(text.parse::<LogicalType>().is_err(), "{text:?}");
+        }
+    }
 
     #[test]
     fn every_spelling_reads_back_as_itself() {

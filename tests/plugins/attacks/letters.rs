@@ -12,7 +12,16 @@ use crate::world::{RECORDS, all, attacked, harmless, held, names};
 fn kept_aside(name: &str, code: i32) -> (Value, Vec<i64>, BTreeSet<i64>) {
     let world = attacked(name);
     let report = world
-        .expect(code, &["run", "job.toml", "--json", "--set", "run.on_error=dead-letter"])
+        .expect(
+            code,
+            &[
+                "run",
+                "job.toml",
+                "--json",
+                "--set",
+                "run.on_error=dead-letter",
+            ],
+        )
         .last();
     let written: Vec<i64> = held(&world).iter().map(|(id, _)| *id).collect();
     let letters = letters(name, &world);
@@ -32,7 +41,9 @@ fn kept_aside(name: &str, code: i32) -> (Value, Vec<i64>, BTreeSet<i64>) {
 fn letters(name: &str, world: &World) -> BTreeSet<i64> {
     let text = world.expect(0, &["errors", "list", "job.toml"]);
     harmless(name, &text);
-    let listed = world.expect(0, &["errors", "list", "job.toml", "--json"]).objects();
+    let listed = world
+        .expect(0, &["errors", "list", "job.toml", "--json"])
+        .objects();
     let mut ids = BTreeSet::new();
     for letter in &listed {
         let id = letter["payload"]["id"].as_i64().unwrap();
@@ -101,7 +112,11 @@ fn a_plugin_that_dies_on_everything_stops_the_run_and_nothing_is_lost() {
 
 #[test]
 fn hidden_state_stops_the_run_also_where_bad_records_are_kept_aside() {
-    for name in ["hidden_state", "hidden_state_in_the_rows", "hidden_state_in_the_rejects"] {
+    for name in [
+        "hidden_state",
+        "hidden_state_in_the_rows",
+        "hidden_state_in_the_rejects",
+    ] {
         let world = attacked(name);
         let aside = ["run", "job.toml", "--set", "run.on_error=dead-letter"];
         let answer = world.expect(6, &aside);
@@ -114,8 +129,35 @@ fn hidden_state_stops_the_run_also_where_bad_records_are_kept_aside() {
 }
 
 #[test]
+fn a_column_called_by_an_escape_sequence_is_shown_as_text_and_kept_as_it_is() {
+    let name = "column_called_by_escapes";
+    let world = attacked(name);
+    for (code, command) in [
+        (0, &["plan", "job.toml"][..]),
+        (0, &["plan", "job.toml", "--json"]),
+        (0, &["preview", "job.toml"]),
+        (0, &["preview", "job.toml", "--json"]),
+        (0, &["validate", "job.toml"]),
+        (0, &["plugin", "inspect", "attack.wasm"]),
+        (0, &["run", "job.toml"]),
+        (0, &["history", "job.toml"]),
+    ] {
+        harmless(name, &world.expect(code, command));
+    }
+    let database = rusqlite::Connection::open(world.path("out.db")).unwrap();
+    let called = "SELECT name FROM pragma_table_info('t') WHERE cid = 1";
+    let called: String = database.query_row(called, [], |row| row.get(0)).unwrap();
+    assert_eq!(called, "\x1b[2J\nmovies done\u{202e}\"; DROP TABLE t; --");
+}
+
+#[test]
 fn floods_of_lines_and_counters_are_cut_and_the_work_is_done() {
-    for name in ["log_flood", "counter_flood", "counter_names", "leaks_and_logs"] {
+    for name in [
+        "log_flood",
+        "counter_flood",
+        "counter_names",
+        "leaks_and_logs",
+    ] {
         let world = attacked(name);
         let answer = world.expect(0, &["run", "job.toml"]);
         harmless(name, &answer);

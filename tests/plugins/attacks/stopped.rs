@@ -30,6 +30,8 @@ fn stops(name: &str) -> World {
 /// With a good plugin the same command ends well, and every record is there once.
 fn goes_on(name: &str, world: &World) {
     world.write("attack.wasm", guests::good());
+    let patient = world.read("job.toml").replace("= 400", "= 60000");
+    world.write("job.toml", patient);
     let answer = world.expect(0, &["run", "job.toml", "--accept-plan-change", "--json"]);
     let counts = &answer.last()["counts"];
     assert_eq!(counts["read"], all().len(), "`{name}`: {counts}");
@@ -97,6 +99,7 @@ fn plugins_whose_words_are_the_attack() {
         "version_of_ten_megabytes",
         "request_of_ten_megabytes",
         "column_name_with_controls",
+        "zone_that_is_none",
         "bad_utf8_in_a_word",
     ]);
 }
@@ -169,7 +172,11 @@ fn the_other_partition_is_committed_up_to_a_batch_and_its_batches_are_not_read_a
     let first = written.iter().filter(|(id, _)| *id < 40).count();
     // The batch before the deadly one is there, the deadly one is not, and no batch is in pieces.
     assert!(whole(first), "{first} rows of the first partition");
-    let second: Vec<i64> = written.iter().map(|(id, _)| *id).filter(|id| *id >= 40).collect();
+    let second: Vec<i64> = written
+        .iter()
+        .map(|(id, _)| *id)
+        .filter(|id| *id >= 40)
+        .collect();
     assert_eq!(second, (40..60).collect::<Vec<_>>());
     assert_eq!(report["counts"]["written"], written.len());
     goes_on("dies_on_bang", &world);

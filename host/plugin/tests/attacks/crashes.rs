@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use dkhost_core::Stage;
 
 use crate::guests::{guest, varied};
-use crate::support::{PATIENCE, batch, batch_of, bind, check, open, options};
+use crate::support::{PATIENCE, batch, batch_of, bind, check, hurried, open, options};
 
 each! {
     trap_in_apply: "`attack 1.0.0` crashed in batch 1 of partition 0: wasm trap: wasm `unreachable` instruction executed; it said: me again",
@@ -17,15 +17,15 @@ each! {
     trap_in_drop: "crashed in batch 1 of partition 0",
     deep_recursion: "call stack exhausted",
 
-    loop_in_apply: "was stopped after 200 ms in batch 1 of partition 0",
-    loop_in_open: "was stopped after 200 ms when it was opened for step `1:attack`",
-    loop_in_describe: "`attack.wasm` was stopped after 200 ms when asked for its plugins",
-    loop_in_start: "was stopped after 200 ms when asked for its plugins",
-    loop_in_realloc: "was stopped after 200 ms when it was opened",
-    loop_in_post_return: "was stopped after 200 ms in batch 1",
-    loop_of_calls: "was stopped after 200 ms in batch 1",
-    late_answer: "was stopped after 200 ms in batch 1",
-    log_flood_forever: "was stopped after 200 ms in batch 1",
+    loop_in_apply: "was stopped after 500 ms in batch 1 of partition 0",
+    loop_in_open: "was stopped after 500 ms when it was opened for step `1:attack`",
+    loop_in_describe: "`attack.wasm` was stopped after 500 ms when asked for its plugins",
+    loop_in_start: "was stopped after 500 ms when asked for its plugins",
+    loop_in_realloc: "was stopped after 500 ms when it was opened",
+    loop_in_post_return: "was stopped after 500 ms in batch 1",
+    loop_of_calls: "was stopped after 500 ms in batch 1",
+    late_answer: "was stopped after 500 ms in batch 1",
+    log_flood_forever: "was stopped after 500 ms in batch 1",
 
     hidden_state: "gave two answers for the same rows in batch 2 of partition 0: column `name` differs",
     hidden_state_in_the_rows: "other rows go on",
@@ -71,14 +71,15 @@ fn partitions_beside_one_that_never_comes_back_go_on() {
         "(unreachable)",
         "(loop $forever (br $forever))",
     );
-    let step = bind(&hangs, &options()).unwrap();
+    let step = bind(&hangs, &hurried()).unwrap();
+    let patient = bind(&hangs, &options()).unwrap();
     let good = batch_of(&["a", "b", "c"]);
     std::thread::scope(|scope| {
         let hanging = scope.spawn(|| {
             let mut stage = step.open(0).unwrap();
             stage.apply(&batch()).unwrap_err().code()
         });
-        let mut stage = step.open(1).unwrap();
+        let mut stage = patient.open(1).unwrap();
         for _ in 0..50 {
             assert_eq!(stage.apply(&good).unwrap().records, good.records);
         }

@@ -11,6 +11,7 @@ each! {
     offsets_negative: "column `name`: its offsets go back at row 0",
     offsets_beyond: "column `name`: its offsets end at 1000000",
     offsets_short: "column `name`: its offsets have 4 bytes, and 5 rows need 24",
+    rest_that_is_no_object: "column `name`: row 0 is not a JSON object",
     nulls_against_the_promise: "column `name`: was promised to have no nulls and has some",
 
     origin_unsorted: "an origin that is not ascending at row 1",

@@ -3,7 +3,8 @@
 
 use dkhost_core::{Batch, StageKind};
 
-use crate::support::{batch_of, check, open};
+use crate::guests::guest;
+use crate::support::{batch_of, bind, check, open, options};
 
 /// Applies a guest to a batch and checks that each record is either refused or written, never both,
 /// that no row goes on whose record is another's, and that a letter would hold its own record.
@@ -48,6 +49,14 @@ pub fn drops_and_repeats() {
     let (written, refused) = fates("drops_and_repeats", &names);
     assert_eq!(written, [0, 0, 1, 2, 4, 4, 4, 5, 7, 8, 8, 8]);
     assert!(refused.is_empty());
+}
+
+#[test]
+pub fn key_far_away() {
+    // The places of a key are an order, not an index into anything.
+    let step = bind(&guest("key_far_away"), &options()).unwrap();
+    assert_eq!(step.output().key(), [1]);
+    assert_eq!(fates("key_far_away", &["a", "b"]), (vec![0, 1], vec![]));
 }
 
 #[test]

@@ -14,10 +14,20 @@ each! {
     kind_of_ten_megabytes: "a kind of 10000000 bytes, and 64 are allowed",
     request_of_ten_megabytes: "one of more than 256 bytes",
     schema_of_ten_megabytes: "a config-schema of 10000000 bytes, and 65536 are allowed",
-    schema_that_doubles: "publishes a config-schema that takes more than 200 ms to check",
+    schema_that_doubles: "publishes a config-schema that takes more than 500 ms to check",
     describes_nothing: "it names 0 plugins",
     column_name_with_controls: "promises column `\\u{1b}[2J\\nmovies done\\u{202e}` of an unknown type",
+    zone_that_is_none: "unknown type `timestamp(us, \\u{1b}[2J/Phobos)`",
     type_of_ten_megabytes: "column `name` of a type whose name has 10000000 bytes",
+}
+
+#[test]
+pub fn column_called_by_escapes() {
+    // A name is data too: sources have odd ones, and whoever shows it escapes it.
+    let changed = holds("column_called_by_escapes");
+    let schema = changed.records.schema();
+    let name = "\x1b[2J\nmovies done\u{202e}\"; DROP TABLE t; --";
+    assert_eq!(schema.field(1).name(), name);
 }
 
 #[test]

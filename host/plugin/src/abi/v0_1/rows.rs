@@ -8,11 +8,12 @@ use arrow::array::{Array, ArrayRef, BooleanArray, RecordBatch, RecordBatchOption
 use arrow::buffer::BooleanBuffer;
 use arrow::compute::{FilterBuilder, FilterPredicate, take};
 use dkhost_core::dead_letter::MESSAGE_MAX_BYTES;
-use dkhost_core::{Changed, RowReject};
+use dkhost_core::{Changed, Role, RowReject};
 
 use super::promise::Promise;
 use super::receive::{self, Received};
 use super::room::Room;
+use super::text;
 use crate::limits::Limits;
 use crate::log::clip;
 
@@ -160,6 +161,9 @@ fn one_column(
     };
     if !field.nullable && column.null_count() > 0 {
         return Err("was promised to have no nulls and has some".into());
+    }
+    if promise.carried[place].is_none() && matches!(field.role, Some(Role::Meta | Role::Rest)) {
+        text::objects(&column)?;
     }
     Ok(column)
 }

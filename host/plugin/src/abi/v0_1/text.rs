@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, StringArray, StringBuilder};
+use arrow::array::{Array, ArrayRef, AsArray, StringArray, StringBuilder};
 use arrow::buffer::{Buffer, NullBuffer, OffsetBuffer};
 use serde::de::IgnoredAny;
 
@@ -34,6 +34,20 @@ pub(super) fn json(array: StringArray) -> Result<ArrayRef, String> {
     each(array, "JSON", |text| {
         serde_json::from_str::<IgnoredAny>(text).is_ok()
     })
+}
+
+/// Whether every value of a column of JSON texts is an object: what a record's metadata and the rest
+/// of a document are.
+pub(super) fn objects(column: &ArrayRef) -> Result<(), String> {
+    let Some(array) = column.as_string_opt::<i32>() else {
+        return Err("is no text".into());
+    };
+    // It was read as JSON before, so the first character that counts decides.
+    let is_object = |text: &str| text.trim_ascii_start().starts_with('{');
+    match (0..array.len()).find(|row| array.is_valid(*row) && !is_object(array.value(*row))) {
+        Some(row) => Err(format!("row {row} is not a JSON object")),
+        None => Ok(()),
+    }
 }
 
 /// A column of exact numbers.

@@ -1,0 +1,13 @@
+;; Promises moments in a time zone that no clock knows.
+(data (i32.const 1300) "timestamp(us, \1b[2J/Phobos)")
+(func $in_opened (param $r i32)
+  (i32.store offset=36 (i32.load offset=4 (local.get $r)) (i32.const 1300))
+  (i32.store offset=40 (i32.load offset=4 (local.get $r)) (i32.const 26)))
+(func $in_output (param $r i32) (param $rows i32)
+  (local $data i32)
+  (local.set $data (call $alloc (i32.mul (local.get $rows) (i32.const 8))))
+  (memory.fill (local.get $data) (i32.const 127) (i32.mul (local.get $rows) (i32.const 8)))
+  (i32.store offset=32 (i32.load offset=16 (local.get $r)) (local.get $data))
+  (i32.store offset=36 (i32.load offset=16 (local.get $r)) (i32.mul (local.get $rows) (i32.const 8)))
+  (i32.store offset=40 (i32.load offset=16 (local.get $r)) (i32.const 0))
+  (i32.store offset=44 (i32.load offset=16 (local.get $r)) (i32.const 0)))
