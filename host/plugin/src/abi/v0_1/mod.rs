@@ -6,15 +6,18 @@
 //! | `promise` | what `open` promised: schema, columns read, columns carried |
 //! | `send` | Arrow columns → the contract's buffers |
 //! | `receive`, `text` | buffers → Arrow columns, verified |
-//! | `rows` | which rows go on, and the refused ones |
+//! | `rows` | the batch that goes on: carried and computed columns together |
+//! | `kept`, `refused` | which rows go on, and the refused ones |
 //! | `room` | how much an answer may grow into |
 //! | `step` | a plugin bound to a schema in a plan |
 //! | `stage` | a plugin at work in one partition |
 
 mod guest;
 mod imports;
+mod kept;
 mod promise;
 mod receive;
+mod refused;
 mod room;
 mod rows;
 mod send;

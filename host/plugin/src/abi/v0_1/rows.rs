@@ -4,34 +4,21 @@
 //! A plugin never compacts. It says which rows it means – all, a bitmap, or the input row of each
 //! output row – and the host takes them out here, once, for carried and computed columns alike.
 
-use arrow::array::{Array, ArrayRef, BooleanArray, RecordBatch, RecordBatchOptions, UInt32Array};
-use arrow::buffer::BooleanBuffer;
-use arrow::compute::{FilterBuilder, FilterPredicate, take};
-use dkhost_core::dead_letter::MESSAGE_MAX_BYTES;
-use dkhost_core::{Changed, Role, RowReject};
+use arrow::array::{Array, ArrayRef, RecordBatch, RecordBatchOptions};
+use dkhost_core::{Changed, Role};
 
+use super::kept::{Kept, without};
 use super::promise::Promise;
 use super::receive::{self, Received};
+use super::refused::rejects;
 use super::room::Room;
 use super::text;
 use crate::limits::Limits;
-use crate::log::clip;
+
+pub(crate) use super::kept::Rows;
+pub(crate) use super::refused::Refused;
 
 type Verified<T> = Result<T, String>;
-
-/// Bytes of a reject's code.
-const CODE_MAX: usize = 128;
-
-/// Which input rows the output rows come from.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Rows {
-    /// All of them, in place.
-    All,
-    /// A bitmap over the input.
-    Selection(Vec<u8>),
-    /// For each output row its input row, as uint32.
-    Origin(Vec<u8>),
-}
 
 /// A column of the output.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,15 +27,6 @@ pub(crate) enum Given {
     Carried(u32),
     /// Buffers.
     Computed(Received),
-}
-
-/// A row the plugin refuses, as it says so.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Refused {
-    pub(crate) row: u32,
-    pub(crate) column: Option<u32>,
-    pub(crate) code: String,
-    pub(crate) message: String,
 }
 
 /// What `transform.apply` returned.
@@ -168,208 +146,9 @@ fn one_column(
     Ok(column)
 }
 
-/// The rows that go on, ready to be taken out of a column.
-enum Kept {
-    All,
-    Masked(BooleanBuffer, FilterPredicate),
-    /// Rows of the plugin's output that survive the rejects; then the input row of each survivor.
-    Spread {
-        given: usize,
-        survivors: Option<FilterPredicate>,
-        origin: UInt32Array,
-    },
-}
-
-impl Kept {
-    fn of(
-        rows: Rows,
-        count: usize,
-        limits: &Limits,
-        refused: Option<BooleanBuffer>,
-    ) -> Verified<Kept> {
-        match rows {
-            Rows::All => Ok(match refused {
-                None => Kept::All,
-                Some(refused) => Kept::masked(!&refused),
-            }),
-            Rows::Selection(bits) => Ok(Kept::masked(without(
-                receive::bitmap(bits, count, "the selection")?,
-                refused,
-            ))),
-            Rows::Origin(bytes) => Kept::spread(origin(&bytes, count, limits)?, refused),
-        }
-    }
-
-    fn masked(mask: BooleanBuffer) -> Kept {
-        if mask.count_set_bits() == mask.len() {
-            return Kept::All;
-        }
-        let predicate = FilterBuilder::new(&BooleanArray::new(mask.clone(), None))
-            .optimize()
-            .build();
-        Kept::Masked(mask, predicate)
-    }
-
-    fn spread(origin: Vec<u32>, refused: Option<BooleanBuffer>) -> Verified<Kept> {
-        let given = origin.len();
-        let Some(refused) = refused else {
-            return Ok(Kept::Spread {
-                given,
-                survivors: None,
-                origin: origin.into(),
-            });
-        };
-        let mask: BooleanBuffer = origin
-            .iter()
-            .map(|row| !refused.value(*row as usize))
-            .collect();
-        let predicate = FilterBuilder::new(&BooleanArray::new(mask, None))
-            .optimize()
-            .build();
-        let survivors: Vec<u32> = origin
-            .into_iter()
-            .filter(|row| !refused.value(*row as usize))
-            .collect();
-        Ok(Kept::Spread {
-            given,
-            survivors: Some(predicate),
-            origin: survivors.into(),
-        })
-    }
-
-    /// How many rows a computed column has.
-    fn computed_rows(&self, input: usize) -> usize {
-        match self {
-            Kept::Spread { given, .. } => *given,
-            _ => input,
-        }
-    }
-
-    /// How many rows go on.
-    fn len(&self, input: usize) -> usize {
-        match self {
-            Kept::All => input,
-            Kept::Masked(_, predicate) => predicate.count(),
-            Kept::Spread { origin, .. } => origin.len(),
-        }
-    }
-
-    fn carry(&self, column: &ArrayRef, room: &mut Room) -> Verified<ArrayRef> {
-        match self {
-            Kept::All => Ok(column.clone()),
-            Kept::Masked(_, predicate) => predicate.filter(column).map_err(|e| e.to_string()),
-            Kept::Spread { origin, .. } => {
-                room.for_rows(column, origin)?;
-                take(column, origin, None).map_err(|e| e.to_string())
-            }
-        }
-    }
-
-    fn compute(&self, column: ArrayRef) -> Verified<ArrayRef> {
-        match self {
-            Kept::Masked(_, predicate)
-            | Kept::Spread {
-                survivors: Some(predicate),
-                ..
-            } => predicate.filter(&column).map_err(|e| e.to_string()),
-            _ => Ok(column),
-        }
-    }
-
-    fn into_origin(self) -> Option<Vec<u32>> {
-        match self {
-            Kept::All => None,
-            Kept::Masked(mask, _) => Some(mask.set_indices_u32().collect()),
-            Kept::Spread { origin, .. } => Some(origin.values().to_vec()),
-        }
-    }
-}
-
-fn without(mask: BooleanBuffer, refused: Option<BooleanBuffer>) -> BooleanBuffer {
-    match refused {
-        Some(refused) => &mask & &!&refused,
-        None => mask,
-    }
-}
-
-/// Input rows in ascending order, each of them there.
-fn origin(bytes: &[u8], rows: usize, limits: &Limits) -> Verified<Vec<u32>> {
-    let (words, rest) = bytes.as_chunks::<4>();
-    if !rest.is_empty() {
-        return Err(format!(
-            "an origin of {} bytes, which is no whole number of rows",
-            bytes.len()
-        ));
-    }
-    if words.len() > limits.output_rows {
-        return Err(format!(
-            "{} rows, and one call may return {}",
-            words.len(),
-            limits.output_rows
-        ));
-    }
-    let origin: Vec<u32> = words.iter().map(|word| u32::from_le_bytes(*word)).collect();
-    if let Some(place) = origin.windows(2).position(|pair| pair[1] < pair[0]) {
-        return Err(format!(
-            "an origin that is not ascending at row {}",
-            place + 1
-        ));
-    }
-    match origin.last() {
-        Some(last) if *last as usize >= rows => {
-            Err(format!("an origin that names row {last} of {rows}"))
-        }
-        _ => Ok(origin),
-    }
-}
-
-type Rejects = (Vec<RowReject>, Option<BooleanBuffer>);
-
-/// The refused rows, verified, and the same as a bitmap.
-fn rejects(promise: &Promise, rows: usize, refused: Vec<Refused>) -> Verified<Rejects> {
-    if refused.is_empty() {
-        return Ok((Vec::new(), None));
-    }
-    if refused.len() > rows {
-        return Err(format!("{} rejects for {rows} rows", refused.len()));
-    }
-    let mut bits = vec![false; rows];
-    let mut rejects = Vec::with_capacity(refused.len());
-    for reject in refused {
-        match bits.get_mut(reject.row as usize) {
-            Some(bit) => *bit = true,
-            None => return Err(format!("a reject of row {} of {rows}", reject.row)),
-        }
-        let column = match reject.column {
-            None => None,
-            Some(at) => match promise.input.fields.get(at as usize) {
-                Some(field) => Some(field.name.clone()),
-                None => {
-                    return Err(format!(
-                        "a reject that blames column {at}, which is not there"
-                    ));
-                }
-            },
-        };
-        if reject.code.is_empty() || reject.code.len() > CODE_MAX {
-            return Err(format!(
-                "a reject of row {} without a code of 1 to {CODE_MAX} bytes",
-                reject.row
-            ));
-        }
-        let message = clip(reject.message, MESSAGE_MAX_BYTES);
-        rejects.push(RowReject {
-            row: reject.row,
-            column,
-            code: reject.code,
-            message,
-        });
-    }
-    Ok((rejects, Some(bits.into())))
-}
-
 #[cfg(test)]
 mod tests {
+    use super::super::kept::origin;
     use super::*;
     use arrow::array::{Int64Array, StringArray};
     use dkhost_core::{Field, LogicalType, Schema};
