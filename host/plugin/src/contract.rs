@@ -11,6 +11,7 @@ use semver::Version;
 use wit_component::DecodedWasm;
 use wit_parser::{Interface, Resolve, WorldItem, WorldKey};
 
+use crate::log::in_an_error;
 use crate::shape;
 
 /// The text of the line this host speaks.
@@ -49,7 +50,7 @@ impl Contract {
                 "plugin::malformed",
                 format!("`{name}` is not a valid component"),
             )
-            .caused_by(std::io::Error::other(format!("{cause:#}")))
+            .caused_by(std::io::Error::other(in_an_error(&format!("{cause:#}"))))
             .help("build it again with `dkhost plugin build DIR`")
         })?;
         let DecodedWasm::Component(resolve, world) = decoded else {
@@ -131,10 +132,12 @@ fn interface_of<'a>(
 }
 
 fn check_import(name: &str, resolve: &Resolve, item: &WorldItem, full: &str) -> Result<()> {
+    // A name may be as long as the component.
+    let shown = in_an_error(full);
     if full.starts_with("wasi:") {
         return Err(Error::plugin(
             "plugin::wasi_import",
-            format!("`{name}` imports `{full}`, and a plugin has no access to the system"),
+            format!("`{name}` imports `{shown}`, and a plugin has no access to the system"),
         )
         .help(
             "build it without WASI: for Rust the target is wasm32-unknown-unknown, and \
@@ -149,7 +152,7 @@ fn check_import(name: &str, resolve: &Resolve, item: &WorldItem, full: &str) -> 
         };
         return Err(Error::plugin(
             "plugin::unknown_import",
-            format!("`{name}` imports the {kind}`{full}`, which dkhost does not offer"),
+            format!("`{name}` imports the {kind}`{shown}`, which dkhost does not offer"),
         )
         .help(format!(
             "a plugin may import {}",
@@ -163,7 +166,7 @@ fn check_import(name: &str, resolve: &Resolve, item: &WorldItem, full: &str) -> 
     let _ = resolve;
     Err(Error::plugin(
         "plugin::unknown_import",
-        format!("`{name}` imports `{full}`, which this dkhost does not offer"),
+        format!("`{name}` imports `{shown}`, which this dkhost does not offer"),
     )
     .help("update dkhost, or build the plugin with an older SDK"))
 }
@@ -204,7 +207,8 @@ fn check_line(name: &str, interface: &str, version: Option<Version>) -> Result<(
     Err(Error::plugin(
         "plugin::contract",
         format!(
-            "`{name}` is built for {built_for} (`{interface}`), and this dkhost speaks {}",
+            "`{name}` is built for {built_for} (`{}`), and this dkhost speaks {}",
+            in_an_error(interface),
             LINES.join(", ")
         ),
     )
@@ -226,7 +230,11 @@ fn check_shape(
     shape::compare((ours, &ours.interfaces[known]), (resolve, theirs)).map_err(|difference| {
         Error::plugin(
             "plugin::contract",
-            format!("`{name}` was built for another draft of `{full}`: {difference}"),
+            format!(
+                "`{name}` was built for another draft of `{}`: {}",
+                in_an_error(full),
+                in_an_error(&difference)
+            ),
         )
         .help("build the plugin again with the SDK that belongs to this dkhost")
     })
@@ -379,6 +387,21 @@ mod tests {
             "plugin::contract",
             "it needs the function `shout`",
         );
+    }
+
+    #[test]
+    fn a_name_as_long_as_the_component_is_not_repeated_whole() {
+        let long = "a".repeat(90_000);
+        for text in [
+            format!("(import \"dkhost:plugin/{long}@0.1.0\" (instance))"),
+            format!("(import \"acme:{long}/query@1.0.0\" (instance))"),
+            format!("(import \"wasi:{long}/clock@0.2.0\" (instance))"),
+            format!("(import \"dkhost:plugin/{long}@0.9.0\" (instance))"),
+            format!("(import \"dkhost:plugin/log@0.1.0\" (instance (export \"{long}\" (func))))"),
+        ] {
+            let error = Contract::read("x.wasm", &component(&text)).unwrap_err();
+            assert!(error.chain().len() < 1500, "{} bytes", error.chain().len());
+        }
     }
 
     #[test]
