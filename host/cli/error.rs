@@ -7,9 +7,10 @@
 use std::path::Path;
 
 use dkhost_core::{Class, Error};
+use dkhost_engine::job::read_job_file;
 use serde_json::{Value, json};
 
-use crate::escape::escape_lines;
+use crate::escape::{escape, escape_lines};
 use crate::screen::Paint;
 use crate::snippet::{line_and_column, place, snippet};
 
@@ -33,20 +34,16 @@ pub fn render(error: &Error, job: Option<&Path>, paint: Paint) -> String {
     } else {
         paint.red(&head)
     };
-    let mut text = format!(
-        "{}: {}",
-        paint.bold(&head),
-        escape_lines(&error.to_string())
-    );
+    let mut text = format!("{}: {}", paint.bold(&head), on_one_line(&error.to_string()));
     match job.and_then(|job| drawn(error, job, paint)) {
         Some(snippet) => text.push_str(&format!("\n{snippet}")),
         // Without a line to draw it under (`--set`), the label still says what was meant.
         None => {
             if let Some((_, label)) = error
                 .place()
-                .filter(|(_, label)| label.contains("did you mean"))
+                .filter(|(_, label)| !label.is_empty() && *label != "here")
             {
-                text.push_str(&format!("; {}", escape_lines(label)));
+                text.push_str(&format!("; {}", on_one_line(label)));
             }
         }
     }
@@ -54,14 +51,14 @@ pub fn render(error: &Error, job: Option<&Path>, paint: Paint) -> String {
         text.push_str(&format!(
             "\n  {} {}",
             paint.dim("cause:"),
-            indented(&cause, 9)
+            said(error, &cause, 9)
         ));
     }
     if let Some(help) = error.help_text() {
         text.push_str(&format!(
             "\n  {} {}",
             paint.cyan("help:"),
-            indented(help, 8)
+            said(error, help, 8)
         ));
     }
     text
@@ -106,12 +103,29 @@ fn causes(error: &Error) -> Vec<String> {
     causes
 }
 
-fn indented(text: &str, by: usize) -> String {
+/// What was said besides the message, as one line: a line break in it comes from outside and would
+/// make one of ours. Only a compiler's words keep their lines, indented.
+fn said(error: &Error, text: &str, by: usize) -> String {
+    if error.code() != "plugin::build" {
+        return on_one_line(text.trim_end());
+    }
     escape_lines(text.trim_end()).replace('\n', &format!("\n{}", " ".repeat(by)))
 }
 
+/// Characters of one sentence that are shown: what is quoted in it may have megabytes.
+const SHOWN_MAX: usize = 1_000;
+
+fn on_one_line(text: &str) -> String {
+    match text.char_indices().nth(SHOWN_MAX) {
+        Some((end, _)) => format!("{}…", escape(&text[..end])),
+        None => escape(text).into_owned(),
+    }
+}
+
+/// The job file's text, if it still is one: it was read before the error was made.
 fn read(job: &Path) -> Option<String> {
-    Some(String::from_utf8_lossy(&std::fs::read(job).ok()?).into_owned())
+    let bytes = read_job_file(job).ok()?;
+    Some(String::from_utf8_lossy(&bytes).into_owned())
 }
 
 /// Line and column of the error in the job file, if it has a place there.
@@ -162,8 +176,8 @@ mod tests {
     }
 
     #[test]
-    fn a_cause_is_shown_once_and_a_help_keeps_its_lines() {
-        let inner = Error::infrastructure("x", "no route to host");
+    fn a_cause_is_shown_once_and_makes_no_lines_of_its_own() {
+        let inner = Error::infrastructure("x", "no route\nerror[fake]: to host");
         check(
             "",
             Error::infrastructure("db::lost", "lost the connection")
@@ -171,9 +185,32 @@ mod tests {
                 .caused_by(inner),
             expect![[r#"
                 error[db::lost]: lost the connection
-                  cause: no route to host
-                  help: check the network
-                        then run again"#]],
+                  cause: no route\nerror[fake]: to host
+                  help: check the network\nthen run again"#]],
+        );
+    }
+
+    #[test]
+    fn a_compilers_words_keep_their_lines() {
+        let said = std::io::Error::other("error: no\n  --> here");
+        check(
+            "",
+            Error::config("plugin::build", "it does not compile").caused_by(said),
+            expect![[r#"
+                error[plugin::build]: it does not compile
+                  cause: error: no
+                           --> here"#]],
+        );
+    }
+
+    #[test]
+    fn of_a_line_of_megabytes_the_place_is_shown() {
+        let job = format!("name = \"{}ö{}\"\r\n", "x".repeat(200), "y".repeat(1 << 20));
+        check(
+            &job,
+            Error::config("job::name", "too long").at(209..400, "this"),
+            expect![[r#"
+            "#]],
         );
     }
 

@@ -41,7 +41,7 @@ fn main() {
     }
     let code = match Cli::try_parse() {
         Ok(cli) => commands::run(cli),
-        Err(wrong) => usage::refuse(&wrong),
+        Err(wrong) => usage::refuse(wrong),
     };
     std::process::exit(code);
 }

@@ -52,14 +52,14 @@ fn line_end(text: &str, at: usize) -> usize {
         .map_or(text.len(), |length| at + length)
 }
 
-/// The line of `span` with the label under it.
+/// Bytes of a line shown before the place and behind its beginning; a line may have megabytes.
+const SHOWN_BEFORE: usize = 60;
+const SHOWN_BEHIND: usize = 120;
+
+/// The line of `span` with the label under it; of a long line, what is around the place.
 pub fn snippet(name: &str, text: &str, span: Span, label: &str, paint: Paint) -> Option<String> {
     let label = if label.is_empty() { "here" } else { label };
-    let drawn = Snippet {
-        label: LabeledSpan::new(Some(escape(label).into_owned()), span.start, span.len()),
-        name: escape(name).into_owned(),
-        text: mask(text),
-    };
+    let drawn = Snippet::new(name, text, span, label);
     let theme = match paint.is_on() {
         true => GraphicalTheme::unicode(),
         false => GraphicalTheme::unicode_nocolor(),
@@ -82,33 +82,60 @@ pub fn snippet(name: &str, text: &str, span: Span, label: &str, paint: Paint) ->
     Some(lines.join("\n"))
 }
 
-/// What miette is shown: one line and a place in it, no words of its own.
+/// What miette is shown: (a part of) one line and a place in it, no words of its own.
 #[derive(Debug)]
 struct Snippet {
     label: LabeledSpan,
     name: String,
-    text: String,
+    shown: String,
+    /// Of the place, both from 0.
+    line: usize,
+    column: usize,
+}
+
+impl Snippet {
+    fn new(name: &str, text: &str, span: Span, label: &str) -> Snippet {
+        let (line, column) = line_and_column(text, span.start);
+        let whole = line_start(text, span.start)..line_end(text, span.start);
+        let boundary = |at: usize| (at..=whole.end).find(|at| text.is_char_boundary(*at));
+        let start = match span.start - whole.start {
+            near if near <= SHOWN_BEFORE => whole.start,
+            _ => boundary(span.start - SHOWN_BEFORE).unwrap_or(span.start),
+        };
+        let end = match whole.end - span.start {
+            near if near <= SHOWN_BEHIND => whole.end,
+            _ => boundary(span.start + SHOWN_BEHIND).unwrap_or(whole.end),
+        };
+        let before = if start > whole.start { "…" } else { "" };
+        let behind = if end < whole.end { "…" } else { "" };
+        let part = text[start..end].trim_end_matches('\r');
+        let from = before.len() + span.start - start;
+        let length = span.end.min(start + part.len()).saturating_sub(span.start);
+        Snippet {
+            label: LabeledSpan::new(Some(escape(label).into_owned()), from, length),
+            name: escape(name).into_owned(),
+            shown: format!("{before}{}{behind}", mask(part)),
+            line: line - 1,
+            column: column - 1,
+        }
+    }
 }
 
 impl SourceCode for Snippet {
-    /// The line of `span`, whatever context is asked for; without context the place itself, from
-    /// which miette takes line and column.
+    /// The line, whatever context is asked for; without context the place itself, from which
+    /// miette takes line and column.
     fn read_span<'a>(
         &'a self,
-        span: &SourceSpan,
+        _: &SourceSpan,
         before: usize,
         _after: usize,
     ) -> Result<Box<dyn SpanContents<'a> + 'a>, MietteError> {
-        let (line, column) = line_and_column(&self.text, span.offset());
-        let start = line_start(&self.text, span.offset());
-        let end = line_end(&self.text, span.offset());
-        let column = if before == 0 { column - 1 } else { 0 };
         Ok(Box::new(MietteSpanContents::new_named(
             self.name.clone(),
-            &self.text.as_bytes()[start..end],
-            (start, end - start).into(),
-            line - 1,
-            column,
+            self.shown.as_bytes(),
+            (0, self.shown.len()).into(),
+            self.line,
+            if before == 0 { self.column } else { 0 },
             1,
         )))
     }

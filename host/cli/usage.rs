@@ -9,14 +9,39 @@ use dkhost_core::error::nearest;
 
 use crate::args::{Cli, later};
 use crate::error;
-use crate::escape::escape;
+use crate::escape::{escape, escape_lines};
 use crate::screen::{Paint, complain};
 
+/// The mistake with what was typed made one line, so that it cannot begin lines of its own.
+fn on_one_line(wrong: clap::Error) -> clap::Error {
+    let typed: Vec<(ContextKind, String)> = wrong
+        .context()
+        .filter_map(|(kind, value)| match value {
+            ContextValue::String(text) if escape(text) != *text => {
+                Some((kind, escape(text).into_owned()))
+            }
+            _ => None,
+        })
+        .collect();
+    typed.into_iter().fold(wrong, |mut wrong, (kind, text)| {
+        wrong.insert(kind, ContextValue::String(text));
+        wrong
+    })
+}
+
 /// Prints help and version on stdout, mistakes on stderr; the exit code.
-pub fn refuse(wrong: &clap::Error) -> i32 {
-    if let Some(error) = ours(wrong) {
+pub fn refuse(wrong: clap::Error) -> i32 {
+    let wrong = on_one_line(wrong);
+    if let Some(error) = ours(&wrong) {
         complain(error::render(&error, None, Paint::PLAIN));
         return error::exit_code(&error);
+    }
+    let said = wrong.render().to_string();
+    let safe = escape_lines(&said);
+    if wrong.use_stderr() && safe != said {
+        // What was typed is quoted there; it is shown, not obeyed, and costs the colours.
+        complain(safe.trim_end());
+        return wrong.exit_code();
     }
     // A closed stdout is no trouble: whoever asked for help has gone.
     let _ = wrong.print();

@@ -70,12 +70,13 @@ fn a_value_of_the_wrong_type() {
         2,
         &with("[run]\nparallel = \"two\""),
         expect![[r#"
-        error[job::wrong_value]: `parallel` must be a whole number from 1 to 256
-            ╭─[job.toml:13:12]
-         13 │ parallel = "two"
-            ·            ──┬──
-            ·              ╰── this is text
-    "#]],
+            error[job::wrong_value]: `parallel` must be a whole number from 1 to 256
+                ╭─[job.toml:13:12]
+             13 │ parallel = "two"
+                ·            ──┬──
+                ·              ╰── this is text
+              help: `dkhost backends` and `dkhost job schema` say what every key takes
+        "#]],
     );
 }
 

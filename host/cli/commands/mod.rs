@@ -110,7 +110,7 @@ pub fn compile_plugin(input: &Path, output: &Path) -> i32 {
     match dkhost_plugin::compile_child(input, output) {
         Ok(()) => 0,
         Err(error) => {
-            complain(error.chain());
+            complain(crate::escape::escape(&error.chain()));
             error::exit_code(&error)
         }
     }

@@ -176,6 +176,16 @@ impl Error {
         }
     }
 
+    /// Adds what to do next unless the error already says it.
+    #[must_use]
+    pub fn help_at_least(self, help: &str) -> Self {
+        if self.0.help.is_some() {
+            self
+        } else {
+            self.help(help)
+        }
+    }
+
     /// Keeps the cause in `source()`.
     #[must_use]
     pub fn caused_by(mut self, cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
@@ -247,6 +257,10 @@ impl From<arrow::error::ArrowError> for Error {
 
 /// The known name nearest to `wrong`, when one is near enough to be meant.
 pub fn nearest<'a>(wrong: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    // Comparing costs time and memory in the product of both lengths; nobody types so much.
+    if wrong.len() > 1_000 {
+        return None;
+    }
     known
         .into_iter()
         .map(|name| {

@@ -163,7 +163,8 @@ impl Options {
             }),
             _ => Err(
                 Error::config("job::wrong_type", format!("{section} must be a table"))
-                    .at(node.span.clone(), format!("this is {}", node.what())),
+                    .at(node.span.clone(), format!("this is {}", node.what()))
+                    .help("a table is written { key = value }, or under a [section] line"),
             ),
         }
     }
@@ -238,6 +239,7 @@ impl Options {
                 format!("{} needs `{name}`", self.section),
             )
             .at(self.span.clone(), format!("`{name}` is missing here"))
+            .help(format!("add a line `{name} = …`"))
         })
     }
 

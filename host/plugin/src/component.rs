@@ -116,10 +116,19 @@ impl Component {
         );
         let limit = options.limits.component_bytes;
         let mut bytes = Vec::new();
-        let file = File::open(path).map_err(|cause| {
+        let unreadable = |cause| {
             Error::io("read", path, cause)
                 .help("check the path; `dkhost plugin build DIR` writes DIR/NAME.wasm")
-        })?;
+        };
+        // Before it is opened: opening a pipe waits for somebody to write.
+        if !path.metadata().map_err(unreadable)?.is_file() {
+            return Err(Error::config(
+                "plugin::not_a_file",
+                format!("`{}` is no file", path.display()),
+            )
+            .help("give the path of a component; `dkhost plugin build DIR` writes DIR/NAME.wasm"));
+        }
+        let file = File::open(path).map_err(unreadable)?;
         file.take(limit + 1)
             .read_to_end(&mut bytes)
             .map_err(|cause| Error::io("read", path, cause))?;

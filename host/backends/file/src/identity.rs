@@ -1,10 +1,10 @@
 //! Which file this is, so that a file that was replaced, cut or written to is noticed.
 //!
-//! Device, inode, size and modification time are what the file system knows; the hash of the
-//! first 64 KiB catches a file that was replaced by a tool that keeps the rest. What is read from
+//! Device, inode, size and the times of modification and change are what the file system knows; the
+//! hash of the first 64 KiB catches a file that was replaced by a tool that keeps the rest. What is read from
 //! one identity is never continued in another ([`Identity::verify`]).
 
-use std::fs::File;
+use std::fs::{File, Metadata};
 use std::io::Read;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
@@ -42,14 +42,16 @@ impl Identity {
     /// *Shape* – `label` is how the job names the file; `path` is where it is.
     pub fn open(path: &Path, label: &str) -> Result<(File, Self)> {
         let io = |cause| Error::io("open", label, cause);
-        let file = File::open(path).map_err(io)?;
-        let metadata = file.metadata().map_err(io)?;
-        if !metadata.is_file() {
+        // Before it is opened: opening a pipe waits for somebody to write.
+        if !path.metadata().map_err(io)?.is_file() {
             return Err(Error::config(
                 "file::not_a_file",
                 format!("`{label}` is not a file"),
-            ));
+            )
+            .help("a source is read again after an interruption: write the records to a file first"));
         }
+        let file = File::open(path).map_err(io)?;
+        let metadata = file.metadata().map_err(io)?;
         let mut head = Vec::new();
         (&file)
             .take(HEAD_BYTES)
@@ -60,8 +62,8 @@ impl Identity {
             device: metadata.dev(),
             inode: metadata.ino(),
             size: metadata.size(),
-            mtime_ns: metadata.mtime() * 1_000_000_000 + metadata.mtime_nsec(),
-            ctime_ns: metadata.ctime() * 1_000_000_000 + metadata.ctime_nsec(),
+            mtime_ns: mtime_ns(&metadata),
+            ctime_ns: ctime_ns(&metadata),
             head: hash(&head),
         };
         Ok((file, identity))
@@ -92,8 +94,7 @@ impl Identity {
         let metadata = file
             .metadata()
             .map_err(|cause| Error::io("look at", &self.file, cause))?;
-        let mtime_ns = metadata.mtime() * 1_000_000_000 + metadata.mtime_nsec();
-        if (metadata.size(), mtime_ns) == (self.size, self.mtime_ns) {
+        if (metadata.size(), mtime_ns(&metadata)) == (self.size, self.mtime_ns) {
             return Ok(());
         }
         Err(changed(
@@ -101,6 +102,18 @@ impl Identity {
             "it was written to while it was being read",
         ))
     }
+}
+
+/// Nanoseconds since 1970; beyond the year 2262 they wrap around, and still differ where times do.
+fn mtime_ns(metadata: &Metadata) -> i64 {
+    let seconds = metadata.mtime().wrapping_mul(1_000_000_000);
+    seconds.wrapping_add(metadata.mtime_nsec())
+}
+
+/// As [`mtime_ns`].
+fn ctime_ns(metadata: &Metadata) -> i64 {
+    let seconds = metadata.ctime().wrapping_mul(1_000_000_000);
+    seconds.wrapping_add(metadata.ctime_nsec())
 }
 
 /// The error for a source that is no longer what it was.

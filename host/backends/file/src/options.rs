@@ -222,6 +222,9 @@ pub struct SourceOptions {
 }
 
 impl SourceOptions {
+    /// A sample is kept in memory; a larger one is no sample.
+    const INFER_MAX: i64 = 10_000_000;
+
     /// Records types are inferred from unless the job says otherwise.
     pub const INFER_RECORDS: usize = 10_000;
 
@@ -231,11 +234,16 @@ impl SourceOptions {
         let infer_span = options.span_of("infer");
         let infer = match options.take::<i64>("infer")? {
             None => Self::INFER_RECORDS,
-            Some(n) if n >= 1 => usize::try_from(n).unwrap_or(usize::MAX),
-            Some(_) => {
+            Some(n @ 1..=Self::INFER_MAX) => n as usize,
+            Some(n) => {
+                let bound = match n {
+                    ..1 => "at least 1".to_owned(),
+                    _ => format!("at most {}", Self::INFER_MAX),
+                };
                 return Err(
-                    Error::config("job::wrong_value", "`infer` must be at least 1")
-                        .at(infer_span, "types are inferred from this many records"),
+                    Error::config("job::wrong_value", format!("`infer` must be {bound}"))
+                        .at(infer_span, "types are inferred from this many records")
+                        .help("leave it out for 10000"),
                 );
             }
         };

@@ -1,10 +1,11 @@
 //! Where a database is, and how it is opened: read-only for sources, with patience for targets.
 
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use dkhost_core::error::nearest;
-use dkhost_core::{Error, Options, Result, Span};
+use dkhost_core::{Class, Error, Options, Result, Span};
 use rusqlite::{Connection, OpenFlags};
 
 use crate::fault::fault;
@@ -42,7 +43,12 @@ impl Place {
         } else {
             base.join(&name)
         };
-        Ok(Place { name, path, span })
+        let place = Place { name, path, span };
+        // A link that leads nowhere at all is known now, not when the file is created.
+        match std::fs::metadata(&place.path) {
+            Err(cause) if cause.kind() != ErrorKind::NotFound => Err(place.unreachable(cause)),
+            _ => Ok(place),
+        }
     }
 
     /// The file alone, for labels.
@@ -104,6 +110,14 @@ impl Place {
     }
 
     fn try_open(&self, path: &Path, flags: OpenFlags) -> Result<Connection> {
+        // Opening a pipe would wait for somebody to write.
+        if std::fs::metadata(&self.path).is_ok_and(|found| !found.is_file()) {
+            return Err(
+                Error::config("sqlite::not_a_file", format!("`{}` is no file", self.name))
+                    .at(self.span.clone(), "this path")
+                    .help("name the file of a database"),
+            );
+        }
         let open = || {
             let connection = Connection::open_with_flags(path, flags)?;
             connection.busy_timeout(BUSY_TIMEOUT)?;
@@ -134,10 +148,18 @@ impl Place {
         PathBuf::from(uri + "?immutable=1")
     }
 
+    fn unreachable(&self, cause: std::io::Error) -> Error {
+        Error::io("open the database", Path::new(&self.name), cause)
+            .with_class(Class::Config)
+            .at(self.span.clone(), "this path")
+            .help_at_least("name a file that can be reached")
+    }
+
     /// The error for a file that is not there, with those that are.
     fn missing(&self) -> Error {
         let absent = std::io::Error::from(std::io::ErrorKind::NotFound);
         let error = Error::io("open the database", Path::new(&self.name), absent)
+            .with_class(Class::Config)
             .at_least(self.span.clone());
         let folder = self.path.parent().unwrap_or(Path::new("."));
         let mut names: Vec<String> = std::fs::read_dir(folder)

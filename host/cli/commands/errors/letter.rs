@@ -139,7 +139,7 @@ pub fn lines(found: &Letter, paint: Paint) -> Vec<String> {
     lines.push(String::new());
     lines.push(paint.bold(&format!(
         "the record as it was read ({}, {})",
-        letter.media,
+        escape(&letter.media),
         bytes(letter.payload_length)
     )));
     let text = String::from_utf8_lossy(&letter.payload);

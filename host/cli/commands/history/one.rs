@@ -88,7 +88,9 @@ fn facts(record: &RunRecord, (letters, open): (u64, u64), paint: Paint) -> Vec<S
     }
     fact(
         "plan",
-        Cell::new(record.plan_hash.get(..12).unwrap_or(&record.plan_hash)),
+        Cell::new(escape(
+            record.plan_hash.get(..12).unwrap_or(&record.plan_hash),
+        )),
     );
     table.lines()
 }

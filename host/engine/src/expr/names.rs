@@ -11,8 +11,11 @@ use datafusion_sql::sqlparser::ast::{
     AccessExpr, Expr as Sql, Function, Ident, Spanned, Value, visit_expressions_mut,
 };
 use datafusion_sql::sqlparser::dialect::GenericDialect;
+use datafusion_sql::sqlparser::keywords::Keyword;
 use datafusion_sql::sqlparser::parser::{Parser, ParserError};
-use datafusion_sql::sqlparser::tokenizer::{Location, Span as Seen, Token};
+use datafusion_sql::sqlparser::tokenizer::{
+    Location, Span as Seen, Token, TokenWithSpan, Tokenizer,
+};
 use dkhost_core::error::nearest;
 use dkhost_core::{Error, Result, Schema};
 
@@ -23,6 +26,10 @@ use super::place::Place;
 /// Nesting beyond which an expression is refused: nobody writes it by hand, and the planner would
 /// run out of stack.
 const DEPTH_MAX: usize = 60;
+
+/// Operators and SQL words in one expression: a chain of them nests as deep as it is long, and what
+/// works on it later runs out of stack. Lists may have any length.
+const OPERATORS_MAX: usize = 400;
 
 /// Words that mean something else when they stand where a column could.
 const SQL_WORDS: [&str; 34] = [
@@ -38,10 +45,13 @@ const SQL_WORDS: [&str; 34] = [
 pub(crate) fn parse(scope: &Scope, place: Place) -> Result<Sql> {
     let reader = &scope.reader;
     let dialect = GenericDialect {};
+    let tokens = Tokenizer::new(&dialect, place.text)
+        .tokenize_with_location()
+        .map_err(|cause| syntax(reader, place, &cause.into()))?;
+    refuse_long(&tokens, reader, place)?;
     let mut parser = Parser::new(&dialect)
         .with_recursion_limit(DEPTH_MAX)
-        .try_with_sql(place.text)
-        .map_err(|cause| syntax(reader, place, &cause))?;
+        .with_tokens_with_locations(tokens);
     let mut sql = parser
         .parse_expr()
         .map_err(|cause| syntax(reader, place, &cause))?;
@@ -61,6 +71,25 @@ pub(crate) fn parse(scope: &Scope, place: Place) -> Result<Sql> {
         ControlFlow::Break(error) => Err(*error),
         ControlFlow::Continue(()) => Ok(sql),
     }
+}
+
+/// Refuses an expression with more than [`OPERATORS_MAX`] operators.
+fn refuse_long(tokens: &[TokenWithSpan], reader: &str, place: Place) -> Result<()> {
+    let is_operator = |seen: &&TokenWithSpan| match &seen.token {
+        Token::Word(word) => word.keyword != Keyword::NoKeyword,
+        Token::Comma | Token::LParen | Token::RParen | Token::Whitespace(_) | Token::EOF => false,
+        Token::Number(..) | Token::SingleQuotedString(_) => false,
+        _ => true,
+    };
+    let Some(beyond) = tokens.iter().filter(is_operator).nth(OPERATORS_MAX) else {
+        return Ok(());
+    };
+    Err(Error::config(
+        "expr::too_long",
+        format!("{reader} has more than {OPERATORS_MAX} operators in one expression"),
+    )
+    .at(place.seen(beyond.span), "one too many")
+    .help("compute parts of it in [[steps]] of their own; many values of one column fit a list: id in (1, 2, 3)"))
 }
 
 fn resolve(scope: &Scope, place: Place, sql: &mut Sql) -> ControlFlow<Box<Error>> {

@@ -13,11 +13,14 @@ pub mod tree;
 use std::path::{Path, PathBuf};
 
 use dkhost_core::options::unknown_key;
-use dkhost_core::{Conflict, Error, Node, NodeKind, OptionSpec, OptionType, Options, Result, Span};
+use dkhost_core::{
+    Class, Conflict, Error, Node, NodeKind, OptionSpec, OptionType, Options, Result, Span,
+};
 
 pub use plugins::{PLUGIN_OPTIONS, PluginBinding, PluginSettings};
 pub use settings::{Drift, OnError, RunSettings, Verify};
 pub use steps::{STEP_OPTIONS, StepSpec};
+use tree::JOB_MAX_BYTES;
 pub use tree::Variables;
 
 /// A job file, read.
@@ -212,19 +215,50 @@ const LATER_SOURCE: &[(&str, &str)] = &[(
     "incremental reads come in a later version; every run reads the whole source today",
 )];
 
+/// What there is to read about keys, for errors that know nothing better.
+pub(crate) const KEYS_HELP: &str =
+    "`dkhost backends` and `dkhost job schema` say what every key takes";
+
+/// The bytes of a job file.
+///
+/// *Errors* – of class `Config`: `io::not_found` and the like; `job::no_file` for what is none (a
+/// folder, a pipe, a device: reading one may never end); `job::too_large`.
+pub fn read_job_file(path: &Path) -> Result<Vec<u8>> {
+    let io = |cause| {
+        Error::io("read the job file", path, cause)
+            .with_class(Class::Config)
+            .help_at_least("give the path of a file that can be read")
+    };
+    let meta = std::fs::metadata(path).map_err(io)?;
+    if !meta.is_file() {
+        let what = if meta.is_dir() {
+            "a folder"
+        } else {
+            "a pipe or a device"
+        };
+        return Err(Error::config(
+            "job::no_file",
+            format!("`{}` is {what}, and no job file", path.display()),
+        )
+        .help("give the path of the file itself: `dkhost run FOLDER/job.toml`; a run that is taken up again reads it again"));
+    }
+    if meta.len() > JOB_MAX_BYTES as u64 {
+        return Err(tree::too_large(meta.len()));
+    }
+    std::fs::read(path).map_err(io)
+}
+
 impl Job {
     /// Reads a job file from disk.
     pub fn load(path: &Path, variables: Variables<'_>, set: &[String]) -> Result<Job> {
-        let bytes = std::fs::read(path).map_err(|cause| {
-            Error::io("read the job file", path, cause).with_class(dkhost_core::Class::Config)
-        })?;
-        let text = String::from_utf8(bytes).map_err(|cause| {
+        let text = String::from_utf8(read_job_file(path)?).map_err(|cause| {
             let at = cause.utf8_error().valid_up_to();
             Error::config(
                 "job::not_utf8",
                 format!("the job file `{}` is not UTF-8 (byte {at})", path.display()),
             )
-            .help("is this the data rather than the job?")
+            .at(at..at + 1, "not UTF-8 from here on")
+            .help("save it as UTF-8; or is this the data rather than the job?")
         })?;
         Self::parse(path, text, variables, set)
     }
@@ -236,13 +270,18 @@ impl Job {
         variables: Variables<'_>,
         set: &[String],
     ) -> Result<Job> {
+        Self::read(path, text, variables, set).map_err(|error| error.help_at_least(KEYS_HELP))
+    }
+
+    fn read(path: &Path, text: String, variables: Variables<'_>, set: &[String]) -> Result<Job> {
         let mut root = tree::parse(&text, variables)?;
         for assignment in set {
             let (key, value) = assignment.split_once('=').ok_or_else(|| {
                 Error::config("job::set", format!("`--set {assignment}` has no `=`"))
                     .help("write --set run.parallel=4")
             })?;
-            tree::set(&mut root, key.trim(), tree::parse_value(value.trim()))?;
+            let value = tree::parse_value(value.trim());
+            tree::set(&mut root, key.trim(), value)?;
         }
         let canonical = canonical(&root);
         let mut sections = Options::new("the job file", root)?;

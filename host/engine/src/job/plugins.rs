@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use dkhost_core::{Error, Node, NodeKind, OptionSpec, OptionType, Options, Result, Span};
 
 use super::later;
-use super::quantity::bytes;
+use super::quantity::bytes_up_to;
 use super::settings::whole;
 
 /// A component and its limits.
@@ -180,7 +180,8 @@ fn read_limits(node: Node, settings: &mut PluginSettings) -> Result<()> {
     let mut options = Options::new("`limits`", node)?;
     options.check(&[LIMITS])?;
     if let Some(node) = options.take_node("memory") {
-        settings.memory_max_bytes = bytes(&node, "memory")?.min(4 << 30);
+        // What a 32-bit memory can address.
+        settings.memory_max_bytes = bytes_up_to(&node, "memory", 4)?;
     }
     if let Some(node) = options.take_node("call_timeout_ms") {
         settings.call_timeout_ms = whole(&node, "call_timeout_ms", 1, 86_400_000)? as u64;

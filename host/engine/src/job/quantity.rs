@@ -67,10 +67,41 @@ fn with_unit(text: &str, units: &[(&str, u64)], default: u64) -> Option<u64> {
     }
 }
 
+/// Bytes from 1 to `max_gib` GiB: what is larger is a typing mistake, not a budget.
+pub fn bytes_up_to(node: &Node, name: &str, max_gib: u64) -> Result<u64> {
+    let read = bytes(node, name)?;
+    match read <= max_gib << 30 {
+        true => Ok(read),
+        false => Err(wrong(
+            node,
+            name,
+            &format!("a size up to {max_gib}GiB, such as \"8MiB\""),
+        )),
+    }
+}
+
+/// A duration of at most `max`, which is `shown` to people.
+pub fn duration_up_to(node: &Node, name: &str, max: Duration, shown: &str) -> Result<Duration> {
+    let read = duration(node, name)?;
+    match read <= max {
+        true => Ok(read),
+        false => Err(wrong(
+            node,
+            name,
+            &format!("a duration up to {shown}, such as \"10s\""),
+        )),
+    }
+}
+
 /// The error for a value of the wrong type or range.
 pub fn wrong(node: &Node, name: &str, wanted: &str) -> Error {
+    let is = match &node.kind {
+        NodeKind::Integer(n) => format!("this is {n}"),
+        NodeKind::Float(n) => format!("this is {n}"),
+        _ => format!("this is {}", node.what()),
+    };
     Error::config("job::wrong_value", format!("`{name}` must be {wanted}"))
-        .at(node.span.clone(), format!("this is {}", node.what()))
+        .at(node.span.clone(), is)
 }
 
 #[cfg(test)]
@@ -90,8 +121,21 @@ mod tests {
             duration(&text("10m"), "x").unwrap(),
             Duration::from_secs(600)
         );
-        for bad in ["", "-1s", "eight", "8 furlongs", "99999999999999999999GiB"] {
+        for bad in [
+            "",
+            "-1s",
+            "eight",
+            "8 furlongs",
+            "99999999999999999999GiB",
+            "1.2.3MiB",
+            "0",
+            "0.1B",
+            "nan",
+            "inf MiB",
+        ] {
             assert!(bytes(&text(bad), "x").is_err(), "{bad}");
         }
+        assert!(bytes_up_to(&text("1GiB"), "x", 1).is_ok());
+        assert!(bytes_up_to(&text("1.01GiB"), "x", 1).is_err());
     }
 }

@@ -7,7 +7,7 @@ use dkhost_core::{
 };
 
 use super::later;
-use super::quantity::{bytes, duration, wrong};
+use super::quantity::{bytes_up_to, duration_up_to, wrong};
 
 /// What happens to refused records.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -228,6 +228,11 @@ const LATER: &[(&str, &str)] = &[
     ("rate_limit", "rate limits come in a later version"),
 ];
 
+/// More than the machines there are.
+const MEMORY_MAX_GIB: u64 = 1 << 14;
+/// Nobody means a longer pause.
+const PAUSE_MAX: Duration = Duration::from_secs(86_400);
+
 /// Reads the `[run]` section.
 pub fn read(mut options: Options) -> Result<RunSettings> {
     later::refuse(&mut options, LATER)?;
@@ -237,7 +242,7 @@ pub fn read(mut options: Options) -> Result<RunSettings> {
         run.batch = batch(node)?;
     }
     if let Some(node) = options.take_node("memory") {
-        run.memory_bytes = bytes(&node, "memory")?;
+        run.memory_bytes = bytes_up_to(&node, "memory", MEMORY_MAX_GIB)?;
     }
     if let Some(node) = options.take_node("parallel") {
         run.parallel = whole(&node, "parallel", 1, 256)? as usize;
@@ -275,7 +280,7 @@ pub fn read(mut options: Options) -> Result<RunSettings> {
         )?;
     }
     if let Some(node) = options.take_node("progress_interval") {
-        run.progress_interval = duration(&node, "progress_interval")?;
+        run.progress_interval = duration_up_to(&node, "progress_interval", PAUSE_MAX, "a day")?;
         if run.progress_interval.is_zero() {
             return Err(wrong(
                 &node,
@@ -342,7 +347,7 @@ fn batch(node: Node) -> Result<BatchSize> {
         batch.rows = whole(&node, "rows", 1, 1_000_000)? as usize;
     }
     if let Some(node) = options.take_node("bytes") {
-        batch.bytes = bytes(&node, "bytes")?.min(1 << 30) as usize;
+        batch.bytes = bytes_up_to(&node, "bytes", 1)? as usize;
     }
     Ok(batch)
 }
@@ -439,7 +444,7 @@ fn retry(node: Node) -> Result<Retry> {
         };
     }
     if let Some(node) = options.take_node("initial") {
-        retry.initial = duration(&node, "initial")?;
+        retry.initial = duration_up_to(&node, "initial", PAUSE_MAX, "a day")?;
     }
     if let Some(node) = options.take_node("retry_on") {
         let NodeKind::Array(items) = &node.kind else {

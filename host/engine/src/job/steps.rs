@@ -154,7 +154,8 @@ fn step(node: Node) -> Result<StepSpec> {
             "job::unknown_key",
             format!("`config` belongs to plugins, not to `{verb}`"),
         )
-        .at(span, "in this step"));
+        .at(span, "in this step")
+        .help("remove it, or run a plugin in this step: plugin = \"NAME\""));
     }
     let node = options
         .take_node(&verb)

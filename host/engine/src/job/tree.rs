@@ -8,16 +8,12 @@ use toml::de::{DeTable, DeValue};
 pub type Variables<'a> = &'a dyn Fn(&str) -> Option<String>;
 
 /// A job file is written by hand; what is larger is something else.
-const JOB_MAX_BYTES: usize = 4 << 20;
+pub(super) const JOB_MAX_BYTES: usize = 4 << 20;
 
 /// Parses the text of a job file.
 pub fn parse(text: &str, variables: Variables<'_>) -> Result<Node> {
     if text.len() > JOB_MAX_BYTES {
-        return Err(Error::config(
-            "job::too_large",
-            format!("the job file has {} bytes", text.len()),
-        )
-        .help("a job file may have 4 MiB; is this the data rather than the job?"));
+        return Err(too_large(text.len() as u64));
     }
     let table = DeTable::parse(text).map_err(|cause| syntax_error(text, &cause))?;
     let span = table.span();
@@ -25,6 +21,11 @@ pub fn parse(text: &str, variables: Variables<'_>) -> Result<Node> {
         span: span.clone(),
         kind: table_kind(table.into_inner(), text, variables)?,
     })
+}
+
+pub(super) fn too_large(bytes: u64) -> Error {
+    Error::config("job::too_large", format!("the job file has {bytes} bytes"))
+        .help("a job file may have 4 MiB; is this the data rather than the job?")
 }
 
 /// Parses one value as it stands after `=`; text that is no TOML value stands for itself.
@@ -38,8 +39,14 @@ pub fn parse_value(text: &str) -> NodeKind {
 }
 
 fn syntax_error(text: &str, cause: &toml::de::Error) -> Error {
-    let span = cause.span().unwrap_or(0..0);
     let message = cause.message();
+    if message.contains("recursion") {
+        let at = cause.span().unwrap_or_else(|| deepest_line(text));
+        return Error::config("job::too_deep", "the job file is nested too deeply")
+            .at(clamp(at, text), "here")
+            .help("no key of a job lies deeper than a few levels; is this the data rather than the job?");
+    }
+    let span = cause.span().unwrap_or(0..0);
     let code = if message.contains("duplicate key") {
         "job::duplicate_key"
     } else {
@@ -51,6 +58,19 @@ fn syntax_error(text: &str, cause: &toml::de::Error) -> Error {
         return error.help("each key stands once in its section");
     }
     error.help("text needs quotes, lists need [ ], tables need { } or a [section] line")
+}
+
+/// The line with the longest dotted key: the parser does not say where it gave up on one.
+fn deepest_line(text: &str) -> Span {
+    let dots = |line: &str| line.bytes().filter(|byte| *byte == b'.').count();
+    let lines = text.split_inclusive('\n').scan(0, |end, line| {
+        let start = *end;
+        *end += line.len();
+        Some((dots(line), start..start + line.trim_end().len()))
+    });
+    lines
+        .max_by_key(|(dots, _)| *dots)
+        .map_or(0..0, |(_, span)| span)
 }
 
 fn clamp(span: Span, text: &str) -> Span {
@@ -80,16 +100,17 @@ fn kind(value: Spanned<DeValue<'_>>, text: &str, variables: Variables<'_>) -> Re
             Err(_) => {
                 return Err(
                     Error::config("job::wrong_value", "this number does not fit 64 bits")
-                        .at(span, "too large"),
+                        .at(span, "too large")
+                        .help("numbers of more than 18 digits are written as text: \"…\""),
                 );
             }
         },
         DeValue::Float(float) => match float.as_str().parse() {
             Ok(value) => NodeKind::Float(value),
             Err(_) => {
-                return Err(
-                    Error::config("job::wrong_value", "this is not a number").at(span, "here")
-                );
+                return Err(Error::config("job::wrong_value", "this is not a number")
+                    .at(span, "here")
+                    .help("numbers are written like 1000, 0.01 or 1e6"));
             }
         },
         DeValue::String(raw) => NodeKind::Text(fill_in(&raw, &span, variables)?),
@@ -128,6 +149,13 @@ fn fill_in(raw: &str, span: &Span, variables: Variables<'_>) -> Result<String> {
                 .help("write `$${` for a literal `${`"));
         };
         let name = &rest[start + 2..start + end];
+        if name.is_empty() || name.contains(['=', '\0', '$', '{']) {
+            return Err(
+                Error::config("job::variable", format!("`${{{name}}}` names no variable"))
+                    .at(span.clone(), "in this text")
+                    .help("write `${NAME}`, or `$${` for a literal `${`"),
+            );
+        }
         let value = variables(name).ok_or_else(|| {
             Error::config(
                 "job::unset_variable",
@@ -145,15 +173,28 @@ fn fill_in(raw: &str, span: &Span, variables: Variables<'_>) -> Result<String> {
     Ok(filled)
 }
 
-/// Sets `path` (`run.parallel`) to a value, making tables on the way.
+/// No key of a job lies deeper.
+const SET_DEPTH_MAX: usize = 32;
+
+/// Sets `path` (`run.parallel`) to a value, making tables on the way. What is set this way has no
+/// place in the file.
 pub fn set(root: &mut Node, path: &str, value: NodeKind) -> Result<()> {
+    let wrong = |why: &str| {
+        let shown: String = path.chars().take(60).collect();
+        let more = if shown.len() < path.len() { "…" } else { "" };
+        Error::config("job::set", format!("`--set {shown}{more}` {why}"))
+            .help("name a section and a key of it: --set run.parallel=4")
+    };
+    if path.split('.').any(str::is_empty) {
+        return Err(wrong("names no key"));
+    }
+    if path.split('.').count() > SET_DEPTH_MAX {
+        return Err(wrong("goes deeper than any key lies"));
+    }
     let mut node = root;
     for part in path.split('.') {
         let NodeKind::Table(entries) = &mut node.kind else {
-            return Err(Error::config(
-                "job::set",
-                format!("`--set {path}` goes through a value that is no table"),
-            ));
+            return Err(wrong("goes through a value that is no table"));
         };
         let index = match entries.iter().position(|(key, ..)| key == part) {
             Some(index) => index,
@@ -168,8 +209,24 @@ pub fn set(root: &mut Node, path: &str, value: NodeKind) -> Result<()> {
         };
         node = &mut entries[index].2;
     }
-    node.kind = value;
+    *node = placeless(value);
     Ok(())
+}
+
+/// A value whose places are those of another text.
+fn placeless(kind: NodeKind) -> Node {
+    Node::new(match kind {
+        NodeKind::Array(items) => {
+            NodeKind::Array(items.into_iter().map(|item| placeless(item.kind)).collect())
+        }
+        NodeKind::Table(entries) => NodeKind::Table(
+            entries
+                .into_iter()
+                .map(|(key, _, value)| (key, 0..0, placeless(value.kind)))
+                .collect(),
+        ),
+        plain => plain,
+    })
 }
 
 #[cfg(test)]

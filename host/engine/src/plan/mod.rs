@@ -24,7 +24,9 @@ use uuid::Uuid;
 use crate::drift::Guard;
 use crate::expr::Scope;
 use crate::history::History;
-use crate::job::{Drift, Job, OnError, PluginSettings, SOURCE_OPTIONS, StepSpec, TARGET_OPTIONS};
+use crate::job::{
+    Drift, Job, KEYS_HELP, OnError, PluginSettings, SOURCE_OPTIONS, StepSpec, TARGET_OPTIONS,
+};
 use crate::registry::{LoadedPlugin, Registry};
 use crate::steps;
 
@@ -83,6 +85,10 @@ pub enum Purpose {
 impl Plan {
     /// Makes the plan of a job.
     pub fn make(job: Job, registry: &Registry, purpose: Purpose) -> Result<Plan> {
+        Self::resolve(job, registry, purpose).map_err(|error| error.help_at_least(KEYS_HELP))
+    }
+
+    fn resolve(job: Job, registry: &Registry, purpose: Purpose) -> Result<Plan> {
         let reading = registry.backend(&job.source.backend.0, &job.source.backend.1)?;
         let writing = registry.backend(&job.target.backend.0, &job.target.backend.1)?;
         check_keys(
