@@ -98,6 +98,16 @@ macro_rules! foreach_guest {
             offsets_beyond => "plugin::bad_output",
             offsets_short => "plugin::bad_output",
             nulls_against_the_promise => "plugin::bad_output",
+            // Promises.
+            promise_of_one_name_twice => "plugin::bad_output",
+            promise_without_a_name => "plugin::bad_output",
+            promise_of_an_unknown_type => "plugin::bad_output",
+            promise_to_read_beyond => "plugin::bad_output",
+            promise_to_read_twice => "plugin::bad_output",
+            promise_to_carry_beyond => "plugin::bad_output",
+            promise_to_carry_as_another_type => "plugin::bad_output",
+            promise_of_thousands_of_columns => "plugin::bad_output",
+            asks_again_for_ever => "plugin::retry",
             // Rows.
             origin_unsorted => "plugin::bad_output",
             origin_out_of_range => "plugin::bad_output",

@@ -120,10 +120,10 @@ impl Budget {
     }
 }
 
-/// The first `max` bytes of `text`, cut at a character.
+/// At most `max` bytes of `text`, cut at a character; the mark of the cut is one of them.
 pub(crate) fn clip(mut text: String, max: usize) -> String {
     if text.len() > max {
-        let end = (0..=max)
+        let end = (0..=max.saturating_sub('…'.len_utf8()))
             .rev()
             .find(|i| text.is_char_boundary(*i))
             .unwrap_or(0);
@@ -183,6 +183,8 @@ mod tests {
 
     #[test]
     fn a_long_message_is_cut_at_a_character() {
-        assert_eq!(clip("aé".repeat(3), 5), "aéa…");
+        assert_eq!(clip("aé".repeat(3), 8), "aéa…");
+        assert_eq!(clip("aé".repeat(3), 9), "aéaéaé");
+        assert_eq!(clip("a".repeat(30), 8).len(), 8);
     }
 }

@@ -122,6 +122,32 @@ fn plugins_that_lie_about_what_they_return() {
 }
 
 #[test]
+fn plugins_that_promise_what_cannot_be() {
+    check_all(&[
+        "promise_of_one_name_twice",
+        "promise_to_read_beyond",
+        "promise_to_carry_as_another_type",
+        "promise_of_thousands_of_columns",
+    ]);
+}
+
+#[test]
+fn a_plugin_that_asks_again_for_ever_is_given_up() {
+    let name = "asks_again_for_ever";
+    let world = attacked(name);
+    let answer = world.run(&["run", "job.toml"]);
+    harmless(name, &answer);
+    // What may work later ends as trouble of the environment, which can be resumed.
+    assert_eq!(answer.code, 5, "{}", answer.err);
+    assert!(
+        answer.err.contains("error[plugin::retry]"),
+        "{}",
+        answer.err
+    );
+    goes_on(name, &world);
+}
+
+#[test]
 fn components_that_do_not_fit_the_contract() {
     check_all(&[
         "unknown_import",

@@ -1,6 +1,16 @@
 //! Plugins that lie about their columns and rows in a way that can be seen at the border.
 
 each! {
+    promise_of_one_name_twice: "promises two columns with the name `id`",
+    promise_without_a_name: "promises a column with the name ``",
+    promise_of_an_unknown_type: "promises column `name` of an unknown type `dream`",
+    promise_to_read_beyond: "promises to read column 99, which its input does not have",
+    promise_to_read_twice: "promises to read column 1 twice",
+    promise_to_carry_beyond: "promises to carry column 99, which its input does not have",
+    promise_to_carry_as_another_type: "promises to carry column `id` of type int64 as utf8",
+    promise_of_thousands_of_columns: "promises 5000 columns, and 4096 are allowed",
+    asks_again_for_ever: "failed in batch 1 of partition 0: me again",
+
     bad_utf8: "column `name`: row 0 is not UTF-8",
     too_few_columns: "1 columns instead of the 2 it promised",
     too_many_columns: "3 columns instead of the 2 it promised",
