@@ -1,7 +1,7 @@
 //! Two processes and one target: whoever was taken over cannot write any more, and says so.
 
 use std::fs;
-use std::process::Child;
+use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
@@ -122,6 +122,69 @@ fn a_paused_process_keeps_its_job_locked() {
         let first = continued(first);
         assert_eq!(first.code, 3, "{} {}", first.last, first.err);
         assert!(content(&world) == wanted.content);
+    }
+}
+
+/// Paused between looking at the table and claiming it, it would begin anew on top of what another
+/// process wrote meanwhile.
+#[test]
+fn a_process_that_looked_too_early_does_not_begin_anew() {
+    let wanted = undisturbed(target("sqlite-rows"), Load::SMALL);
+    let world = World::new(target("sqlite-rows"), Load::SMALL);
+    use_history(&world, "first");
+    let first = stopped(&world, "sqlite.claim.opened:1");
+    use_history(&world, "second");
+    assert_eq!(world.run_failing("run.batch.committed:40:kill").code, -9);
+    let first = continued(first);
+    let seen = format!("{} {}", first.last, first.err);
+    assert_eq!((first.code, first.error()), (7, "target::busy"), "{seen}");
+    use_history(&world, "first");
+    let answer = world.run();
+    assert_eq!(answer.code, 3, "{} {}", answer.last, answer.err);
+    assert_eq!(answer.last["counts"], wanted.counts);
+    assert!(content(&world) == wanted.content);
+}
+
+/// Started at the same moment, each with a history of its own: one wins, the other says why not.
+#[test]
+fn two_processes_that_start_at_once_end_as_one_run() {
+    let rounds = super::seeds().unwrap_or(3);
+    for name in ["jsonl", "folder", "sqlite-replace", "jsonl-replace"] {
+        for _ in 0..rounds {
+            let wanted = undisturbed(target(name), Load::SMALL);
+            let world = World::new(target(name), Load::SMALL);
+            let start = |history: &str| {
+                use_history(&world, history);
+                let job = format!("{history}.toml");
+                fs::copy(world.path("job.toml"), world.path(&job)).unwrap();
+                let mut command = std::process::Command::new(world.command().get_program());
+                command
+                    .args(["run", &job, "--json"])
+                    .current_dir(world.path("."));
+                command
+                    .stdout(Stdio::piped())
+                    .stderr(Stdio::piped())
+                    .spawn()
+                    .unwrap()
+            };
+            let both = [start("first"), start("second")];
+            let answers = both.map(|child| Answer::from(child.wait_with_output().unwrap()));
+            let seen = answers
+                .iter()
+                .map(|a| format!("{} {} {}; ", a.code, a.last, a.err))
+                .collect::<String>();
+            assert!(
+                answers.iter().any(|answer| answer.code == 3),
+                "{name}: {seen}"
+            );
+            assert!(
+                answers
+                    .iter()
+                    .all(|answer| [2, 3, 5, 7].contains(&answer.code)),
+                "{name}: {seen}"
+            );
+            assert!(content(&world) == wanted.content, "{name}: {seen}");
+        }
     }
 }
 

@@ -1,7 +1,7 @@
 //! The target as a whole: claimed, scanned, published, retired.
 
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use arrow::array::RecordBatch;
 use dkhost_core::checkpoint::CHECKPOINT_VERSION;
@@ -26,12 +26,25 @@ const SCAN_ROWS: usize = 8192;
 /// An open target.
 pub(super) struct SqliteSink {
     target: Arc<Target>,
+    /// What the last look found: whoever decides to begin anew decides by it.
+    seen: Mutex<Option<Progress>>,
+}
+
+/// How far somebody's run is: run, epoch and batches over all partitions; `None` for no run.
+type Progress = Option<(String, u64, u64)>;
+
+fn progress(memory: Option<&Memory>) -> Progress {
+    memory.map(|memory| {
+        let batches = memory.checkpoints.iter().map(|checkpoint| checkpoint.seq);
+        (memory.owner.run.clone(), memory.owner.epoch, batches.sum())
+    })
 }
 
 impl SqliteSink {
     pub(super) fn new(target: Target) -> Self {
         SqliteSink {
             target: Arc::new(target),
+            seen: Mutex::default(),
         }
     }
 
@@ -45,6 +58,27 @@ impl SqliteSink {
         Ok(db)
     }
 
+    /// Refuses to begin anew where another process has moved on since we looked: its rows would stay
+    /// in the table, and ours come on top.
+    fn ensure_unmoved(&self, memory: &Memory) -> Result<()> {
+        let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        if seen
+            .as_ref()
+            .is_none_or(|seen| *seen == progress(Some(memory)))
+        {
+            return Ok(());
+        }
+        Err(Error::new(
+            Class::Locked,
+            "target::busy",
+            format!(
+                "another process began to write to {} meanwhile",
+                self.target.label()
+            ),
+        )
+        .help("run the same command again: it goes on with what that process began"))
+    }
+
     fn failed(&self, doing: &str, cause: rusqlite::Error) -> Error {
         fault(format!("{doing} {}", self.target.label()), cause)
     }
@@ -56,10 +90,12 @@ impl Sink for SqliteSink {
     }
 
     fn inspect(&self, job: &str) -> Result<Option<TargetState>> {
-        if !self.target.place.exists() {
-            return Ok(None);
-        }
-        Ok(Memory::read(&self.target.place.open_to_look()?, job)?.map(Memory::into_state))
+        let memory = match self.target.place.exists() {
+            true => Memory::read(&self.target.place.open_to_look()?, job)?,
+            false => None,
+        };
+        *self.seen.lock().unwrap_or_else(PoisonError::into_inner) = Some(progress(memory.as_ref()));
+        Ok(memory.map(Memory::into_state))
     }
 
     fn claim(&self, claim: &Claim) -> Result<Claimed> {
@@ -81,6 +117,7 @@ impl Sink for SqliteSink {
             alone(target, &tx, &claim.job)?;
         }
         if let Some(memory) = memory.as_ref().filter(|_| ours.is_none()) {
+            self.ensure_unmoved(memory)?;
             drop_leftovers(&tx, &claim.job, memory)?;
         }
         prepare(target, &tx, ours)?;
