@@ -1,10 +1,16 @@
 //! The scanner: bytes to tokens, strictly by RFC 8259, each error with its byte position.
+//! Strings are in `string`, arrays and objects that are kept as text in `nested`.
 //!
 //! A scalar token carries what the scan has learnt about it (a number's digits, whether a string
 //! has escapes), an array or object only its extent: nested text is checked once and kept.
 
-use super::{MAX_DEPTH, RowError, Stop};
+mod nested;
+mod string;
+
+use super::{RowError, Stop};
 use crate::text::Number;
+
+pub(crate) use self::string::{hex4, skip_plain};
 
 /// One value and its text.
 #[derive(Debug, Clone, Copy)]
@@ -357,139 +363,6 @@ impl<'a> Scanner<'a> {
             }
         }
     }
-
-    /// The string after its opening quote.
-    #[inline(always)]
-    fn string(&mut self) -> Result<(&'a str, bool), Stop> {
-        let (bytes, start) = (self.text.as_bytes(), self.at);
-        let mut escaped = false;
-        loop {
-            self.at = skip_plain(bytes, self.at);
-            match bytes.get(self.at) {
-                Some(b'"') => {
-                    let inner = &self.text[start..self.at];
-                    self.at += 1;
-                    return Ok((inner, escaped));
-                }
-                Some(b'\\') => {
-                    escaped = true;
-                    self.escape()?;
-                }
-                Some(_) => {
-                    return Err(self.stop(
-                        "json::control_character",
-                        "a bare control character in a string",
-                    ));
-                }
-                None => return Err(self.unexpected("the end of a string")),
-            }
-        }
-    }
-
-    /// Checks one escape; surrogates must come in pairs.
-    fn escape(&mut self) -> Result<(), Stop> {
-        let bytes = self.text.as_bytes();
-        match bytes.get(self.at + 1) {
-            Some(b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't') => self.at += 2,
-            Some(b'u') => {
-                let unit = hex4(bytes, self.at + 2)
-                    .ok_or_else(|| self.stop("json::invalid_escape", "\\u without four digits"))?;
-                let low = bytes.get(self.at + 6..self.at + 8) == Some(b"\\u");
-                match unit {
-                    0xD800..=0xDBFF
-                        if low && matches!(hex4(bytes, self.at + 8), Some(0xDC00..=0xDFFF)) =>
-                    {
-                        self.at += 12;
-                    }
-                    0xD800..=0xDFFF => {
-                        return Err(self.stop("json::lone_surrogate", "half a surrogate pair"));
-                    }
-                    _ => self.at += 6,
-                }
-            }
-            None => {
-                self.at = bytes.len();
-                return Err(self.unexpected("an escape"));
-            }
-            Some(_) => return Err(self.stop("json::invalid_escape", "not an escape of JSON")),
-        }
-        Ok(())
-    }
-
-    /// Checks an array or object to its end.
-    fn nested(&mut self) -> Result<(), Stop> {
-        // One bit per open bracket, 1 for an object.
-        let (mut open, mut depth) = (0u128, 0u32);
-        loop {
-            let empty = match self.peek() {
-                Some(bracket @ (b'{' | b'[')) => {
-                    depth += 1;
-                    // The document around this value is the first level.
-                    if depth >= MAX_DEPTH {
-                        return Err(self.stop("json::too_deep", "nested too deep"));
-                    }
-                    open = open << 1 | u128::from(bracket == b'{');
-                    self.open(bracket)?
-                }
-                Some(b'"') => {
-                    self.at += 1;
-                    self.string()?;
-                    true
-                }
-                _ => {
-                    if let Kind::NotFinite(_) = self.scalar()? {
-                        return Err(self.stop(
-                            "json::not_a_number",
-                            "NaN or infinity inside a value; before",
-                        ));
-                    }
-                    true
-                }
-            };
-            if empty && !self.close(&mut open, &mut depth)? {
-                return Ok(());
-            }
-        }
-    }
-
-    /// Goes into an array or object, past a first key: `true` if it was empty and is closed by the
-    /// next byte.
-    fn open(&mut self, bracket: u8) -> Result<bool, Stop> {
-        self.at += 1;
-        self.skip_space();
-        match (bracket, self.peek()) {
-            (b'{', Some(b'}')) | (b'[', Some(b']')) => Ok(true),
-            (b'{', _) => self.scan_key().map(|_| self.skip_space()).map(|()| false),
-            _ => Ok(false),
-        }
-    }
-
-    /// After a value: `true` if another is next, past its key; `false` if the outermost bracket
-    /// was closed.
-    fn close(&mut self, open: &mut u128, depth: &mut u32) -> Result<bool, Stop> {
-        while *depth > 0 {
-            self.skip_space();
-            let object = *open & 1 == 1;
-            match (object, self.peek()) {
-                (_, Some(b',')) => {
-                    self.at += 1;
-                    if object {
-                        self.key()?;
-                    }
-                    self.skip_space();
-                    return Ok(true);
-                }
-                (true, Some(b'}')) | (false, Some(b']')) => {
-                    self.at += 1;
-                    *open >>= 1;
-                    *depth -= 1;
-                }
-                (true, _) => return Err(self.unexpected("a comma or the end of the object")),
-                (false, _) => return Err(self.unexpected("a comma or the end of the list")),
-            }
-        }
-        Ok(false)
-    }
 }
 
 /// The value that `text` is, without the whitespace around it; `None` if it is not JSON.
@@ -498,39 +371,4 @@ pub(crate) fn valid(text: &str) -> Option<&str> {
     let token = scanner.value().ok()?;
     scanner.end().ok()?;
     Some(token.raw)
-}
-
-/// Skips to the next quote, backslash or control character: eight bytes at a time.
-///
-/// *Source* – S. E. Anderson, "Bit Twiddling Hacks", "determine if a word has a byte less than n".
-/// The lowest flag is exact; flags above it may be false.
-#[inline]
-pub(crate) fn skip_plain(bytes: &[u8], mut at: usize) -> usize {
-    const ONES: u64 = u64::from_ne_bytes([1; 8]);
-    const TOPS: u64 = ONES << 7;
-    let below = |word: u64, n: u8| word.wrapping_sub(ONES * u64::from(n)) & !word;
-    while let Some(chunk) = bytes[at..].first_chunk::<8>() {
-        let word = u64::from_le_bytes(*chunk);
-        let quote = below(word ^ (ONES * u64::from(b'"')), 1);
-        let backslash = below(word ^ (ONES * u64::from(b'\\')), 1);
-        let found = (quote | backslash | below(word, 0x20)) & TOPS;
-        if found != 0 {
-            return at + (found.trailing_zeros() / 8) as usize;
-        }
-        at += 8;
-    }
-    while let Some(byte) = bytes.get(at) {
-        if matches!(byte, b'"' | b'\\' | 0..=0x1F) {
-            break;
-        }
-        at += 1;
-    }
-    at
-}
-
-pub(crate) fn hex4(bytes: &[u8], at: usize) -> Option<u32> {
-    bytes
-        .get(at..at + 4)?
-        .iter()
-        .try_fold(0, |unit, b| Some(unit << 4 | (*b as char).to_digit(16)?))
 }
