@@ -9,6 +9,7 @@ use std::fs::{self, DirBuilder};
 use std::io::Write;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use dkhost_core::{Error, Result};
 use wasmtime::Engine;
@@ -17,6 +18,9 @@ use xxhash_rust::xxh3::xxh3_128;
 
 use crate::compile::{CompileIn, CompileLimits, compile};
 use crate::engine;
+
+/// Far more than compiling and writing an entry may take.
+const LEFT_BEHIND: Duration = Duration::from_secs(3600);
 
 /// A folder of compiled plugins.
 #[derive(Debug)]
@@ -73,6 +77,7 @@ impl Cache {
         if let Some(component) = self.find(engine, &key) {
             return Ok(component);
         }
+        self.sweep();
         let compiled = compile(place, limits, name, bytes, &self.folder)?;
         let path = self.store(&key, &compiled)?;
         deserialize(engine, &path)
@@ -103,6 +108,26 @@ impl Cache {
             let _ = fs::remove_file(&path);
         }
         None
+    }
+
+    /// Removes what processes left that were killed while they filled the cache. Others may be at
+    /// work, so only what is older than any of them can be.
+    fn sweep(&self) {
+        let Ok(entries) = fs::read_dir(&self.folder) else {
+            return;
+        };
+        for entry in entries.flatten() {
+            let name = entry.file_name();
+            let draft = name
+                .to_str()
+                .is_some_and(|name| name.starts_with("compile-") || name.starts_with("part-"));
+            let age = entry.metadata().and_then(|found| found.modified());
+            let age = age.ok().and_then(|then| then.elapsed().ok());
+            if draft && age.is_some_and(|age| age > LEFT_BEHIND) {
+                let _ = fs::remove_dir_all(entry.path());
+                let _ = fs::remove_file(entry.path());
+            }
+        }
     }
 
     fn store(&self, key: &str, compiled: &[u8]) -> Result<PathBuf> {

@@ -68,13 +68,13 @@ const CHILD_SAYS_BYTES: u64 = 4096;
 
 /// The child's side: lowers its own limits, compiles the component at `input`, writes `output`.
 pub fn compile_child(input: &Path, output: &Path) -> Result<()> {
+    set_parent_process_death_signal(Some(Signal::KILL)).map_err(unlimited)?;
     let limits = CompileLimits::default();
     lower(Resource::As, CHILD_ADDRESSES_BYTES)?;
     lower(Resource::Data, limits.memory_bytes)?;
     lower(Resource::Cpu, limits.cpu_seconds)?;
     lower(Resource::Fsize, limits.output_bytes)?;
     lower(Resource::Core, 0)?;
-    set_parent_process_death_signal(Some(Signal::KILL)).map_err(unlimited)?;
     let bytes = fs::read(input).map_err(|cause| Error::io("read", input, cause))?;
     let compiled = in_process(&bytes)?;
     fs::write(output, compiled).map_err(|cause| Error::io("write", output, cause))

@@ -7,18 +7,35 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-use std::time::{Duration, Instant};
+use std::process::Command;
+use std::time::{Duration, Instant, SystemTime};
 
 use dkhost_plugin::build::componentize;
 use dkhost_plugin::{
     CompileIn, CompileLimits, Component, LoadOptions, SUBCOMMAND, WIT_V0_1, compile_child,
 };
 
+use rustix::process::{Resource, getrlimit};
+
 #[path = "../../../tests/guests/mod.rs"]
 mod guests;
 
+/// What this program is told to be the parent of a compiler that takes its time.
+const COMPILE_SLOWLY: &str = "compile-slowly";
+
 fn main() {
     let arguments: Vec<String> = std::env::args().collect();
+    if let [_, word, cache] = arguments.as_slice()
+        && word == COMPILE_SLOWLY
+    {
+        let bytes = guests::guest("slow_to_compile");
+        drop(Component::from_bytes(
+            "slow.wasm",
+            &bytes,
+            &options(Path::new(cache)),
+        ));
+        return;
+    }
     if let [_, command, input, output] = arguments.as_slice()
         && command == SUBCOMMAND
     {
@@ -33,7 +50,10 @@ fn main() {
     compiling_that_takes_minutes_ends_with_its_wall_clock();
     compiling_that_takes_gigabytes_ends_with_its_memory();
     machine_code_that_fills_the_disk_is_not_written();
-    println!("test result: ok. 9 passed");
+    the_child_lowers_its_own_limits();
+    a_child_ends_with_its_parent();
+    what_a_killed_process_left_in_the_cache_is_swept();
+    println!("test result: ok. 12 passed");
 }
 
 fn child(input: &Path, output: &Path) {
@@ -46,6 +66,17 @@ fn child(input: &Path, output: &Path) {
     if let Err(error) = compile_child(input, output) {
         eprintln!("{}", error.chain());
         std::process::exit(1);
+    }
+    if fs::read(input).is_ok_and(|bytes| bytes.ends_with(b"lim")) {
+        let limit = |of| getrlimit(of).current.unwrap_or(u64::MAX);
+        let all = [
+            Resource::As,
+            Resource::Data,
+            Resource::Cpu,
+            Resource::Fsize,
+            Resource::Core,
+        ];
+        println!("{:?}", all.map(limit));
     }
 }
 
@@ -187,6 +218,90 @@ fn compiling_that_takes_gigabytes_ends_with_its_memory() {
     let folder = tempfile::tempdir().unwrap();
     let options = limited(folder.path(), |limits| limits.memory_bytes = 100 << 20);
     stopped(&guests::guest("slow_to_compile"), &options);
+}
+
+fn the_child_lowers_its_own_limits() {
+    let folder = tempfile::tempdir().unwrap();
+    let input = folder.path().join("in.wasm");
+    fs::write(&input, told_to(b"lim")).unwrap();
+    let ended = Command::new(std::env::current_exe().unwrap())
+        .arg(SUBCOMMAND)
+        .args([&input, &folder.path().join("out.cwasm")])
+        .output()
+        .unwrap();
+    let limits = CompileLimits::default();
+    let expected = [
+        6 << 30,
+        limits.memory_bytes,
+        limits.cpu_seconds,
+        limits.output_bytes,
+        0,
+    ];
+    assert_eq!(
+        String::from_utf8(ended.stdout).unwrap().trim(),
+        format!("{expected:?}")
+    );
+}
+
+/// Processes that compile in `cache`, by their command line.
+fn compiling(cache: &Path) -> usize {
+    let inside = cache.to_str().unwrap().as_bytes();
+    let compiles = |command: &[u8]| {
+        let mut words = command.split(|byte| *byte == 0).skip(1);
+        words.next() == Some(SUBCOMMAND.as_bytes())
+            && words.next().is_some_and(|input| input.starts_with(inside))
+    };
+    let processes = fs::read_dir("/proc").unwrap().flatten();
+    processes
+        .filter_map(|process| fs::read(process.path().join("cmdline")).ok())
+        .filter(|command| compiles(command))
+        .count()
+}
+
+fn wait_for(compilers: usize, cache: &Path) {
+    let deadline = Instant::now() + Duration::from_secs(30);
+    while compiling(cache) != compilers {
+        assert!(Instant::now() < deadline, "not {compilers} compilers");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+fn a_child_ends_with_its_parent() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut parent = Command::new(std::env::current_exe().unwrap())
+        .args([COMPILE_SLOWLY, folder.path().to_str().unwrap()])
+        .spawn()
+        .unwrap();
+    wait_for(1, folder.path());
+    // It asks for this as the first thing it does.
+    std::thread::sleep(Duration::from_secs(1));
+    parent.kill().unwrap();
+    parent.wait().unwrap();
+    wait_for(0, folder.path());
+}
+
+fn what_a_killed_process_left_in_the_cache_is_swept() {
+    let folder = tempfile::tempdir().unwrap();
+    let cache = folder.path().join("cache");
+    load(&options(&cache));
+    let kept = entries(&cache);
+    let long_ago = SystemTime::now() - Duration::from_secs(2 * 3600);
+    for (name, age) in [("compile-old", Some(long_ago)), ("compile-new", None)] {
+        fs::create_dir(cache.join(name)).unwrap();
+        fs::write(cache.join(name).join("in.wasm"), "left").unwrap();
+        if let Some(then) = age {
+            let folder = fs::File::open(cache.join(name)).unwrap();
+            folder.set_modified(then).unwrap();
+        }
+    }
+    let part = fs::File::create(cache.join("part-old")).unwrap();
+    part.set_modified(long_ago).unwrap();
+    // What compiles sweeps.
+    drop(Component::from_bytes("good.wasm", &guests::good(), &options(&cache)).unwrap());
+    let left = entries(&cache);
+    assert!(kept.iter().all(|entry| left.contains(entry)), "{left:?}");
+    assert!(left.contains(&cache.join("compile-new")), "{left:?}");
+    assert_eq!(left.len(), kept.len() + 2, "{left:?}");
 }
 
 fn machine_code_that_fills_the_disk_is_not_written() {
