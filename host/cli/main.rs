@@ -50,6 +50,10 @@ fn main() {
 /// was committed is safe, and the run can be resumed.
 fn install_panic_hook() {
     std::panic::set_hook(Box::new(|panic| {
+        // A reader of a foreign format fell over a broken file: an error of the source.
+        if dkhost_core::foreign::is_expected() {
+            return;
+        }
         let what = panic.payload_as_str().unwrap_or("no message");
         let place = panic
             .location()

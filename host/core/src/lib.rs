@@ -26,6 +26,7 @@ pub mod dataknobs;
 pub mod dead_letter;
 pub mod error;
 pub mod fail;
+pub mod foreign;
 pub mod json;
 pub mod memory;
 pub mod options;

@@ -4,7 +4,9 @@
 //! `convert`), and a value that has no place in its column refuses its row.
 
 mod convert;
+mod declared;
 mod layouts;
+mod lengths;
 mod read;
 mod verify;
 
@@ -157,6 +159,7 @@ impl FileColumns {
         let label = file.label();
         let (schema, groups, metadata) = match file.format {
             Format::Parquet => {
+                declared::footer(&handle, label)?;
                 let metadata = guarded(label, || {
                     Ok(ArrowReaderMetadata::load(
                         &handle,
@@ -187,11 +190,11 @@ fn guarded<T>(label: &str, read: impl FnOnce() -> Result<T, Cause>) -> Result<T>
         Error::data("file::corrupt", format!("`{label}` is not intact"))
             .help("was the file written completely? nothing after this place was read")
     };
-    match std::panic::catch_unwind(std::panic::AssertUnwindSafe(read)) {
-        Ok(Ok(found)) => Ok(found),
+    match dkhost_core::foreign::caught(read) {
+        Some(Ok(found)) => Ok(found),
         // Its text carries its own causes already.
-        Ok(Err(cause)) => Err(corrupt().caused_by(cause.to_string())),
-        Err(_) => Err(corrupt()),
+        Some(Err(cause)) => Err(corrupt().caused_by(cause.to_string())),
+        None => Err(corrupt()),
     }
 }
 

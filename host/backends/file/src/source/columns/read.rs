@@ -17,7 +17,7 @@ use parquet::arrow::arrow_reader::{
 };
 
 use super::convert::Conversion;
-use super::{FileColumns, Label, again, guarded};
+use super::{FileColumns, Label, again, declared, guarded, lengths};
 use crate::identity::{self, Identity};
 use crate::source::files::SourceFile;
 use crate::source::partition::Slice;
@@ -80,6 +80,7 @@ pub fn arrow_schema(handle: &File, label: &str) -> Result<SchemaRef> {
 fn open_arrow(handle: &File, label: &str, columns: Option<Vec<usize>>) -> Result<Groups> {
     let mut magic = [0; 6];
     let is_file = again(handle, label)?.read_exact(&mut magic).is_ok() && magic == *b"ARROW1";
+    lengths::verify(handle, label, is_file)?;
     let reader = BufReader::with_capacity(1 << 20, again(handle, label)?);
     guarded(label, || {
         Ok(match is_file {
@@ -145,10 +146,14 @@ impl ColumnReader {
                 let rows = rows.get(self.group as usize).copied().ok_or_else(bad)?;
                 let handle = again(&self.handle, &self.label)?;
                 let (group, row) = (self.group as usize, self.row as usize);
-                let (bounds, columns) = (self.bounds, &self.conversion.indices);
+                let indices = self.conversion.indices.iter().copied();
+                let mask = ProjectionMask::roots(metadata.parquet_schema(), indices);
+                let about = metadata.metadata().row_group(group);
+                declared::pages(&handle, &self.label, about, &mask)?;
+                let bounds = self.bounds;
                 guarded(&self.label, || {
                     Ok(Some(open_row_group(
-                        handle, metadata, group, row, rows, bounds, columns,
+                        handle, metadata, group, row, rows, bounds, mask,
                     )?))
                 })?
             }
@@ -262,7 +267,7 @@ fn open_row_group(
     row: usize,
     rows: u64,
     bounds: Bounds,
-    columns: &[usize],
+    mask: ProjectionMask,
 ) -> Result<Open, parquet::errors::ParquetError> {
     let about = metadata.metadata().row_group(group);
     // Dictionaries make bytes in the file much fewer than in memory, where the file says it.
@@ -276,7 +281,6 @@ fn open_row_group(
         })
         .sum();
     let step = bounds.rows_of(rows, u64::try_from(bytes).unwrap_or(0));
-    let mask = ProjectionMask::roots(metadata.parquet_schema(), columns.iter().copied());
     let reader = ParquetRecordBatchReaderBuilder::new_with_metadata(handle, metadata.clone())
         .with_row_groups(vec![group])
         .with_offset(row)
