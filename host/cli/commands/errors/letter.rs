@@ -1,5 +1,6 @@
 //! One refused record, for people and for programs.
 
+use dkhost_core::json::Scanner;
 use dkhost_engine::history::Letter;
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -84,9 +85,12 @@ pub fn object(found: &Letter) -> Object<'_> {
 }
 
 fn payload<'a>(text: &'a str, media: &str) -> Payload<'a> {
-    // A record over several lines would break JSON Lines; its text is then kept as text.
+    // Over several lines it would break JSON Lines, and what is refused for its escapes or its depth
+    // would break whoever reads the list: its text is then kept as text.
+    let mut scanner = Scanner::new(text);
+    let is_sound = scanner.value().is_ok() && scanner.end().is_ok();
     match serde_json::from_str::<&RawValue>(text) {
-        Ok(raw) if media == "json" && !text.contains('\n') => Payload::Json(raw),
+        Ok(raw) if media == "json" && is_sound && !text.contains('\n') => Payload::Json(raw),
         _ => Payload::Text(text),
     }
 }
