@@ -94,6 +94,15 @@ pub fn trouble(
     if compression == Compression::None || cause.raw_os_error().is_some() {
         return Error::io("read", label, cause);
     }
+    // The only words zstd has for a window beyond its limit of 128 MiB.
+    if cause.to_string().contains("too much memory") {
+        return Error::data(
+            "file::window_too_large",
+            format!("`{label}` was packed by {compression} with a window of more than 128 MiB (near byte {compressed})"),
+        )
+        .help("pack it again with a smaller one: zstd -d --long=31 FILE, then zstd --long=27 FILE")
+        .caused_by(cause);
+    }
     let what = match cause.kind() {
         io::ErrorKind::UnexpectedEof => {
             format!("is cut off, or something else follows its {compression} stream")

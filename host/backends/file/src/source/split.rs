@@ -89,6 +89,9 @@ pub fn too_long(stream: &Stream, start: usize) -> Error {
     .help("a quote or bracket that is never closed, or another format? `format` says which one this file has")
 }
 
+/// Blank lines before a batch are dropped when they are more than this.
+pub const BLANK_HELD_BYTES: usize = 1 << 20;
+
 /// Cuts the next batch of lines off the stream, blank ones left out; `None` at the end.
 pub fn lines(stream: &mut Stream, bounds: Bounds) -> Result<Option<Records>> {
     let mut rows = Vec::new();
@@ -122,6 +125,11 @@ pub fn lines(stream: &mut Stream, bounds: Bounds) -> Result<Option<Records>> {
         }
         let at_end = next == end;
         (start, searched) = (next, next);
+        // Nothing but blank lines so far: they need not be held, however many they are.
+        if rows.is_empty() && start >= BLANK_HELD_BYTES {
+            stream.skip(start);
+            (start, searched) = (0, 0);
+        }
         if at_end || bounds.are_reached(rows.len(), start) {
             break;
         }

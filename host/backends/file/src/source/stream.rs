@@ -20,6 +20,10 @@ use crate::identity::{self, Identity};
 /// Decoded bytes asked for at once.
 const CHUNK_BYTES: usize = 1 << 20;
 
+/// At most this many are asked for at once, however much is there already: what is held of a record
+/// that never ends stays near [`RECORD_MAX_BYTES`].
+const STEP_MAX_BYTES: usize = 8 << 20;
+
 /// Bytes before a position whose hash it carries.
 const BEFORE_BYTES: usize = 4 << 10;
 
@@ -173,8 +177,8 @@ impl Stream {
         self.base + self.at as u64
     }
 
-    /// Reads more behind [`Stream::bytes`]; at least a chunk, and twice as much as there is
-    /// already, so that a long record costs few rounds. False when the stream is at its end.
+    /// Reads more behind [`Stream::bytes`]: a chunk, or as much as there is already, so that a long
+    /// record costs few rounds, within limits. False when the stream is at its end.
     ///
     /// *Errors* – `file::corrupt`, `source::changed`, or of the operating system.
     pub fn fill(&mut self) -> Result<bool> {
@@ -182,7 +186,7 @@ impl Stream {
             return Ok(false);
         }
         let kept = self.chunk.len() - self.at;
-        let wanted = CHUNK_BYTES.max(kept) as u64;
+        let wanted = kept.clamp(CHUNK_BYTES, STEP_MAX_BYTES) as u64;
         let left = self.spec.end.map_or(u64::MAX, |end| {
             end.saturating_sub(self.base + self.chunk.len() as u64)
         });

@@ -22,7 +22,7 @@ use crate::options::CsvOptions;
 /// *Shape* – the names of the columns, in the order of the file: those of the header, else
 /// `column_1` and so on, as many as the first record has. Empty for a file without any line.
 ///
-/// *Errors* – `csv::header` when two columns have one name, or one has none.
+/// *Errors* – `csv::header` when two columns have one name, or one has none; `file::encoding`.
 pub fn open(file: File, spec: StreamSpec, options: &CsvOptions) -> Result<(Stream, Vec<String>)> {
     let mut stream = Stream::open(
         file.try_clone()
@@ -66,6 +66,14 @@ fn header(stream: &Stream, line: &Lines, options: &CsvOptions) -> Result<Vec<Str
                 stream,
                 format!("column {} has no name", i + 1),
             ));
+        }
+        if name.contains('\0') {
+            let (column, label) = (i + 1, stream.label());
+            let what = format!(
+                "the name of column {column} of `{label}` has a NUL in it: is the file UTF-16?"
+            );
+            return Err(Error::data("file::encoding", what)
+                .help("if it is, convert it first: iconv -f UTF-16LE -t UTF-8 FILE > NEW"));
         }
         if name.contains('\r') {
             return Err(header_error(

@@ -12,7 +12,7 @@ use dkhost_core::json::RowError;
 use dkhost_core::{BatchSize, Result};
 
 use crate::options::CsvOptions;
-use crate::source::split::{Bounds, Range, Records, too_long};
+use crate::source::split::{BLANK_HELD_BYTES, Bounds, Range, Records, too_long};
 use crate::source::stream::{RECORD_MAX_BYTES, Stream};
 
 /// One cell in a piece.
@@ -87,6 +87,9 @@ impl CsvScanner {
         let end = loop {
             if let Some(end) = scan.run(stream.bytes()) {
                 break end;
+            }
+            if scan.rows.is_empty() && scan.row_start >= BLANK_HELD_BYTES {
+                stream.skip(scan.drop_blanks());
             }
             let length = stream.bytes().len();
             if length - scan.row_start > RECORD_MAX_BYTES {
@@ -231,6 +234,17 @@ impl Scan {
         }
     }
 
+    /// Nothing but blank lines so far: how many bytes need not be held. All places move.
+    #[cold]
+    fn drop_blanks(&mut self) -> usize {
+        let blank = self.row_start;
+        self.at -= blank;
+        self.cell_start -= blank;
+        self.closed = self.closed.saturating_sub(blank);
+        self.row_start = 0;
+        blank
+    }
+
     /// Goes through the bytes that were not compared yet; where the batch ends, if it does.
     fn run(&mut self, bytes: &[u8]) -> Option<usize> {
         let delimiter = self.scanner.delimiter;
@@ -320,7 +334,7 @@ impl Scan {
         // In a file of one column an empty line is a record whose only cell is empty.
         if blank && self.scanner.columns != Some(1) {
             (self.row_start, self.cell_start) = (next, next);
-            return false;
+            return self.bounds.are_reached(self.rows.len(), next);
         }
         match self.state {
             State::Closed => self.push_quoted(end),
@@ -330,7 +344,7 @@ impl Scan {
             self.cells.truncate(self.row_cells);
             return true;
         }
-        match self.trouble() {
+        match self.trouble(&bytes[self.row_start..end]) {
             Some(error) => self.refuse(error),
             None => self.good.push(self.rows.len() as u32),
         }
@@ -344,11 +358,12 @@ impl Scan {
         self.bounds.are_reached(self.rows.len(), next)
     }
 
-    fn trouble(&mut self) -> Option<RowError> {
+    fn trouble(&mut self, record: &[u8]) -> Option<RowError> {
         if std::mem::take(&mut self.text_after_quote) {
+            let what = "text follows a closing quote; a quote inside quotes is doubled";
             return Some(RowError::new(
                 "csv::text_after_quote",
-                "text follows a closing quote; a quote inside quotes is doubled",
+                format!("{what}{}", hint(record)),
             ));
         }
         let found = self.cells.len() - self.row_cells;
@@ -356,8 +371,10 @@ impl Scan {
             Some(wanted) if found != wanted => Some(RowError::new(
                 "csv::cell_count",
                 format!(
-                    "{found} {} where {wanted} were expected",
-                    if found == 1 { "cell" } else { "cells" }
+                    "{found} {} where {wanted} {} expected{}",
+                    if found == 1 { "cell" } else { "cells" },
+                    if wanted == 1 { "was" } else { "were" },
+                    hint(record)
                 ),
             )),
             _ => None,
@@ -408,6 +425,23 @@ impl Scan {
             "a quote is opened on this line and never closed",
         ));
         self.close_row(end, next)
+    }
+}
+
+/// What may have made one record of several: quotes that hold line ends, line ends that are none.
+#[cold]
+fn hint(record: &[u8]) -> String {
+    let lines = memchr::memchr_iter(b'\n', record).count() + 1;
+    let returns = record
+        .windows(2)
+        .filter(|two| two[0] == b'\r' && two[1] != b'\n')
+        .count();
+    match (lines, returns) {
+        (2.., _) => {
+            format!("; the record goes over {lines} lines: was a quote on the first never closed?")
+        }
+        (_, 1..) => "; it holds bare carriage returns, which do not end a line".to_owned(),
+        _ => String::new(),
     }
 }
 

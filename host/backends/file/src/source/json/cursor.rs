@@ -75,8 +75,17 @@ pub struct Cursor<'a> {
 
 impl Cursor<'_> {
     /// The next byte that is not white space.
+    ///
+    /// *Errors* – `file::json_syntax` for more white space than a record may be long: it is held.
     pub fn token(&mut self) -> Result<Option<u8>> {
+        let start = self.at;
         loop {
+            if self.at - start > RECORD_MAX_BYTES {
+                let (mib, place) = (RECORD_MAX_BYTES >> 20, self.stream.place(start));
+                let what = format!("more than {mib} MiB of white space follow {place}");
+                return Err(Error::data("file::json_syntax", what)
+                    .help("was the file written completely? write it again without them"));
+            }
             let bytes = &self.stream.bytes()[self.at..];
             match bytes.iter().position(|b| !is_blank(*b)) {
                 Some(blank) => {
@@ -150,7 +159,7 @@ impl Cursor<'_> {
             "file::cut_off",
             format!("the record at {place} (byte {offset}) has no end"),
         )
-        .help("the records before it were read; was the file written completely?")
+        .help("was the file written completely? a quote or bracket may be open since that place")
     }
 }
 
@@ -180,7 +189,7 @@ fn unexpected_at(stream: &Stream, at: usize, found: Option<u8>, wanted: &str) ->
         "file::json_syntax",
         format!("{found} is at {place} (byte {offset}), where {wanted} should be"),
     )
-    .help("this is not JSON; `format` says which format the file has")
+    .help("correct the file at that place; if it is not JSON, `format` says which format it has")
 }
 
 /// The error for a text that is no JSON, at the start of the stream.

@@ -44,7 +44,10 @@ impl Documents {
                 false => self.push(object, None),
                 true => match unescape(records.keys[row].of(bytes)) {
                     Some(id) => self.push(object, Some(&id)),
-                    None => Err(RowError::new("json::not_utf8", "the id is not UTF-8 text")),
+                    None => Err(RowError::new(
+                        "json::not_utf8",
+                        "the id is no text: not UTF-8, or half a surrogate pair",
+                    )),
                 },
             };
             match taken {

@@ -7,7 +7,7 @@
 /// A value that is being scanned.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct ValueScan {
-    depth: u32,
+    depth: u64,
     in_string: bool,
     escaped: bool,
     started: bool,
