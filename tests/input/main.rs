@@ -1,0 +1,21 @@
+//! Files that are not what they say, through the program: what is written, what is a dead letter,
+//! what stops, and how much memory it took.
+//!
+//! ```text
+//! world       a folder, a run that is measured, and what must be true after every one
+//! csv         separated values        json        JSON and JSON Lines
+//! columns     Parquet and Arrow       packed      gzip and zstd
+//! large       more than memory holds
+//! ```
+//!
+//! Every case is bytes in and a few lines out: the exit code, the lines of the target, each dead
+//! letter with its place and its bytes, and the error that stopped the run.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
+
+mod columns;
+mod csv;
+mod json;
+mod large;
+mod packed;
+mod world;
