@@ -6,7 +6,7 @@
 //! kills     at random moments            points   at every step of the protocol
 //! nth       the Nth system call fails    full     the disk is full, the file too large
 //! states    history and checkpoint are damaged    rivals   two processes, one target
-//! sources   the source changes in between
+//! sources   the source changes in between             retries  dead letters are taken in again
 //! ```
 //!
 //! A fixed sample runs in `cargo test`; `DKHOST_SEEDS=200`, which `cargo xtask torture` sets, runs all.
@@ -21,6 +21,7 @@ mod kills;
 mod nth;
 mod oracle;
 mod points;
+mod retries;
 mod rivals;
 mod sources;
 mod states;

@@ -1,7 +1,7 @@
 //! Two processes and one target: whoever was taken over cannot write any more, and says so.
 
 use std::fs;
-use std::process::{Child, Stdio};
+use std::process::Child;
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
@@ -157,15 +157,7 @@ fn two_processes_that_start_at_once_end_as_one_run() {
                 use_history(&world, history);
                 let job = format!("{history}.toml");
                 fs::copy(world.path("job.toml"), world.path(&job)).unwrap();
-                let mut command = std::process::Command::new(world.command().get_program());
-                command
-                    .args(["run", &job, "--json"])
-                    .current_dir(world.path("."));
-                command
-                    .stdout(Stdio::piped())
-                    .stderr(Stdio::piped())
-                    .spawn()
-                    .unwrap()
+                world.other(&["run", &job, "--json"]).spawn().unwrap()
             };
             let both = [start("first"), start("second")];
             let answers = both.map(|child| Answer::from(child.wait_with_output().unwrap()));

@@ -186,6 +186,24 @@ impl World {
         command
     }
 
+    /// The program with other words.
+    pub fn other(&self, words: &[&str]) -> Command {
+        let command = self.command();
+        let mut other = Command::new(command.get_program());
+        other.args(words).current_dir(self.folder.path());
+        for (name, value) in command.get_envs() {
+            match value {
+                Some(value) => other.env(name, value),
+                None => other.env_remove(name),
+            };
+        }
+        other
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        other
+    }
+
     pub fn command(&self) -> Command {
         self.command_in(&[], &[])
     }
