@@ -7,23 +7,23 @@ route, source, target = sys.argv[1:]
 
 
 def records():
-    with open(source, encoding="utf-8") as lines:
-        for line in lines:
-            yield json.loads(line)
+    with open(source, encoding="utf-8") as text:
+        if route == "json-sqlite":
+            yield from json.load(text)
+        elif route == "jsonl-sqlite":
+            for line in text:
+                yield json.loads(line)
+        else:
+            sys.exit(f"no such route: {route}")
 
 
-if route == "jsonl-jsonl":
-    with open(target, "w", encoding="utf-8") as out:
-        for record in records():
-            out.write(json.dumps(record, ensure_ascii=False, separators=(",", ":")))
-            out.write("\n")
-elif route == "jsonl-sqlite":
-    first = next(records())
-    database = sqlite3.connect(target)
-    columns = ", ".join(f'"{name}"' for name in first)
-    places = ", ".join("?" for _ in first)
-    database.execute(f"create table rows ({columns})")
-    database.executemany(f"insert into rows values ({places})", (tuple(r.values()) for r in records()))
-    database.commit()
-else:
-    sys.exit(f"no such route: {route}")
+all_records = records()
+first = next(all_records)
+database = sqlite3.connect(target)
+columns = ", ".join(f'"{name}"' for name in first)
+places = ", ".join("?" for _ in first)
+database.execute(f"create table rows ({columns})")
+insert = f"insert into rows values ({places})"
+database.execute(insert, tuple(first.values()))
+database.executemany(insert, (tuple(record.values()) for record in all_records))
+database.commit()

@@ -4,9 +4,9 @@ import sys
 import polars
 
 route, source, target = sys.argv[1:]
-if route == "jsonl-jsonl":
-    polars.scan_ndjson(source).sink_ndjson(target)
-elif route == "csv-parquet":
+if route == "csv-parquet":
     polars.scan_csv(source, try_parse_dates=True).sink_parquet(target, compression="zstd")
+elif route == "parquet-jsonl":
+    polars.scan_parquet(source).sink_ndjson(target)
 else:
     sys.exit(f"no such route: {route}")

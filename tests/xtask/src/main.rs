@@ -21,7 +21,7 @@ cargo xtask quickstart            build dkhost and a plugin, run a real job, sho
 cargo xtask test [CARGO-ARGS…]    install what the tests need, run all of them, count them
 cargo xtask torture               200 seeds of kills and faults, and every fuzz target for a minute
 cargo xtask deny                  licences, banned crates and sources of every dependency
-cargo xtask bench [OPTIONS]       speed against `cp` and against peers, as a table
+cargo xtask bench [OPTIONS]       CPU and memory beside peers and against our targets, as a table
                                   (`cargo xtask bench --help`)
 ";
 

@@ -1,38 +1,54 @@
-//! The routes and who runs them: the limit first, then dkhost without and with a plugin, then peers.
+//! The routes and who runs them: dkhost without and with a plugin, the reference its target is a
+//! multiple of, then the other peers.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use super::jobs::Jobs;
 use super::measure::{self, Usage};
-use super::peers::{self, Peer};
+use super::peers::{Peer, Peers};
 use super::rows::Input;
 use crate::shell::{self, Outcome};
 
-/// What the table calls dkhost without a plugin.
-pub const DKHOST: &str = "dkhost";
-
-/// One way from a format to another.
+/// One way from a format to another, with some rows.
 pub struct Route {
     /// As scripts know it: `csv-parquet`.
     pub name: &'static str,
-    /// The limit stands first when it could be had.
+    /// How many rows.
+    pub rows: u64,
+    /// Who is measured on it.
     pub contenders: Vec<Contender>,
-    /// Whether the first contender is the limit the others are compared with.
-    pub has_limit: bool,
+}
+
+/// What a contender is there for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    /// dkhost, no steps.
+    Plain,
+    /// dkhost with `clean.wasm`.
+    WithPlugin,
+    /// What the target of the route is a multiple of.
+    Reference,
+    /// For comparison.
+    Peer,
 }
 
 /// A program on a route.
 pub struct Contender {
     /// As the table shows it.
     pub name: String,
-    arguments: Vec<String>,
+    /// What it is there for.
+    pub role: Role,
+    /// The program and its arguments.
+    pub arguments: Vec<String>,
     /// What it writes; removed before each run.
-    output: PathBuf,
+    pub output: PathBuf,
 }
 
 impl Contender {
     /// Runs it once, onto nothing.
     pub fn measure(&self) -> Outcome<Usage> {
+        let _ = std::fs::remove_dir_all(&self.output);
         for suffix in ["", "-wal", "-shm"] {
             let _ = std::fs::remove_file(format!("{}{suffix}", self.output.display()));
         }
@@ -51,152 +67,103 @@ impl Contender {
     }
 }
 
-/// All routes with everyone who can run them here.
-pub fn all(
-    folder: &Path,
-    dkhost: &Path,
-    plugin: &Path,
-    input: &Input,
-    peers: &[Peer],
-) -> Outcome<Vec<Route>> {
+impl Route {
+    /// The index of the contender with this role.
+    pub fn place(&self, role: Role) -> Option<usize> {
+        self.contenders.iter().position(|each| each.role == role)
+    }
+}
+
+/// All routes for one number of rows. The peers no target names run only where `with_peers` says
+/// so: on five million rows they take an hour and say the same.
+pub fn all(jobs: &Jobs, input: &Input, peers: &Peers, with_peers: bool) -> Outcome<Vec<Route>> {
     let bench = Bench {
-        folder,
-        dkhost,
-        plugin,
+        jobs,
+        input,
         peers,
+        with_peers,
     };
-    let output = |name: &str| folder.join(name);
+    let parquet = jobs.parquet(input)?;
     Ok(vec![
-        bench.route(
-            "jsonl-jsonl",
-            &input.jsonl,
-            "out.jsonl",
-            Some(copy(&input.jsonl, &output("copy.jsonl"))),
-        )?,
-        bench.route(
-            "csv-parquet",
-            &input.csv,
-            "out.parquet",
-            Some(copy(&input.csv, &output("copy.csv"))),
-        )?,
-        bench.route(
-            "jsonl-sqlite",
-            &input.jsonl,
-            "out.db",
-            import(&input.csv, &output("import.db")),
-        )?,
+        bench.to_sqlite("jsonl-sqlite", &input.jsonl)?,
+        bench.to_sqlite("json-sqlite", &input.json)?,
+        bench.to_file("csv-parquet", &input.csv, "out.parquet")?,
+        bench.to_file("parquet-jsonl", &parquet, "out.jsonl")?,
     ])
 }
 
 struct Bench<'a> {
-    folder: &'a Path,
-    dkhost: &'a Path,
-    plugin: &'a Path,
-    peers: &'a [Peer],
+    jobs: &'a Jobs,
+    input: &'a Input,
+    peers: &'a Peers,
+    with_peers: bool,
 }
 
 impl Bench<'_> {
-    fn route(
-        &self,
-        name: &'static str,
-        from: &Path,
-        to: &str,
-        limit: Option<Contender>,
-    ) -> Outcome<Route> {
-        let has_limit = limit.is_some();
-        let mut contenders = Vec::from_iter(limit);
-        contenders.push(self.dkhost(name, from, to, false)?);
-        contenders.push(self.dkhost(name, from, to, true)?);
-        for peer in self.peers.iter().filter(|peer| peer.routes.contains(&name)) {
-            let output = self.folder.join(format!("peer-{to}"));
+    fn to_sqlite(&self, name: &'static str, from: &Path) -> Outcome<Route> {
+        let mut contenders = self.jobs.both(name, from, "out.db", self.input.rows)?;
+        let target = self.jobs.folder().join("import.db");
+        let import = format!(
+            "sqlite3 '{}' '.import --csv \"{}\" rows'",
+            target.display(),
+            self.input.csv.display()
+        );
+        if let (true, Some(duckdb)) = (self.peers.sqlite3, self.peers.get("duckdb")) {
+            let read = quoted(&duckdb.command("read-json", from, &target));
             contenders.push(Contender {
-                name: peer.name.clone(),
-                arguments: [&peer.python, &peer.script, Path::new(name), from, &output]
-                    .map(|part: &Path| part.display().to_string())
-                    .to_vec(),
-                output,
+                name: format!("{} read_json, then sqlite3 .import (CSV)", duckdb.name),
+                role: Role::Reference,
+                arguments: shell_line(format!("{read} && {import}")),
+                output: target.clone(),
             });
         }
-        Ok(Route {
-            name,
-            contenders,
-            has_limit,
-        })
-    }
-
-    /// dkhost on this route, through a job file that stays for a look afterwards.
-    fn dkhost(&self, route: &str, from: &Path, to: &str, with_plugin: bool) -> Outcome<Contender> {
-        let name = if with_plugin {
-            format!("{route}-clean")
-        } else {
-            route.to_owned()
-        };
-        let job = self.folder.join(format!("{name}.toml"));
-        let to = format!("{name}-{to}");
-        let target = match to.ends_with(".db") {
-            true => {
-                format!("backend = \"sqlite\"\npath = \"{to}\"\ntable = \"rows\"\ncreate = true")
-            }
-            false => format!("backend = \"file\"\npath = \"{to}\""),
-        };
-        let text = format!(
-            "name = \"bench-{name}\"\n\n[source]\nbackend = \"file\"\npath = {:?}\n\n\
-             [target]\n{target}\non_conflict = \"replace-all\"\n\n[state]\nurl = \"sqlite:state.db\"\n",
-            from.display().to_string(),
-        );
-        std::fs::write(&job, text)
-            .map_err(|cause| format!("cannot write {}: {cause}", job.display()))?;
-        let mut arguments = vec![
-            self.dkhost.display().to_string(),
-            "run".into(),
-            job.display().to_string(),
-        ];
-        arguments.push("--quiet".into());
-        if with_plugin {
-            arguments.extend([
-                "--plugin".into(),
-                format!("clean={}", self.plugin.display()),
-            ]);
+        if self.peers.sqlite3 {
+            contenders.push(Contender {
+                name: "sqlite3 .import (CSV) alone".into(),
+                role: Role::Peer,
+                arguments: shell_line(import),
+                output: target,
+            });
         }
-        let name = if with_plugin {
-            "dkhost with clean.wasm"
-        } else {
-            DKHOST
-        };
-        Ok(Contender {
-            name: name.into(),
-            arguments,
-            output: self.folder.join(to),
-        })
+        if let (true, Some(python)) = (self.with_peers, self.peers.get("standard_library")) {
+            contenders.push(self.script(python, Role::Peer, name, from, "out.db"));
+        }
+        Ok(self.route(name, contenders))
+    }
+
+    fn to_file(&self, name: &'static str, from: &Path, to: &str) -> Outcome<Route> {
+        let mut contenders = self.jobs.both(name, from, to, self.input.rows)?;
+        if let Some(duckdb) = self.peers.get("duckdb") {
+            contenders.push(self.script(duckdb, Role::Reference, name, from, to));
+        }
+        if let (true, Some(polars)) = (self.with_peers, self.peers.get("polars")) {
+            contenders.push(self.script(polars, Role::Peer, name, from, to));
+        }
+        Ok(self.route(name, contenders))
+    }
+
+    fn route(&self, name: &'static str, contenders: Vec<Contender>) -> Route {
+        Route {
+            name,
+            rows: self.input.rows,
+            contenders,
+        }
+    }
+
+    fn script(&self, peer: &Peer, role: Role, route: &str, from: &Path, to: &str) -> Contender {
+        let output = self.jobs.folder().join(format!("peer-{to}"));
+        Contender {
+            name: peer.name.clone(),
+            role,
+            arguments: peer.command(route, from, &output),
+            output,
+        }
     }
 }
 
-/// Reading and writing every byte once: nothing that keeps the bytes costs less.
-fn copy(from: &Path, to: &Path) -> Contender {
-    let line = format!("cat '{}' > '{}'", from.display(), to.display());
-    Contender {
-        name: "limit: cat".into(),
-        arguments: shell_line(line),
-        output: to.to_owned(),
-    }
-}
-
-/// SQLite's own import of the same rows from CSV: untyped, one transaction, no checks.
-fn import(from: &Path, to: &Path) -> Option<Contender> {
-    if !shell::works("sqlite3", &["--version"]) {
-        peers::missing("sqlite3, the limit of the route to SQLite");
-        return None;
-    }
-    let line = format!(
-        "sqlite3 '{}' '.import --csv \"{}\" rows'",
-        to.display(),
-        from.display()
-    );
-    Some(Contender {
-        name: "limit: sqlite3 .import (CSV)".into(),
-        arguments: shell_line(line),
-        output: to.to_owned(),
-    })
+fn quoted(arguments: &[String]) -> String {
+    let each: Vec<String> = arguments.iter().map(|part| format!("'{part}'")).collect();
+    each.join(" ")
 }
 
 fn shell_line(line: String) -> Vec<String> {

@@ -1,87 +1,171 @@
-//! The result as one Markdown table: medians, and ratios taken within each round.
+//! What is printed and what is kept: the same figures as Markdown tables and as JSON.
 
 use std::fmt::Write as _;
 
+use super::figures::{self, Rounds};
+use super::json::Json;
 use super::measure::Usage;
-use super::routes::{DKHOST, Route};
+use super::routes::{Role, Route};
+use super::targets::{Bound, Target};
+use super::{Measured, machine};
 
-/// The table. `results[route][contender]` has one usage a round.
-pub fn markdown(title: &str, routes: &[Route], results: &[Vec<Vec<Usage>>]) -> String {
+/// The tables.
+pub fn markdown(measured: &Measured, targets: &[Target]) -> String {
     let mut text = format!(
-        "\n{title}\n\n| route | | CPU s | × limit | × dkhost | wall s | peak MiB |\n\
-         |---|---|--:|--:|--:|--:|--:|\n"
+        "\n{}, median of {} rounds\n\n\
+         | route | rows | | CPU s | × reference | × dkhost | wall s | peak MiB |\n\
+         |---|--:|---|--:|--:|--:|--:|--:|\n",
+        machine::model(),
+        measured.runs,
     );
-    for (route, usages) in routes.iter().zip(results) {
+    for (route, usages) in &measured.routes {
         for (contender, of_one) in route.contenders.iter().zip(usages) {
-            let against = |index: Option<usize>| {
-                index.map_or("–".to_owned(), |index| {
-                    format!("{:.1}", ratio(of_one, &usages[index]))
-                })
-            };
             let _ = writeln!(
                 text,
-                "| {} | {} | {:.2} | {} | {} | {:.2} | {:.0} |",
+                "| {} | {} | {} | {:.2} | {} | {} | {:.2} | {:.0} |",
                 route.name,
+                route.rows,
                 contender.name,
-                median(of_one.iter().map(|u| u.cpu.as_secs_f64())),
-                against(route.has_limit.then_some(0)),
-                against(route.contenders.iter().position(|each| each.name == DKHOST)),
-                median(of_one.iter().map(|u| u.wall.as_secs_f64())),
-                median(
-                    of_one
-                        .iter()
-                        .map(|u| u.memory_bytes as f64 / f64::from(1 << 20))
-                ),
+                middle(of_one, figures::cpu),
+                against(of_one, route.place(Role::Reference), usages),
+                against(of_one, route.place(Role::Plain), usages),
+                middle(of_one, figures::wall),
+                middle(of_one, figures::mib),
             );
         }
+    }
+    if let Some(stage) = &measured.stage {
+        let _ = writeln!(
+            text,
+            "\nThe plugin's stage alone: {:.0} ns of CPU per record as a component, {:.0} ns natively.",
+            figures::median(stage.component.iter().copied()),
+            figures::median(stage.native.iter().copied()),
+        );
+    }
+    if let Some((theirs, ours)) = dataknobs(measured) {
+        let _ = writeln!(
+            text,
+            "Records of 10 fields into SQLite: {theirs:.0} µs of CPU each through dataknobs-data, \
+             {ours:.2} µs through dkhost: {:.0}×.",
+            theirs / ours,
+        );
+    }
+    text.push_str("\n| target | | measured | |\n|---|--:|--:|---|\n");
+    for target in targets {
+        let (word, bound) = match target.bound {
+            Bound::AtMost(bound) => ("≤", bound),
+            Bound::AtLeast(bound) => ("≥", bound),
+        };
+        let unit = target.unit;
+        let _ = writeln!(
+            text,
+            "| {} | {word} {bound} {unit} | {:.2} {unit} | {} |",
+            target.name,
+            target.value,
+            if target.is_reached() {
+                "reached"
+            } else {
+                "MISSED"
+            },
+        );
     }
     text
 }
 
-/// The median of the rounds' ratios, not the ratio of medians: both sides of a ratio then come
-/// from the same minute of the machine.
-fn ratio(usages: &[Usage], limits: &[Usage]) -> f64 {
-    // A copy of a small file may cost less than the clock can tell.
-    let cpu = |usage: &Usage| usage.cpu.as_secs_f64().max(0.001);
-    median(
+/// The figures with every round, for another look later.
+pub fn json(measured: &Measured, targets: &[Target]) -> Json {
+    let mut members = vec![
+        ("machine", machine::description()),
+        ("dkhost", Json::Text(env!("CARGO_PKG_VERSION").to_owned())),
+        (
+            "peers",
+            Json::List(measured.peers.iter().cloned().map(Json::Text).collect()),
+        ),
+        ("routes", Json::List(routes(measured))),
+    ];
+    if let Some(stage) = &measured.stage {
+        let numbers =
+            |values: &[f64]| Json::List(values.iter().copied().map(Json::Number).collect());
+        members.push(("stage_component_ns", numbers(&stage.component)));
+        members.push(("stage_native_ns", numbers(&stage.native)));
+    }
+    if let Some(start) = &measured.start {
+        members.push(("start_cpu_s", each(start, figures::cpu)));
+    }
+    if let Some([one, two]) = &measured.parallel {
+        members.push(("parallel_1_wall_s", each(one, figures::wall)));
+        members.push(("parallel_2_wall_s", each(two, figures::wall)));
+    }
+    if let Some((theirs, _)) = dataknobs(measured) {
+        members.push(("dataknobs_record_us", Json::Number(theirs)));
+    }
+    let targets = targets.iter().map(|target| {
+        let (word, bound) = match target.bound {
+            Bound::AtMost(bound) => ("at_most", bound),
+            Bound::AtLeast(bound) => ("at_least", bound),
+        };
+        Json::Object(vec![
+            ("name", Json::Text(target.name.clone())),
+            ("unit", Json::Text(target.unit.to_owned())),
+            ("value", Json::Number(target.value)),
+            (word, Json::Number(bound)),
+            ("reached", Json::Bool(target.is_reached())),
+        ])
+    });
+    members.push(("targets", Json::List(targets.collect())));
+    Json::Object(members)
+}
+
+fn routes(measured: &Measured) -> Vec<Json> {
+    let one = |route: &Route, usages: &[Rounds]| {
+        let each_of = route.contenders.iter().zip(usages);
+        each_of
+            .map(|(contender, usages)| {
+                Json::Object(vec![
+                    ("route", Json::Text(route.name.to_owned())),
+                    ("rows", Json::Number(route.rows as f64)),
+                    ("contender", Json::Text(contender.name.clone())),
+                    ("cpu_s", each(usages, figures::cpu)),
+                    ("wall_s", each(usages, figures::wall)),
+                    ("peak_mib", each(usages, figures::mib)),
+                ])
+            })
+            .collect::<Vec<_>>()
+    };
+    let routes = measured.routes.iter();
+    routes
+        .flat_map(|(route, usages)| one(route, usages))
+        .collect()
+}
+
+/// Microseconds of a record through dataknobs-data and through dkhost, both into SQLite.
+fn dataknobs(measured: &Measured) -> Option<(f64, f64)> {
+    let theirs = measured.dataknobs_us?;
+    let to_sqlite = |(route, _): &&(Route, Vec<Rounds>)| route.name == "json-sqlite";
+    let (route, usages) = measured.routes.iter().find(to_sqlite)?;
+    let ours = middle(&usages[route.place(Role::Plain)?], figures::cpu);
+    Some((theirs, ours * 1e6 / route.rows as f64))
+}
+
+fn each(usages: &[Usage], quantity: fn(&Usage) -> f64) -> Json {
+    Json::List(
         usages
             .iter()
-            .zip(limits)
-            .map(|(usage, limit)| cpu(usage) / cpu(limit)),
+            .map(|usage| Json::Number(quantity(usage)))
+            .collect(),
     )
 }
 
-fn median(values: impl Iterator<Item = f64>) -> f64 {
-    let mut values: Vec<f64> = values.collect();
-    values.sort_by(f64::total_cmp);
-    match values.len() {
-        0 => f64::NAN,
-        count if count % 2 == 1 => values[count / 2],
-        count => (values[count / 2 - 1] + values[count / 2]) / 2.0,
-    }
+fn middle(usages: &[Usage], quantity: fn(&Usage) -> f64) -> f64 {
+    figures::median(usages.iter().map(quantity))
 }
 
-#[cfg(test)]
-mod tests {
-    use std::time::Duration;
-
-    use super::{Usage, median, ratio};
-
-    #[test]
-    fn the_median_ignores_a_slow_round() {
-        assert_eq!(median([3.0, 1.0, 90.0].into_iter()), 3.0);
-        assert_eq!(median([4.0, 2.0].into_iter()), 3.0);
-    }
-
-    #[test]
-    fn ratios_are_taken_within_a_round() {
-        let usage = |cpu_ms| Usage {
-            wall: Duration::ZERO,
-            cpu: Duration::from_millis(cpu_ms),
-            memory_bytes: 0,
-        };
-        let ours = [usage(200), usage(2_000), usage(220)];
-        let limit = [usage(100), usage(1_000), usage(110)];
-        assert_eq!(ratio(&ours, &limit), 2.0);
+fn against(of_one: &[Usage], place: Option<usize>, usages: &[Rounds]) -> String {
+    match place {
+        Some(place) => format!(
+            "{:.2}",
+            figures::ratio(of_one, &usages[place], figures::cpu)
+        ),
+        None => "–".to_owned(),
     }
 }

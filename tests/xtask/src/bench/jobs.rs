@@ -1,0 +1,104 @@
+//! dkhost's side of every measurement: job files that stay for a look afterwards.
+
+use std::path::{Path, PathBuf};
+
+use super::routes::{Contender, Role};
+use super::rows::Input;
+use crate::shell::Outcome;
+
+/// A dkhost, a plugin, and a folder for jobs and what they write.
+pub struct Jobs {
+    folder: PathBuf,
+    dkhost: PathBuf,
+    plugin: PathBuf,
+}
+
+impl Jobs {
+    /// `plugin` is the component `clean`.
+    pub fn new(folder: PathBuf, dkhost: PathBuf, plugin: PathBuf) -> Jobs {
+        Jobs {
+            folder,
+            dkhost,
+            plugin,
+        }
+    }
+
+    /// Where jobs and their results lie.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// The component `clean`.
+    pub fn plugin(&self) -> &Path {
+        &self.plugin
+    }
+
+    /// The same job without and with the plugin.
+    pub fn both(&self, name: &str, from: &Path, to: &str, rows: u64) -> Outcome<Vec<Contender>> {
+        let name = format!("{name}-{rows}");
+        Ok(vec![
+            self.job(&name, from, to, Role::Plain, "")?,
+            self.job(&format!("{name}-clean"), from, to, Role::WithPlugin, "")?,
+        ])
+    }
+
+    /// One job; `settings` are lines of its `[run]` table.
+    pub fn job(
+        &self,
+        name: &str,
+        from: &Path,
+        to: &str,
+        role: Role,
+        settings: &str,
+    ) -> Outcome<Contender> {
+        let job = self.folder.join(format!("{name}.toml"));
+        let to = format!("{name}-{to}");
+        let target = match to.ends_with(".db") {
+            true => {
+                format!("backend = \"sqlite\"\npath = \"{to}\"\ntable = \"rows\"\ncreate = true")
+            }
+            false => format!("backend = \"file\"\npath = \"{to}\""),
+        };
+        let text = format!(
+            "name = \"bench-{name}\"\n\n[source]\nbackend = \"file\"\npath = {:?}\n\n\
+             [target]\n{target}\non_conflict = \"replace-all\"\n\n\
+             [run]\n{settings}\n\n[state]\nurl = \"sqlite:state.db\"\n",
+            from.display().to_string(),
+        );
+        std::fs::write(&job, text)
+            .map_err(|cause| format!("cannot write {}: {cause}", job.display()))?;
+        let mut arguments = vec![
+            self.dkhost.display().to_string(),
+            "run".into(),
+            job.display().to_string(),
+            "--quiet".into(),
+        ];
+        if role == Role::WithPlugin {
+            let plugin = format!("clean={}", self.plugin.display());
+            arguments.extend(["--plugin".into(), plugin]);
+        }
+        let name = match role {
+            Role::WithPlugin => "dkhost with clean.wasm",
+            _ => "dkhost",
+        };
+        Ok(Contender {
+            name: name.into(),
+            role,
+            arguments,
+            output: self.folder.join(to),
+        })
+    }
+
+    /// The rows as Parquet, made from the CSV by dkhost itself unless it is there.
+    pub fn parquet(&self, input: &Input) -> Outcome<PathBuf> {
+        let path = self.folder.join(format!("rows-{}.parquet", input.rows));
+        if !path.exists() {
+            let name = format!("make-{}", input.rows);
+            let made = self.job(&name, &input.csv, "out.parquet", Role::Plain, "")?;
+            made.measure()?;
+            std::fs::rename(&made.output, &path)
+                .map_err(|cause| format!("cannot keep {}: {cause}", path.display()))?;
+        }
+        Ok(path)
+    }
+}
