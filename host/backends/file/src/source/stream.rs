@@ -54,6 +54,8 @@ pub struct Stream {
     /// First byte of the chunk that was not cut off yet.
     at: usize,
     at_end: bool,
+    /// What the decoder refused the file with: asked again, it may say that this was the end.
+    broken: Option<(io::ErrorKind, String)>,
     /// The last bytes before the chunk.
     tail: Vec<u8>,
     /// Bytes of the file that were reported as taken.
@@ -155,6 +157,7 @@ impl Stream {
             base,
             at: 0,
             at_end: false,
+            broken: None,
             tail: Vec::new(),
             taken: base,
             line: None,
@@ -180,10 +183,14 @@ impl Stream {
     /// Reads more behind [`Stream::bytes`]: a chunk, or as much as there is already, so that a long
     /// record costs few rounds, within limits. False when the stream is at its end.
     ///
-    /// *Errors* – `file::corrupt`, `source::changed`, or of the operating system.
+    /// *Errors* – `file::corrupt`, `source::changed`, or of the operating system; the first two again
+    /// each time it is asked.
     pub fn fill(&mut self) -> Result<bool> {
         if self.at_end {
             return Ok(false);
+        }
+        if let Some((kind, text)) = &self.broken {
+            return Err(self.trouble(io::Error::new(*kind, text.clone())));
         }
         let kept = self.chunk.len() - self.at;
         let wanted = kept.clamp(CHUNK_BYTES, STEP_MAX_BYTES) as u64;
@@ -204,22 +211,24 @@ impl Stream {
         self.base += self.at as u64;
         self.at = 0;
         self.chunk = Arc::new(chunk);
-        let compressed = self.compressed.load(Ordering::Relaxed);
-        let decoded = self.base + self.chunk.len() as u64;
         let read = read.map_err(|cause| {
-            compression::trouble(
-                cause,
-                &self.spec.identity.file,
-                self.spec.compression,
-                compressed,
-                decoded,
-            )
+            if cause.raw_os_error().is_none() {
+                self.broken = Some((cause.kind(), cause.to_string()));
+            }
+            self.trouble(cause)
         })?;
         if (read as u64) < wanted {
-            self.at_end = true;
             self.spec.identity.verify_open(&self.file)?;
+            self.at_end = true;
         }
         Ok(read > 0)
+    }
+
+    fn trouble(&self, cause: io::Error) -> Error {
+        let compressed = self.compressed.load(Ordering::Relaxed);
+        let decoded = self.base + self.chunk.len() as u64;
+        let compression = self.spec.compression;
+        compression::trouble(cause, self.label(), compression, compressed, decoded)
     }
 
     /// Cuts off the first `length` of [`Stream::bytes`] without looking at them again.
@@ -413,6 +422,31 @@ mod tests {
             }
         };
         assert_eq!(error.code(), "source::changed");
+        assert_eq!(stream.fill().unwrap_err().code(), "source::changed");
+    }
+
+    #[test]
+    fn a_broken_stream_stays_broken() {
+        let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        packed.write_all(b"{}\n").unwrap();
+        let mut packed = packed.finish().unwrap();
+        let checksum = packed.len() - 8;
+        packed[checksum] ^= 1;
+        let (_dir, spec) = stream(&packed, None);
+        let file = File::open(&spec.identity.file).unwrap();
+        let compression = Compression::Gzip;
+        let mut stream = Stream::at(
+            file,
+            StreamSpec {
+                compression,
+                ..spec
+            },
+            0,
+        )
+        .unwrap();
+        for _ in 0..3 {
+            assert_eq!(stream.fill().unwrap_err().code(), "file::corrupt");
+        }
     }
 
     #[test]
