@@ -118,7 +118,15 @@ fn hidden_state_stops_the_run_also_where_bad_records_are_kept_aside() {
         "hidden_state_in_the_rejects",
     ] {
         let world = attacked(name);
-        let aside = ["run", "job.toml", "--set", "run.on_error=dead-letter"];
+        // Few enough records that all of them could be kept aside.
+        let aside = [
+            "run",
+            "job.toml",
+            "--set",
+            "run.on_error=dead-letter",
+            "--set",
+            "run.batch={ rows = 10 }",
+        ];
         let answer = world.expect(6, &aside);
         assert!(
             answer.err.contains("error[plugin::nondeterministic]"),
