@@ -147,6 +147,11 @@ fn json_array() {
 }
 
 #[test]
+fn a_dataknobs_store() {
+    conformance::run(&Files::new("x.json").option("layout", "dataknobs"));
+}
+
+#[test]
 fn json_array_zstd() {
     conformance::run(&Files::new("x.json.zst").json());
 }

@@ -263,6 +263,18 @@ impl<'a> Scanner<'a> {
         Ok(self.scan_value()?)
     }
 
+    /// The text of the next value, whose inside is looked at later: it may hold bare NaN where the
+    /// scanner takes it.
+    pub fn outline(&mut self) -> Result<&'a str, RowError> {
+        self.skip_space();
+        let start = self.at;
+        match self.peek() {
+            Some(b'{' | b'[') => self.nested(false)?,
+            _ => drop(self.scan_value()?),
+        }
+        Ok(self.text_from(start))
+    }
+
     /// The first byte of the next value; 0 at the end of the text.
     #[inline(always)]
     pub(crate) fn ahead(&mut self) -> u8 {
@@ -296,11 +308,11 @@ impl<'a> Scanner<'a> {
                 Kind::Text(inner, escaped)
             }
             Some(b'{') => {
-                self.nested()?;
+                self.nested(true)?;
                 Kind::Object
             }
             Some(b'[') => {
-                self.nested()?;
+                self.nested(true)?;
                 Kind::Array
             }
             _ => self.scalar()?,

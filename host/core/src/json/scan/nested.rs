@@ -5,8 +5,8 @@ use super::{Kind, Scanner};
 use crate::json::{MAX_DEPTH, Stop};
 
 impl Scanner<'_> {
-    /// Checks an array or object to its end.
-    pub(super) fn nested(&mut self) -> Result<(), Stop> {
+    /// Checks an array or object to its end; `strictly` refuses NaN and infinity inside.
+    pub(super) fn nested(&mut self, strictly: bool) -> Result<(), Stop> {
         // One bit per open bracket, 1 for an object.
         let (mut open, mut depth) = (0u128, 0u32);
         loop {
@@ -26,7 +26,7 @@ impl Scanner<'_> {
                     true
                 }
                 _ => {
-                    if let Kind::NotFinite(_) = self.scalar()? {
+                    if let (true, Kind::NotFinite(_)) = (strictly, self.scalar()?) {
                         return Err(self.stop(
                             "json::not_a_number",
                             "NaN or infinity inside a value; before",

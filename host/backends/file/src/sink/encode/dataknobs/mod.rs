@@ -130,7 +130,7 @@ fn members(text: &[u8], each: &mut dyn FnMut(&str, &str) -> Result<()>) -> Resul
     let mut more = scanner.enter_object().map_err(unreadable)?;
     while more {
         let (id, escaped) = scanner.key().map_err(unreadable)?;
-        let record = scanner.value().map_err(unreadable)?.raw;
+        let record = scanner.outline().map_err(unreadable)?;
         each(&unescape(id, escaped), record)?;
         more = scanner.next_member().map_err(unreadable)?;
     }
