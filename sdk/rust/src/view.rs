@@ -386,3 +386,28 @@ impl<'a> Batch<'a> {
 fn mismatch(view: &View<'_>, wanted: &str) -> Failure {
     Failure::schema(format!("a column of type {} is read as {wanted}", view.ty))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn texts_come_in_order_and_nulls_as_none() {
+        let offsets = [0i32, 3, 9, 9, 14].map(i32::to_le_bytes).concat();
+        let text = Text {
+            text: "Adahidden\u{fc}ber",
+            offsets: &offsets,
+            validity: Validity(&[0b1101]),
+        };
+        let all = [Some("Ada"), None, Some(""), Some("\u{fc}ber")];
+        assert_eq!(text.iter().collect::<Vec<_>>(), all);
+        assert_eq!([0, 1, 2, 3].map(|row| text.get(row)), all);
+        assert_eq!(text.len_bytes(), 14);
+        let nothing = Text {
+            text: "",
+            offsets: &[],
+            validity: Validity(&[]),
+        };
+        assert_eq!(nothing.iter().count(), 0);
+    }
+}

@@ -150,3 +150,26 @@ impl From<BytesBuilder> for Built {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_written_for_a_null_is_taken_back() {
+        let mut names = TextBuilder::with_capacity(3, 16);
+        names.push("Ada");
+        names.write_option(|text| {
+            text.push_str("nobody");
+            false
+        });
+        names.write_option(|text| {
+            text.push_str("Grace");
+            true
+        });
+        let Built { rows, column } = names.into();
+        assert_eq!((rows, column.data), (3, b"AdaGrace".to_vec()));
+        let ends = [0i32, 3, 3, 8].map(i32::to_le_bytes).concat();
+        assert_eq!((column.offsets, column.validity), (ends, vec![0b101]));
+    }
+}
