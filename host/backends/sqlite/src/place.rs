@@ -89,9 +89,8 @@ impl Place {
             if !create {
                 return Err(self.missing());
             }
-            if let Some(folder) = self.path.parent() {
-                std::fs::create_dir_all(folder)
-                    .map_err(|cause| Error::io("create the folder", folder, cause))?;
+            if let Some(folder) = self.path.parent().filter(|folder| !folder.is_dir()) {
+                create_folder(folder)?;
             }
         }
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
@@ -182,6 +181,20 @@ impl Place {
             None => error,
         }
     }
+}
+
+/// Creates a folder and those above it. Each is in its parent after a power cut: SQLite syncs only
+/// the folder the database lies in.
+fn create_folder(folder: &Path) -> Result<()> {
+    std::fs::create_dir_all(folder)
+        .map_err(|cause| Error::io("create the folder", folder, cause))?;
+    for above in folder.ancestors().skip(1) {
+        let synced = std::fs::File::open(above).and_then(|open| open.sync_all());
+        if synced.is_err() {
+            break;
+        }
+    }
+    Ok(())
 }
 
 #[cfg(test)]
