@@ -156,7 +156,7 @@ impl Place {
 
     /// The error for a file that is not there, with those that are.
     fn missing(&self) -> Error {
-        let absent = std::io::Error::from(std::io::ErrorKind::NotFound);
+        let absent = std::io::Error::from(ErrorKind::NotFound);
         let error = Error::io("open the database", Path::new(&self.name), absent)
             .with_class(Class::Config)
             .at_least(self.span.clone());
