@@ -302,7 +302,7 @@ fn a_garbled_or_newer_checkpoint_of_a_file_is_refused() {
         let world = interrupted("parquet");
         let log = checkpoint_log(&world);
         fs::write(&log, damage(fs::read(&log).unwrap())).unwrap();
-        check_refused(&world, 8, error, "");
+        check_refused(&world, 8, error, "rm ");
         // As the help says: remove it, which the history notices, and start over.
         fs::remove_file(&log).unwrap();
         check_anew(&world);
@@ -330,7 +330,7 @@ fn a_part_shorter_than_its_checkpoint_says_is_refused() {
     let part = world.path("out/.t.jsonl.dkhost-part");
     let bytes = fs::read(&part).unwrap();
     fs::write(&part, &bytes[..100]).unwrap();
-    check_refused(&world, 8, "state::corrupt", "remove");
+    check_refused(&world, 8, "state::corrupt", "--no-resume");
 }
 
 #[test]

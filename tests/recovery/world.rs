@@ -242,7 +242,7 @@ pub fn line(i: usize) -> String {
     format!(
         "{{\"id\":{i},\"name\":\"Ünï {i}\",\"price\":{}.25,\"even\":{},\"mail\":\"{mail}\"}}\n",
         i * 7,
-        i % 2 == 0
+        i.is_multiple_of(2)
     )
 }
 

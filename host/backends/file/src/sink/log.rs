@@ -215,7 +215,7 @@ fn read_owner(line: &[u8], path: &Path) -> Result<Owner> {
 /// The error for a log that makes no sense.
 pub fn corrupt(path: &Path, what: &str) -> Error {
     Error::state("state::corrupt", format!("the checkpoint `{}` cannot be trusted: {what}", path.display())).help(format!(
-        "nothing was touched; to give up what the interrupted run wrote and start anew, remove it: rm '{}'",
+        "nothing was touched; to give up what the interrupted run wrote: rm '{}', then `dkhost run JOB --no-resume`",
         path.display()
     ))
 }
@@ -228,7 +228,10 @@ fn newer(path: &Path) -> Error {
             path.display()
         ),
     )
-    .help("resume with that version, or remove the file to start anew")
+    .help(format!(
+        "resume with that version; to give up what it wrote: rm '{}', then `dkhost run JOB --no-resume`",
+        path.display()
+    ))
 }
 
 fn encode(lines: &[Line]) -> Result<Vec<u8>> {
