@@ -6,6 +6,7 @@
 //! kills     at random moments            points   at every step of the protocol
 //! nth       the Nth system call fails    full     the disk is full, the file too large
 //! states    history and checkpoint are damaged    rivals   two processes, one target
+//! doubts    whether the oracle notices what it is there for
 //! sources   the source changes in between             retries  dead letters are taken in again
 //! ```
 //!
@@ -15,6 +16,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
+mod doubts;
 mod faults;
 mod full;
 mod kills;
