@@ -52,8 +52,7 @@ fn lines(name: &str, batches: usize) -> usize {
     options.log = LogSink::new(move |_| *counted.lock().unwrap() += 1);
     let mut stage = bind(&guest(name), &options).unwrap().open(0).unwrap();
     (0..batches).for_each(|_| drop(stage.apply(&batch()).unwrap()));
-    let lines = *lines.lock().unwrap();
-    lines
+    *lines.lock().unwrap()
 }
 
 #[test]
