@@ -296,7 +296,6 @@ fn values_that_cannot_be() {
         (source("filter = 5"), value, 6),
         (source("filter = \"nope = 1\""), "plan::unknown_field", 6),
         (source("format = \"xml\""), value, 6),
-        (source("csv = { delimiter = \"ab\" }"), value, 6),
         (source("fields = { id = \"integer\" }"), value, 6),
         (source("records = 5"), value, 6),
         (SMALL.replace("\"t\"", "\"t\"\ncreate = \"yes\""), value, 11),

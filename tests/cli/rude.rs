@@ -1,6 +1,8 @@
 //! What a hostile plugin says, in every place a plugin may say something, is shown as text.
 
-use crate::common::{SMALL, World, root};
+use std::path::Path;
+
+use crate::common::{SMALL, World, answer, root};
 use crate::escapes::{HOSTILE, harmless, told};
 
 const PLUGIN: &str = r##"//! Says hostile things wherever a plugin may say something.
@@ -72,7 +74,13 @@ fn what_a_hostile_plugin_says_is_shown_as_text() {
     );
     world.write("rude/src/lib.rs", PLUGIN);
     world.write("rude/src/hostile.txt", HOSTILE);
-    world.expect(0, &["plugin", "build", "rude"]);
+    // What it is compiled from is compiled once for all runs of this test.
+    let compiled = Path::new(env!("CARGO_TARGET_TMPDIR")).join("rude");
+    let built = world
+        .command(&["plugin", "build", "rude"])
+        .env("CARGO_TARGET_DIR", compiled)
+        .output();
+    assert_eq!(answer(built.unwrap()).code, 0);
     told(&world, 0, &["plugin", "inspect", "rude/rude.wasm"]);
     told(
         &world,

@@ -27,7 +27,8 @@ pub(super) fn may_hold(declared: &str, kind: &Kind<'_>) -> bool {
     match (kind, declared) {
         (Kind::Null, _) | (_, "json") => true,
         (Kind::Boolean(_), _) => declared == "boolean",
-        (Kind::Number(number), "integer") => number.is_integer(),
+        // A column holds `-0` as a float, or its sign would go.
+        (Kind::Number(number), "integer") => number.is_integer() && number.text != "-0",
         (Kind::Number(_) | Kind::NotFinite(_), _) => declared == "float",
         (Kind::Text(..), _) => !matches!(
             declared,
@@ -55,7 +56,7 @@ fn detected(kind: &Kind<'_>) -> &'static str {
     match kind {
         Kind::Null => "string",
         Kind::Boolean(_) => "boolean",
-        Kind::Number(number) if number.is_integer() => "integer",
+        Kind::Number(number) if number.is_integer() && number.text != "-0" => "integer",
         Kind::Number(_) | Kind::NotFinite(_) => "float",
         Kind::Text(inner, escaped) => match inner.len() {
             0..=1000 => "string",

@@ -317,6 +317,7 @@ fn syntax(reader: &str, place: Place, cause: &ParserError) -> Error {
     let text = text
         .replace("found: EOF", "found the end")
         .replace("EOF", "the end");
+    let text = text.trim_end_matches('.');
     let mut text = text
         .replace("found: ", "found ")
         .replace("Expected: ", "expected ");

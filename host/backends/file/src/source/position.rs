@@ -56,7 +56,17 @@ impl FilePosition {
     ///
     /// *Errors* – `file::bad_position` for a position of another kind.
     pub fn from_position(position: &Position) -> Result<Self> {
-        serde_json::from_value(position.0.clone()).map_err(|cause| bad().caused_by(cause))
+        let read: Self =
+            serde_json::from_value(position.0.clone()).map_err(|cause| bad().caused_by(cause))?;
+        match &read.at {
+            // Lines are counted from 1, and each before this one has a byte at least.
+            Place::Text {
+                offset,
+                line: Some(line),
+                ..
+            } if *line == 0 || line - 1 > *offset => Err(bad()),
+            _ => Ok(read),
+        }
     }
 }
 
@@ -67,4 +77,24 @@ pub fn bad() -> Error {
         "the checkpoint's position is not one of this file source",
     )
     .help("start anew with `dkhost run JOB --no-resume`")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_the_file_cannot_have_is_refused() {
+        let position = |offset: u64, line: u64| {
+            Position(serde_json::json!({
+                "file": "x", "device": 1, "inode": 1, "size": 9, "mtime_ns": 1, "ctime_ns": 1, "head": "",
+                "at": { "offset": offset, "line": line, "before": "" },
+            }))
+        };
+        assert!(FilePosition::from_position(&position(8, 9)).is_ok());
+        for (offset, line) in [(8, 10), (8, 0), (8, u64::MAX), (0, 2)] {
+            let refused = FilePosition::from_position(&position(offset, line)).unwrap_err();
+            assert_eq!(refused.code(), "file::bad_position", "{offset} {line}");
+        }
+    }
 }

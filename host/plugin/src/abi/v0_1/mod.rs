@@ -12,6 +12,8 @@
 //! | `step` | a plugin bound to a schema in a plan |
 //! | `stage` | a plugin at work in one partition |
 
+#[cfg(test)]
+mod fuzzed;
 mod guest;
 mod imports;
 mod kept;

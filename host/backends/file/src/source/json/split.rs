@@ -11,7 +11,7 @@ use dkhost_core::{Error, Result};
 
 use super::cursor::{Cursor, peek, read_key, skip_value, syntax, unexpected};
 use super::pointer::{enter, expect_record, find_field, find_item, pointer_text};
-use crate::source::split::{Bounds, Records};
+use crate::source::split::{Bounds, Range, Records};
 use crate::source::stream::Stream;
 
 /// The containers around the records, from the outermost to the one that holds them.
@@ -117,29 +117,19 @@ impl JsonSplitter {
         let mut cursor = Cursor { stream, at: 0 };
         let end = loop {
             let end = cursor.at;
-            match cursor.token()? {
-                Some(close) if close == container.close() => {
+            let (key, row) = match self.record(&mut cursor, container) {
+                Ok(Some(record)) => record,
+                Ok(None) => {
                     // What follows the records is checked when they are safe.
                     if rows.is_empty() {
                         self.at = At::End;
                     }
                     break end;
                 }
-                Some(b',') if self.at == At::Next => {
-                    cursor.at += 1;
-                    cursor.token()?;
-                }
-                Some(_) if self.at == At::First => (),
-                found => return Err(cursor.unexpected(found, "`,` or the end of the records")),
-            }
-            let key = match container {
-                Container::Object => Some(cursor.key()?),
-                Container::Array => None,
+                // The records before go first; the next call meets the same trouble.
+                Err(_) if !rows.is_empty() => break end,
+                Err(error) => return Err(error),
             };
-            if self.at == At::First && key.is_some() {
-                expect_record(&mut cursor, key)?;
-            }
-            let row = cursor.value()?;
             if bounds.exclude(rows.len(), row.end as usize) {
                 break end;
             }
@@ -155,6 +145,31 @@ impl JsonSplitter {
             self.finish(stream)?;
         }
         Ok((!rows.is_empty()).then_some(Records { piece, rows, keys }))
+    }
+
+    /// The next record and, in an object, its key; `None` at the end of the records.
+    fn record(
+        &self,
+        cursor: &mut Cursor<'_>,
+        container: Container,
+    ) -> Result<Option<(Option<Range>, Range)>> {
+        match cursor.token()? {
+            Some(close) if close == container.close() => return Ok(None),
+            Some(b',') if self.at == At::Next => {
+                cursor.at += 1;
+                cursor.token()?;
+            }
+            Some(_) if self.at == At::First => (),
+            found => return Err(cursor.unexpected(found, "`,` or the end of the records")),
+        }
+        let key = match container {
+            Container::Object => Some(cursor.key()?),
+            Container::Array => None,
+        };
+        if self.at == At::First && key.is_some() {
+            expect_record(cursor, key)?;
+        }
+        Ok(Some((key, cursor.value()?)))
     }
 
     /// Checks what follows the records: the rest of every container around them, then nothing.
