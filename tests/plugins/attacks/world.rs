@@ -1,8 +1,10 @@
 //! A job of two partitions whose one step is a guest.
 
 use std::collections::BTreeMap;
-use std::process::Stdio;
-use std::time::Duration;
+use std::io::Read;
+use std::mem::MaybeUninit;
+use std::os::unix::process::ExitStatusExt;
+use std::process::{Child, ExitStatus, Output, Stdio};
 
 use crate::common::{Answer, World, answer};
 use crate::guests;
@@ -86,37 +88,50 @@ pub fn all() -> Vec<(i64, Option<String>)> {
     names.map(|(id, name)| (id, Some(name))).collect()
 }
 
-/// Runs the program and watches its memory. Answers with the peak in bytes.
+/// Runs the program. Answers with the peak of its memory too, in bytes.
 pub fn measured(world: &World, arguments: &[&str]) -> (Answer, u64) {
-    let child = world
+    let mut child = world
         .command(arguments)
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
-    let status = format!("/proc/{}/status", child.id());
-    let watching = std::thread::spawn(move || {
-        let mut peak = 0;
-        // The high-water mark only rises, so the last look before the end is what counts.
-        while let Some(now) = std::fs::read_to_string(&status)
-            .ok()
-            .and_then(|text| high_water(&text))
-        {
-            peak = now;
-            std::thread::sleep(Duration::from_millis(2));
-        }
-        peak
+    let mut stderr = child.stderr.take().unwrap();
+    let listening = std::thread::spawn(move || {
+        let mut said = Vec::new();
+        stderr.read_to_end(&mut said).unwrap();
+        said
     });
-    let answer = answer(child.wait_with_output().unwrap());
-    let peak = watching.join().unwrap();
-    assert!(peak > 0, "the program's memory was never seen");
-    (answer, peak)
+    let mut stdout = Vec::new();
+    child
+        .stdout
+        .take()
+        .unwrap()
+        .read_to_end(&mut stdout)
+        .unwrap();
+    let stderr = listening.join().unwrap();
+    let (status, peak) = ended(&child);
+    let output = Output {
+        status,
+        stdout,
+        stderr,
+    };
+    (answer(output), peak)
 }
 
-fn high_water(status: &str) -> Option<u64> {
-    let line = status.lines().find(|line| line.starts_with("VmHWM:"))?;
-    let kilobytes: u64 = line.split_whitespace().nth(1)?.parse().ok()?;
-    Some(kilobytes << 10)
+/// How a child ended, and its peak resident memory in bytes.
+#[allow(unsafe_code)]
+fn ended(child: &Child) -> (ExitStatus, u64) {
+    let (mut status, mut usage) = (0, MaybeUninit::<libc::rusage>::uninit());
+    let pid = libc::pid_t::try_from(child.id()).unwrap();
+    // SAFETY: both pointers are to values of the right type that live until the call returns, and
+    // the child is ours and was not waited for.
+    let waited = unsafe { libc::wait4(pid, &raw mut status, 0, usage.as_mut_ptr()) };
+    assert_eq!(waited, pid, "{}", std::io::Error::last_os_error());
+    // SAFETY: wait4 filled it, since it answered with the child.
+    let usage = unsafe { usage.assume_init() };
+    let kilobytes = u64::try_from(usage.ru_maxrss).unwrap();
+    (ExitStatus::from_raw(status), kilobytes << 10)
 }
 
 /// Nothing in it that a terminal would obey, and no more than a person reads.
