@@ -11,6 +11,10 @@ use crate::world::World;
 
 /// A file of forty rows, as the program writes it.
 fn made(name: &str) -> Vec<u8> {
+    made_with(name, "")
+}
+
+fn made_with(name: &str, target: &str) -> Vec<u8> {
     let world = World::new("seed.jsonl", "");
     let mut seed = world.create();
     for i in 0..40 {
@@ -23,7 +27,7 @@ fn made(name: &str) -> Vec<u8> {
     }
     let job = format!(
         "name = \"made\"\n[source]\nbackend = \"file\"\npath = \"seed.jsonl\"\n\
-         [target]\nbackend = \"file\"\npath = \"{name}\"\n"
+         [target]\nbackend = \"file\"\npath = \"{name}\"\n{target}\n"
     );
     std::fs::write(world.path("job.toml"), job).unwrap();
     let output = world.command(&["run", "job.toml"]).output().unwrap();
@@ -230,6 +234,19 @@ fn an_arrow_block_of_a_billion_gigabytes_stops() {
           help: was the file written completely? nothing after this place was read
     "#]],
     );
+}
+
+#[test]
+fn an_arrow_buffer_that_says_it_unpacks_to_a_terabyte_stops() {
+    let mut bytes = made_with("in.arrow", "compression = \"zstd\"");
+    let frame = [0x28, 0xb5, 0x2f, 0xfd];
+    let frame = bytes.windows(4).position(|four| four == frame).unwrap();
+    bytes[frame - 8..frame].copy_from_slice(&(1i64 << 40).to_le_bytes());
+    check_one("in.arrow", &bytes, expect![[r#"
+        exit 4
+        stopped file::batch_too_large: a record batch of `in.arrow` (byte 1024) says it unpacks to 1048576 MiB; at most 256 are held at once
+          help: if the file is intact, write it again in smaller record batches
+    "#]]);
 }
 
 /// Where the footer describes the record batch: its offset, two lengths.

@@ -306,10 +306,9 @@ fn something_after_an_arrow_stream_is_an_error() {
     scratch.check(
         json!({"path": "x.ipc"}),
         expect![[r#"
-        schema: n int64
-        file::corrupt: `x.ipc` is not intact: Io error: failed to fill whole buffer
-        help: was the file written completely? nothing after this place was read
-    "#]],
+            file::corrupt: `x.ipc` is not intact: the message at byte 128 ends beyond the file
+            help: was the file written completely? nothing after this place was read
+        "#]],
     );
 }
 
