@@ -247,7 +247,7 @@ fn hostile_texts_of_a_job_are_shown_as_text() {
         format!("[[steps]]\nname = {bad}\nrename = {{ nope = \"x\" }}"),
         format!("[[steps]]\nrename = {{ {bad} = \"id\" }}"),
         format!("[[steps]]\nkeep = [{}]", quoted(&format!("{HOSTILE}2"))),
-        format!("[[steps]]\ndrop = [\"x\"]"),
+        "[[steps]]\ndrop = [\"x\"]".to_owned(),
         format!(
             "[[steps]]\nset = {{ x = {} }}",
             quoted(&format!("\"{HOSTILE}2\""))

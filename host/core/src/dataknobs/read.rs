@@ -397,7 +397,12 @@ impl<'a> FieldObject<'a> {
                 }
                 ("name", Kind::Text(inner, _)) => object.name = Some(inner),
                 ("type", Kind::Text(inner, _)) => object.declared = Some(inner),
-                ("metadata", Kind::Object) => object.metadata = Some(token.raw),
+                ("metadata", Kind::Object) => {
+                    // Laid out as `{ }` it says no more than `{}`.
+                    let inner = token.raw.trim_start_matches('{').trim_end_matches('}');
+                    let is_empty = inner.bytes().all(|byte| byte.is_ascii_whitespace());
+                    object.metadata = Some(if is_empty { "{}" } else { token.raw });
+                }
                 ("metadata", Kind::Null) => (),
                 (KIND, _) => {
                     let message = format!("a field uses the reserved key `{name}`");

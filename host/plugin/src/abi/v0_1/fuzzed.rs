@@ -104,11 +104,16 @@ fn promise(from: &mut Cursor<'_>, input: Schema) -> Result<Promise, String> {
                 252 => "int64".into(),
                 kind => names[usize::from(kind) % names.len()].into(),
             },
-            nullable: kind % 5 != 0,
+            nullable: !kind.is_multiple_of(5),
             hints: match kind {
                 253 => vec![(
                     "role".into(),
-                    if from.byte() % 2 == 0 { "rest" } else { "meta" }.into(),
+                    if from.byte().is_multiple_of(2) {
+                        "rest"
+                    } else {
+                        "meta"
+                    }
+                    .into(),
                 )],
                 251 => vec![(from.text(), from.text())],
                 _ => Vec::new(),
@@ -149,7 +154,7 @@ fn output(from: &mut Cursor<'_>, promise: &Promise) -> Output {
                     1 => from.bytes(),
                     _ => Vec::new(),
                 },
-                validity: if kind % 2 == 0 {
+                validity: if kind.is_multiple_of(2) {
                     from.bytes()
                 } else {
                     Vec::new()
@@ -159,7 +164,7 @@ fn output(from: &mut Cursor<'_>, promise: &Promise) -> Output {
     let columns = columns.collect();
     let rejects = (0..(from.byte() % 16).saturating_sub(10)).map(|_| Refused {
         row: from.number(),
-        column: (from.byte() % 2 == 0).then(|| from.number()),
+        column: (from.byte().is_multiple_of(2)).then(|| from.number()),
         code: from.text(),
         message: from.text(),
     });
