@@ -22,17 +22,13 @@ fn zstd(content: &str) -> Vec<u8> {
     encoder.finish().unwrap()
 }
 
+/// Packs a text as one member or frame.
+type Pack = fn(&str) -> Vec<u8>;
+
 /// Both kinds come to the same end, but for their name.
-fn check(
-    make: fn(pack: fn(&str) -> Vec<u8>) -> Vec<u8>,
-    content: &str,
-    expected: expect_test::Expect,
-) {
+fn check(make: fn(Pack) -> Vec<u8>, content: &str, expected: expect_test::Expect) {
     let mut text = String::new();
-    for (name, pack) in [
-        ("in.jsonl.gz", gzip as fn(&str) -> Vec<u8>),
-        ("in.jsonl.zst", zstd),
-    ] {
+    for (name, pack) in [("in.jsonl.gz", gzip as Pack), ("in.jsonl.zst", zstd)] {
         let seen = World::packed(name, &make(pack), content.as_bytes()).run();
         text.push_str(&seen.lines());
     }

@@ -126,7 +126,7 @@ impl World {
             let event: Value = serde_json::from_str(line).ok()?;
             (event["event"] == "report" || event["event"] == "error").then_some(event)
         });
-        let last = last.last();
+        let last = { last }.next_back();
         let last = last.unwrap_or_else(|| panic!("exit {exit}, no report: {events}\n{errors}"));
         let (written, count) = self.written();
         let seen = Seen {
@@ -243,6 +243,8 @@ impl World {
 }
 
 /// Waits for the end of a command: its exit code, or a signal below zero, and its peak of memory.
+// `wait4` below waits, and says what `Child::wait` does not.
+#[allow(clippy::zombie_processes)]
 fn measured(mut command: Command) -> (i32, u64) {
     let child = command.spawn().unwrap();
     let process = libc::pid_t::try_from(child.id()).unwrap();
