@@ -61,13 +61,14 @@ pub fn start(jobs: &Jobs, runs: usize) -> Outcome<Rounds> {
     rounds(&[job], "start-up", runs).map(|mut each| each.remove(0))
 }
 
-/// CSV → Parquet from two files, one partition at a time and then two.
+/// CSV → Parquet from two files into a folder of two, one partition at a time and then two. Into a
+/// single file partitions follow each other.
 pub fn parallel(jobs: &Jobs, input: &Input, runs: usize) -> Outcome<[Rounds; 2]> {
     let halves = input.csv.with_extension("half*.csv");
     let job = |n: usize| {
         let name = format!("parallel-{n}");
         let settings = format!("parallel = {n}");
-        jobs.job(&name, &halves, "out", Role::Plain, &settings)
+        jobs.job(&name, &halves, "out/", Role::Plain, &settings)
     };
     let mut usages = rounds(&[job(1)?, job(2)?], "parallel", runs)?;
     let two = usages.remove(1);

@@ -57,6 +57,10 @@ impl Jobs {
             true => {
                 format!("backend = \"sqlite\"\npath = \"{to}\"\ntable = \"rows\"\ncreate = true")
             }
+            // A folder takes a file from each partition; its name does not tell the format.
+            false if to.ends_with('/') => {
+                format!("backend = \"file\"\npath = \"{to}\"\nformat = \"parquet\"")
+            }
             false => format!("backend = \"file\"\npath = \"{to}\""),
         };
         let text = format!(
