@@ -94,6 +94,11 @@ fn every_invariant_names_a_test_that_exists() {
 }
 
 #[test]
+fn every_promise_names_a_test_that_exists() {
+    none(docs::promises_without_test(&read("README.md"), &tracked()));
+}
+
+#[test]
 fn links_in_the_documents_lead_somewhere() {
     none(docs::broken_links(&tracked(), &|path| {
         root().join(path).exists()

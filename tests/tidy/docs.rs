@@ -19,30 +19,49 @@ pub fn invariants_without_test(architecture: &str, files: &[Tracked]) -> Vec<Str
             rows.len()
         ));
     }
-    for row in rows {
-        let last = row
-            .trim_end()
-            .trim_end_matches('|')
-            .rsplit('|')
-            .next()
-            .unwrap_or_default();
-        let named: Vec<&str> = last.split('`').skip(1).step_by(2).collect();
-        if named.is_empty() {
-            complaints.push(format!("no test is named in: {row}"));
-        }
-        for name in named {
-            let declared = format!("fn {name}(");
-            if !files
-                .iter()
-                .any(|file| file.path.ends_with(".rs") && file.text.contains(&declared))
-            {
-                complaints.push(format!(
-                    "ARCHITECTURE.md names the test `{name}`, which does not exist"
-                ));
-            }
-        }
-    }
+    complaints.extend(rows.iter().flat_map(|row| without_test(row, files)));
     complaints
+}
+
+/// Rows of the README's table of promises that name no test, or one that is not there.
+pub fn promises_without_test(readme: &str, files: &[Tracked]) -> Vec<String> {
+    let table = readme.split("| promise | the test").nth(1);
+    let rows: Vec<&str> = table
+        .unwrap_or_default()
+        .lines()
+        .skip(2)
+        .take_while(|line| line.starts_with('|'))
+        .collect();
+    if rows.is_empty() {
+        return vec!["README.md lists no promise with its test".to_owned()];
+    }
+    rows.iter()
+        .flat_map(|row| without_test(row, files))
+        .collect()
+}
+
+/// Complaints about a row whose last cell is to name tests in backticks.
+fn without_test(row: &str, files: &[Tracked]) -> Vec<String> {
+    let last = row
+        .trim_end()
+        .trim_end_matches('|')
+        .rsplit('|')
+        .next()
+        .unwrap_or_default();
+    // What has a slash is a folder.
+    let named = last.split('`').skip(1).step_by(2);
+    let named: Vec<&str> = named.filter(|name| !name.contains('/')).collect();
+    if named.is_empty() {
+        return vec![format!("no test is named in: {row}")];
+    }
+    let is_there = |name: &str| {
+        let declared = format!("fn {name}(");
+        let mut sources = files.iter().filter(|file| file.path.ends_with(".rs"));
+        sources.any(|file| file.text.contains(&declared))
+    };
+    let gone = named.into_iter().filter(|name| !is_there(name));
+    gone.map(|name| format!("the test `{name}` is named and does not exist"))
+        .collect()
 }
 
 fn is_numbered(line: &str) -> bool {
@@ -140,6 +159,16 @@ mod tests {
         assert_eq!(invariants_without_test(&unnamed, &tests).len(), 1);
         let fewer = table.replace("| 3 | holds | `it_holds` |", "");
         assert_eq!(invariants_without_test(&fewer, &tests).len(), 1);
+    }
+
+    #[test]
+    fn a_promise_whose_test_is_gone_is_complained_about() {
+        let tests = [file("tests/x.rs", "#[test] fn it_holds() {}")];
+        let table =
+            "| promise | the test |\n|---|---|\n| kept | `it_holds`, in `tests/x` |\n\nand so on";
+        assert_eq!(promises_without_test(table, &tests), Vec::<String>::new());
+        assert_eq!(promises_without_test(table, &[]).len(), 1);
+        assert_eq!(promises_without_test("no table", &tests).len(), 1);
     }
 
     #[test]
