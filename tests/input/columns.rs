@@ -242,11 +242,15 @@ fn an_arrow_buffer_that_says_it_unpacks_to_a_terabyte_stops() {
     let frame = [0x28, 0xb5, 0x2f, 0xfd];
     let frame = bytes.windows(4).position(|four| four == frame).unwrap();
     bytes[frame - 8..frame].copy_from_slice(&(1i64 << 40).to_le_bytes());
-    check_one("in.arrow", &bytes, expect![[r#"
+    check_one(
+        "in.arrow",
+        &bytes,
+        expect![[r#"
         exit 4
         stopped file::batch_too_large: a record batch of `in.arrow` (byte 1024) says it unpacks to 1048576 MiB; at most 256 are held at once
           help: if the file is intact, write it again in smaller record batches
-    "#]]);
+    "#]],
+    );
 }
 
 /// Where the footer describes the record batch: its offset, two lengths.

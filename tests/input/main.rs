@@ -3,9 +3,9 @@
 //!
 //! ```text
 //! world       a folder, a run that is measured, and what must be true after every one
-//! csv         separated values        json        JSON and JSON Lines
+//! csv         separated values        json        one JSON text of records
+//! jsonl       JSON Lines              large       more than memory holds
 //! columns     Parquet and Arrow       packed      gzip and zstd
-//! large       more than memory holds
 //! ```
 //!
 //! Every case is bytes in and a few lines out: the exit code, the lines of the target, each dead
@@ -16,6 +16,7 @@
 mod columns;
 mod csv;
 mod json;
+mod jsonl;
 mod large;
 mod packed;
 mod world;
