@@ -228,9 +228,9 @@ fn quietly<T>(run: impl FnOnce() -> T) -> Result<T, String> {
             false => before(panic),
         }));
     });
-    QUIET.set(true);
+    let before = QUIET.replace(true);
     let result = catch_unwind(AssertUnwindSafe(run));
-    QUIET.set(false);
+    QUIET.set(before);
     result.map_err(|_| {
         LAST.take()
             .unwrap_or_else(|| "a panic without words".to_owned())

@@ -190,6 +190,8 @@ fn a_json_text_that_is_not_whole_is_an_error_with_its_place() {
         "[{\"a\":1},\n{\"a\":2}",
         expect![[r#"
         schema: a int64, _rest json (rest)
+        {"a":1}
+        {"a":2}
         file::cut_off: `x.json` ends at byte 17, where `,` or the end of the records should be
         help: was the file written completely?
     "#]],
