@@ -88,7 +88,7 @@ fn a_line_that_was_corrected_becomes_a_row() {
     letters[0].payload_length = 7;
     expect![[r#"
         {"n":2,"s":"b,c"}
-        ! read csv::text_after_quote -: text follows a closing quote; a quote inside quotes is doubled [file x.csv, line 4, offset 14] csv "3,\"open\n4,\"x"
+        ! read csv::text_after_quote -: text follows a closing quote; a quote inside quotes is doubled; the record goes over 2 lines: was a quote on the first never closed? [file x.csv, line 4, offset 14] csv "3,\"open\n4,\"x"
         ! read csv::cell_count -: 1 cell where 2 were expected [file x.csv, line 6, offset 27] csv "y\""
         ! read csv::cell_count -: 1 cell where 2 were expected [file x.csv, line 7, offset 30] csv "5"
     "#]].assert_eq(&show_batch(&source.decode(&letters).unwrap()));

@@ -199,9 +199,9 @@ fn a_json_text_that_is_not_whole_is_an_error_with_its_place() {
     check(
         "[{\"a\":1},\n{\"a\":",
         expect![[r#"
-        file::cut_off: the record at line 2 of `x.json` (byte 10) has no end
-        help: the records before it were read; was the file written completely?
-    "#]],
+            file::cut_off: the record at line 2 of `x.json` (byte 10) has no end
+            help: was the file written completely? a quote or bracket may be open since that place
+        "#]],
     );
     check(
         "[{\"a\":1}]\n]",
@@ -212,16 +212,16 @@ fn a_json_text_that_is_not_whole_is_an_error_with_its_place() {
     check(
         "[{\"a\":1} {\"a\":2}]",
         expect![[r#"
-        file::json_syntax: `{` is at line 1 of `x.json` (byte 9), where `,` or the end of the records should be
-        help: this is not JSON; `format` says which format the file has
-    "#]],
+            file::json_syntax: `{` is at line 1 of `x.json` (byte 9), where `,` or the end of the records should be
+            help: correct the file at that place; if it is not JSON, `format` says which format it has
+        "#]],
     );
     check(
         "[{\"a\":1},]",
         expect![[r#"
-        file::json_syntax: `]` is at line 1 of `x.json` (byte 9), where a value should be
-        help: this is not JSON; `format` says which format the file has
-    "#]],
+            file::json_syntax: `]` is at line 1 of `x.json` (byte 9), where a value should be
+            help: correct the file at that place; if it is not JSON, `format` says which format it has
+        "#]],
     );
     check(
         "{\"a\":1}\n{\"a\":2}\n",
