@@ -210,7 +210,11 @@ mod tests {
             &job,
             Error::config("job::name", "too long").at(209..400, "this"),
             expect![[r#"
-            "#]],
+                error[job::name]: too long
+                   ╭─[job.toml:1:209]
+                 1 │ …xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxöyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyy…
+                   ·                                                              ───────────────────────────────────────────────────────────┬───────────────────────────────────────────────────────────
+                   ·                                                                                                                         ╰── this"#]],
         );
     }
 
