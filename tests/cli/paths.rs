@@ -112,14 +112,20 @@ fn what_is_no_file_is_no_job() {
     }
     let world = World::new();
     odd(&world, "pipe", "job.toml");
-    check(&world.expect(2, &["plan", "job.toml"]).err, expect![[r#"
+    check(
+        &world.expect(2, &["plan", "job.toml"]).err,
+        expect![[r#"
         error[job::no_file]: `job.toml` is a pipe or a device, and no job file
           help: give the path of the file itself: `dkhost run FOLDER/job.toml`; a run that is taken up again reads it again
-    "#]]);
-    check(&world.expect(2, &["plan", "."]).err, expect![[r#"
+    "#]],
+    );
+    check(
+        &world.expect(2, &["plan", "."]).err,
+        expect![[r#"
         error[job::no_file]: `.` is a folder, and no job file
           help: give the path of the file itself: `dkhost run FOLDER/job.toml`; a run that is taken up again reads it again
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]

@@ -123,7 +123,11 @@ fn missing(table: &Table, field: &Field) -> Error {
         }
         _ => "ALTER TABLE … ADD COLUMN …".to_owned(),
     };
-    let mut known: Vec<&str> = table.columns.iter().map(|column| column.name.as_str()).collect();
+    let mut known: Vec<&str> = table
+        .columns
+        .iter()
+        .map(|column| column.name.as_str())
+        .collect();
     if known.len() > NAMED_MAX {
         known.truncate(NAMED_MAX);
         known.push("…");
