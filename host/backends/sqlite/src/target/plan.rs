@@ -17,6 +17,9 @@ use crate::fault::{fault, words};
 use crate::name::{quote, quote_all, same};
 use crate::place::Place;
 
+/// SQLITE_MAX_COLUMN of the SQLite that is linked.
+const COLUMNS_MAX: usize = 2000;
+
 /// Plans the target. Nothing is written.
 pub(super) fn target(mut options: Options, open: &OpenTarget) -> Result<Target> {
     let place = Place::take(&mut options, &open.base)?;
@@ -136,6 +139,16 @@ fn check_schema(layout: &Layout, schema: &Schema) -> Result<()> {
             ),
         )
         .help("choose what becomes of them with run.schema_drift, or use layout = \"dataknobs\""));
+    }
+    if schema.fields.len() > COLUMNS_MAX {
+        return Err(Error::config(
+            "sqlite::too_many_columns",
+            format!(
+                "{} columns are to be written, and a table of SQLite has at most {COLUMNS_MAX}",
+                schema.fields.len()
+            ),
+        )
+        .help("choose columns with a step (keep = [\"…\"]), or keep records whole with layout = \"dataknobs\""));
     }
     for (i, field) in schema.fields.iter().enumerate() {
         if let Some(other) = schema.fields[..i]

@@ -294,6 +294,24 @@ fn what_cannot_work_is_refused_in_the_plan() {
 }
 
 #[test]
+fn more_columns_than_a_table_can_have_are_refused_in_the_plan() {
+    let folder = Folder::empty();
+    let fields: Vec<String> = (0..100_000).map(|n| format!("k{n} int64")).collect();
+    let fields: Vec<&str> = fields.iter().map(String::as_str).collect();
+    let refused = refused(&folder, &fields, Conflict::Insert);
+    assert!(
+        refused.starts_with(
+            "sqlite::too_many_columns: 100000 columns are to be written, and a table of SQLite has at most 2000"
+        ),
+        "{refused}"
+    );
+    // As many as it says.
+    let schema = schema(&fields[..2000]);
+    let sink = folder.sink(json!({"table": "t"}), &schema, Conflict::Insert);
+    Run::start(sink.unwrap(), 1).finish();
+}
+
+#[test]
 fn a_strict_table_takes_what_it_declares() {
     let folder = Folder::with("CREATE TABLE t (i INTEGER, r REAL, s TEXT, b BLOB, x ANY) STRICT");
     for (fields, code) in [
