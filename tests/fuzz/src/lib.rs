@@ -2,7 +2,7 @@
 //!
 //! A target is a closure that takes bytes, panics when a property does not hold, and returns in a
 //! word what became of the input. Each run takes the kept corpus, then inputs made from it by
-//! [`mutate`]. An input with an outcome nobody has seen joins the pool that further inputs are made
+//! [`mutate()`]. An input with an outcome nobody has seen joins the pool that further inputs are made
 //! from, so the search goes where the code behaves differently without any instrumentation.
 //!
 //! `cargo test` runs a fixed number of rounds from a fixed seed: the same inputs everywhere.
