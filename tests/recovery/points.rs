@@ -138,7 +138,7 @@ pub const POINTS: &[Point] = &[
     point("sqlite.claim.journal-changed", Sqlite, Once),
     point("sqlite.write.staged", Sqlite, Often),
     point("sqlite.commit.prepared", Sqlite, Often),
-    committed("sqlite.commit.committed", Sqlite, Often),
+    point("sqlite.commit.committed", Sqlite, Often),
     point("sqlite.swap.dropped", ReplacedTable, Once),
     point("sqlite.swap.renamed", ReplacedTable, Once),
     point("sqlite.publish.prepared", Sqlite, Once),

@@ -226,7 +226,8 @@ pub trait Writer: Send {
     fn read_back(&mut self) -> Result<RecordBatch>;
 
     /// Makes the staged rows and `checkpoint` durable together, after checking that no newer
-    /// epoch has taken the target over. Repeated with the same epoch and seq it is a no-op.
+    /// epoch has taken the target over. Repeated with the same epoch and seq it is a no-op; repeated
+    /// after an error it commits what is staged still, or fails: never the checkpoint alone.
     ///
     /// *Errors* – `run::fenced` when a newer epoch owns the target.
     fn commit(&mut self, checkpoint: &Checkpoint) -> Result<Durable>;

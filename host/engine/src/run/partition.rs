@@ -269,7 +269,7 @@ impl<'s, 'a> Writing<'s, 'a> {
             seq: self.checkpoint.seq + 1,
             ..self.checkpoint.clone()
         };
-        self.shared.retrying().run(|| self.writer.commit(&done))?;
+        self.commit(&done)?;
         fail::point("run.partition.done")?;
         self.writer.flush()?;
         fail::point("run.partition.flushed")?;
@@ -292,6 +292,13 @@ impl<'s, 'a> Writing<'s, 'a> {
         }
         self.checkpoint = next;
         Ok(())
+    }
+
+    /// Commits what is staged. Where a reply is lost it is the commit that is repeated, not the batch:
+    /// a target that has it already changes nothing, and would refuse the rows as its own.
+    fn commit(&mut self, next: &Checkpoint) -> Result<Durable> {
+        let retrying = self.shared.retrying();
+        retrying.run(|| self.writer.commit(next))
     }
 
     /// Does `work`, again where its trouble may pass; a failure leaves nothing staged.
@@ -333,7 +340,7 @@ impl<'s, 'a> Writing<'s, 'a> {
         };
         let next = self.next_checkpoint(batch, &report, counts, content, stages);
         fail::point("run.batch.written")?;
-        let durable = self.writer.commit(&next)?;
+        let durable = self.commit(&next)?;
         fail::point("run.batch.committed")?;
         // Only now: a batch that is tried again must not count twice against the limits.
         shared.tally().add_batch(&counts, batch);
