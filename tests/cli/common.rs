@@ -227,7 +227,10 @@ pub fn masked(text: &str) -> String {
     let before = Regex::new(r" {2,}(TIME)").unwrap();
     text = before.replace_all(&text, "  $1").into_owned();
     let heading = Regex::new(r"run {6,}job").unwrap();
-    heading.replace_all(&text, "run  job").into_owned()
+    text = heading.replace_all(&text, "run  job").into_owned();
+    // As wide as the longest time below it.
+    let took = Regex::new(r"started {2,}took").unwrap();
+    took.replace_all(&text, "started  took").into_owned()
 }
 
 /// The plugin `clean`, built once.

@@ -320,7 +320,7 @@ fn the_report_adds_up_and_the_history_remembers_it() {
     check(
         &world.expect(0, &["history", MOVIES]).out,
         expect![[r#"
-        run  job     status  started                took   read  written  refused
+        run  job     status  started  took   read  written  refused
         RUN  movies  done    MOMENT  TIME  3,201    3,147        0
     "#]],
     );
