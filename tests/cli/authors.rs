@@ -3,7 +3,7 @@
 use expect_test::expect;
 use serde_json::json;
 
-use crate::common::{World, check, clean, root};
+use crate::world::{World, check, clean, root};
 
 const MAIL: &str = "name = \"mail\"\n[source]\nbackend = \"memory\"\nrecords = [{ email = \" A@B.example \" }]\n[target]\nbackend = \"file\"\npath = \"out.jsonl\"\n";
 
@@ -184,7 +184,7 @@ fn a_component_is_compiled_by_a_child_into_a_cache_of_the_users_own() {
     let fresh = |arguments: &[&str]| {
         let mut command = world.command(arguments);
         command.env("XDG_CACHE_HOME", world.path("cache"));
-        crate::common::answer(command.output().unwrap())
+        crate::world::answer(command.output().unwrap())
     };
     assert_eq!(fresh(&["plugin", "inspect", file]).code, 0);
     let cache = world.path("cache/dkhost");

@@ -6,7 +6,7 @@ use std::io::Read;
 
 use serde_json::{Value, json};
 
-use crate::common::{World, data, json_of};
+use crate::world::{World, data, json_of};
 
 #[test]
 fn geojson_features_stay_as_they_are() {

@@ -5,7 +5,7 @@ use std::io::Write;
 
 use serde_json::{Value, json};
 
-use crate::common::World;
+use crate::world::World;
 
 /// The sample shows the first record: the second does not fit `n`, the third has a new field.
 const RECORDS: [&str; 4] = [

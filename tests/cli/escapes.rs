@@ -5,7 +5,7 @@
 
 use serde_json::{Value, json};
 
-use crate::common::{Answer, SMALL, World};
+use crate::world::{Answer, SMALL, World};
 
 /// Moves the cursor, sets the title, the clipboard and a link, turns the direction of reading
 /// around, hides letters, and ends the line to begin one of ours.
@@ -307,7 +307,7 @@ fn hostile_arguments_and_variables_are_shown_as_text() {
         .env("HOSTILE", HOSTILE)
         .output()
         .unwrap();
-    harmless(&crate::common::answer(answer));
+    harmless(&crate::world::answer(answer));
     world.write("job.toml", SMALL);
     world.write("in.jsonl", "{\"id\":1}\n");
     world.expect(0, &["run", "job.toml"]);

@@ -2,7 +2,7 @@
 
 use expect_test::expect;
 
-use crate::common::{World, check};
+use crate::world::{World, check};
 
 #[test]
 fn the_help_fits_a_screen_and_names_only_what_works() {

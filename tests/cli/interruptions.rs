@@ -7,7 +7,7 @@ use expect_test::expect;
 use rustix::process::Signal;
 use serde_json::json;
 
-use crate::common::{World, answer, check};
+use crate::world::{World, answer, check};
 
 const RECORDS: i64 = 60_000;
 
@@ -228,7 +228,7 @@ fn a_reader_that_goes_away_ends_the_output_and_not_the_work() {
             .spawn()
             .unwrap();
         drop(child.stdout.take());
-        let answer = crate::common::answer(child.wait_with_output().unwrap());
+        let answer = crate::world::answer(child.wait_with_output().unwrap());
         assert_eq!((answer.code, answer.err.as_str()), (0, ""), "{command:?}");
     }
 }
@@ -257,7 +257,7 @@ fn a_file_that_may_not_grow_is_an_error_and_can_be_resumed() {
     let world = long();
     let limited = format!(
         "ulimit -f 200; exec {} run job.toml --quiet",
-        crate::common::DKHOST
+        crate::world::DKHOST
     );
     let mut shell = std::process::Command::new("sh");
     let answer = answer(

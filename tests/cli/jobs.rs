@@ -1,7 +1,7 @@
 //! Job files that cannot be, by the table: each is refused with exit 2, its code, its line in the
 //! file and something to type next, and nothing is written.
 
-use crate::common::{SMALL, World};
+use crate::world::{SMALL, World};
 
 pub const RECORDS: &str = "{\"id\":1,\"email\":\"a@b.c\",\"price\":1.5}\n";
 

@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt;
 use expect_test::expect;
 use serde_json::{Value, json};
 
-use crate::common::{SMALL, World, check};
+use crate::world::{SMALL, World, check};
 
 const PEOPLE: &str = concat!(
     "{\"id\":1,\"name\":\"Ada\",\"age\":\"36\"}\n",

@@ -3,7 +3,7 @@
 use expect_test::expect;
 use serde_json::json;
 
-use crate::common::{World, check, clean};
+use crate::world::{World, check, clean};
 
 const MOVIES: &str = "tests/data/jobs/movies-to-sqlite.toml";
 

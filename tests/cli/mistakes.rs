@@ -4,7 +4,7 @@
 use expect_test::{Expect, expect};
 use serde_json::json;
 
-use crate::common::{SMALL, World, check};
+use crate::world::{SMALL, World, check};
 
 const RECORDS: &str =
     "{\"id\":1,\"email\":\"a@b.c\",\"price\":1.5}\n{\"id\":2,\"email\":null,\"price\":2}\n";

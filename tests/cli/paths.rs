@@ -8,7 +8,7 @@ use std::process::Command;
 
 use expect_test::expect;
 
-use crate::common::{SMALL, World, check};
+use crate::world::{SMALL, World, check};
 
 const RECORDS: &str = "{\"id\":1}\n{\"id\":2}\n";
 

@@ -7,7 +7,7 @@ use parquet::file::reader::SerializedFileReader;
 use parquet::record::Field;
 use serde_json::{Value, json};
 
-use crate::common::{World, clean, data, json_of};
+use crate::world::{World, clean, data, json_of};
 
 const MOVIES: &str = "tests/data/jobs/movies-to-sqlite.toml";
 

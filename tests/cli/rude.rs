@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-use crate::common::{SMALL, World, answer, root};
 use crate::escapes::{HOSTILE, harmless, told};
+use crate::world::{SMALL, World, answer, root};
 
 const PLUGIN: &str = r##"//! Says hostile things wherever a plugin may say something.
 use dkhost_sdk::log::{Level, log};

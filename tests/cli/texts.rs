@@ -3,8 +3,8 @@
 
 use expect_test::expect;
 
-use crate::common::{SMALL, World, answer, check};
 use crate::jobs::{RECORDS, refused, with};
+use crate::world::{SMALL, World, answer, check};
 
 #[test]
 fn texts_that_are_no_job() {

@@ -5,7 +5,7 @@
 //! them meets a job with two partitions.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
-#[path = "../../cli/common.rs"]
+#[path = "../../cli/world.rs"]
 #[allow(dead_code)]
 mod common;
 #[macro_use]

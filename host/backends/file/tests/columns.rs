@@ -7,17 +7,17 @@
     clippy::print_stdout
 )]
 
-mod common;
+mod support;
 
 use std::sync::Arc;
 
 use arrow::array::*;
 use arrow::datatypes::{DataType, Field, Int32Type, Schema, TimeUnit};
-use common::Scratch;
 use dkhost_core::OpenSource;
 use expect_test::expect;
 use parquet::arrow::ArrowWriter;
 use serde_json::json;
+use support::Scratch;
 
 fn parquet(records: &RecordBatch) -> Vec<u8> {
     let mut writer = ArrowWriter::try_new(Vec::new(), records.schema(), None).unwrap();
@@ -266,8 +266,8 @@ fn a_corrupt_file_is_an_error_and_no_panic() {
             lying[at] ^= 0x55;
             scratch.write(name, &lying);
             let shown = match scratch.open(json!({"path": name})) {
-                Ok(source) => common::show(&*source),
-                Err(error) => common::show_error(&error),
+                Ok(source) => support::show(&*source),
+                Err(error) => support::show_error(&error),
             };
             assert!(!shown.contains("dkhost::bug"), "{name} at {at}: {shown}");
         }
@@ -277,7 +277,7 @@ fn a_corrupt_file_is_an_error_and_no_panic() {
 #[test]
 fn compression_around_columns_is_refused() {
     let scratch = Scratch::new();
-    scratch.write("x.parquet.gz", &common::gzip(&parquet(&foreign())));
+    scratch.write("x.parquet.gz", &support::gzip(&parquet(&foreign())));
     scratch.check(json!({"path": "x.parquet.gz"}), expect![[r#"
         file::not_for_format: `x.parquet.gz`: a Parquet source is not compressed as a whole <means nothing for this format>
         help: Parquet says inside how it is compressed: leave `compression` out, or unpack a file in gzip first

@@ -1,9 +1,9 @@
 //! The suite every backend passes, for every format and compression and both layouts.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test may panic")]
 
-mod common;
 #[path = "conformance/strays.rs"]
 mod strays;
+mod support;
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};

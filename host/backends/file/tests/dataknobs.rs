@@ -7,14 +7,14 @@
     clippy::print_stdout
 )]
 
-mod common;
+mod support;
 
 use std::collections::HashMap;
 
-use common::{Scratch, gzip};
 use dkhost_core::Position;
 use expect_test::expect;
 use serde_json::{Value, json};
+use support::{Scratch, gzip};
 
 fn fixture(name: &str) -> Vec<u8> {
     let folder = concat!(
@@ -43,7 +43,7 @@ fn read(name: &str, content: &[u8], options: Value) -> (HashMap<String, Value>, 
     let source = scratch.open_with(options, open).unwrap();
     let mut records = HashMap::new();
     for partition in source.partitions().unwrap() {
-        for batch in common::read(&*source, &partition, &Position::start()).unwrap() {
+        for batch in support::read(&*source, &partition, &Position::start()).unwrap() {
             assert!(batch.rejects.is_empty(), "{:?}", batch.rejects);
             for row in 0..batch.records.num_rows() {
                 let record: Value =
@@ -56,7 +56,7 @@ fn read(name: &str, content: &[u8], options: Value) -> (HashMap<String, Value>, 
         records,
         format!(
             "{}\n{}\n",
-            common::show_schema(source.schema()),
+            support::show_schema(source.schema()),
             source.notes().join("\n")
         ),
     )

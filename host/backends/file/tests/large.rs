@@ -7,14 +7,14 @@
     clippy::print_stdout
 )]
 
-mod common;
+mod support;
 
 use arrow::array::{Array, AsArray};
 use arrow::datatypes::Int64Type;
-use common::{Scratch, gzip, show_error};
 use dkhost_core::Position;
 use expect_test::expect;
 use serde_json::json;
+use support::{Scratch, gzip, show_error};
 
 const RECORDS: i64 = 30_000;
 
@@ -44,7 +44,7 @@ fn check(name: &str, content: &[u8], records: Option<&str>) {
     let source = scratch.open(options).unwrap();
     let partition = source.partitions().unwrap().remove(0);
     let mut n = 0;
-    for batch in common::read(&*source, &partition, &Position::start()).unwrap() {
+    for batch in support::read(&*source, &partition, &Position::start()).unwrap() {
         assert!(batch.rejects.is_empty(), "{:?}", batch.rejects);
         let numbers = batch
             .records

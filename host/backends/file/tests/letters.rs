@@ -7,18 +7,18 @@
     clippy::print_stdout
 )]
 
-mod common;
+mod support;
 
-use common::{Scratch, show_batch};
 use dkhost_core::{Batch, DeadLetter, Position, Source};
 use expect_test::expect;
 use serde_json::json;
+use support::{Scratch, show_batch};
 
 /// The refusals of a source as the history keeps them.
 fn letters(source: &dyn Source) -> Vec<DeadLetter> {
     let mut letters = Vec::new();
     for partition in source.partitions().unwrap() {
-        for batch in common::read(source, &partition, &Position::start()).unwrap() {
+        for batch in support::read(source, &partition, &Position::start()).unwrap() {
             letters.extend(
                 batch
                     .rejects

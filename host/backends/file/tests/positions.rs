@@ -8,16 +8,16 @@
     clippy::print_stdout
 )]
 
-mod common;
+mod support;
 
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, Int64Array, RecordBatch, StringArray};
-use common::{Scratch, gzip, read, zstd};
 use dkhost_core::{BatchSize, OpenSource, Position};
 use parquet::arrow::ArrowWriter;
 use parquet::file::properties::WriterProperties;
 use serde_json::{Value, json};
+use support::{Scratch, gzip, read, zstd};
 
 /// The same records whole and from every position, for some batch sizes.
 fn check(name: &str, content: &[u8], options: Value, records: usize) {
@@ -312,7 +312,7 @@ fn a_file_that_a_glob_found_later_is_not_read() {
     scratch.write("a.jsonl", b"{\"n\":1}\n");
     let source = scratch.open(options).unwrap();
     let batches = read(&*source, &partitions[0], &Position::start()).unwrap();
-    assert_eq!(common::show_batch(&batches[0]), "{\"n\":2}\n");
+    assert_eq!(support::show_batch(&batches[0]), "{\"n\":2}\n");
 }
 
 #[test]

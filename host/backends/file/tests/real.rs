@@ -7,16 +7,16 @@
     clippy::print_stdout
 )]
 
-mod common;
+mod support;
 
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, AsArray};
 use arrow::datatypes::{DataType, Field, Schema};
-use common::Scratch;
 use dkhost_core::Position;
 use expect_test::expect;
 use serde_json::{Value, json};
+use support::Scratch;
 
 fn real(name: &str) -> Vec<u8> {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../../tests/data/real");
@@ -35,7 +35,7 @@ fn read(name: &str, options: Value) -> (String, Vec<Value>) {
     };
     let source = scratch.open_with(options, open).unwrap();
     let partition = source.partitions().unwrap().remove(0);
-    let batches = common::read(&*source, &partition, &Position::start()).unwrap();
+    let batches = support::read(&*source, &partition, &Position::start()).unwrap();
     let mut records = Vec::new();
     for batch in &batches {
         assert!(batch.rejects.is_empty());
@@ -45,7 +45,7 @@ fn read(name: &str, options: Value) -> (String, Vec<Value>) {
     (
         format!(
             "{}\n{}\n",
-            common::show_schema(source.schema()),
+            support::show_schema(source.schema()),
             source.notes().join("\n")
         ),
         records,

@@ -7,12 +7,12 @@
     clippy::print_stdout
 )]
 
-mod common;
+mod support;
 
-use common::{Scratch, gzip, zstd};
 use dkhost_core::OpenSource;
 use expect_test::expect;
 use serde_json::json;
+use support::{Scratch, gzip, zstd};
 
 #[test]
 fn json_lines_become_columns() {

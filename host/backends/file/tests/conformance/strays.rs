@@ -6,7 +6,7 @@ use arrow::array::{ArrayRef, Int64Array, RecordBatch, StringArray};
 use dkhost_core::conformance::{Found, Stray};
 use serde_json::Value;
 
-use crate::common::{gzip, zstd};
+use crate::support::{gzip, zstd};
 
 /// Files that hold strays.
 pub struct Written {
