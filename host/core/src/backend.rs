@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use crate::{Conflict, Field, OptionSpec, Options, Result, Schema, Sink, Source};
+use crate::{Conflict, Field, OptionSpec, Options, Predicate, Result, Schema, Sink, Source};
 
 /// A kind of store.
 pub trait Backend: Send + Sync {
@@ -18,6 +18,11 @@ pub trait Backend: Send + Sync {
     /// The options of `[target]` beside the common ones.
     fn target_options(&self) -> &'static [OptionSpec];
 
+    /// What a source can do beyond reading everything; nothing unless said.
+    fn source_capabilities(&self) -> SourceCapabilities {
+        SourceCapabilities::default()
+    }
+
     /// What a target with these options can hold; asked before the source is opened.
     fn target_capabilities(&self, options: &Options) -> Result<Capabilities>;
 
@@ -26,6 +31,17 @@ pub trait Backend: Send + Sync {
 
     /// Opens a target for the plan's schema. Nothing is written.
     fn open_target(&self, options: Options, open: &OpenTarget) -> Result<Box<dyn Sink>>;
+}
+
+/// What a source can do beyond reading everything.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct SourceCapabilities {
+    /// Checks parts of the job's filter itself ([`OpenSource::filter`]).
+    pub filters: bool,
+    /// Reads what changed since the last run ([`OpenSource::incremental`]).
+    pub incremental: bool,
+    /// Slices by the values of a column ([`OpenSource::partition_by`]).
+    pub partitions_by_values: bool,
 }
 
 /// What a target can hold.
@@ -71,6 +87,27 @@ pub struct OpenSource {
     pub partitions: usize,
     /// Whether explicit nulls are told from absent fields (the target holds documents).
     pub explicit_nulls: bool,
+    /// Parts of the job's filter, all of which a record must pass; the source may check some.
+    pub filter: Vec<Predicate>,
+    /// Only records that changed since the last run.
+    pub incremental: Option<Incremental>,
+    /// A column and values: a slice for each value, and one for all other records.
+    pub partition_by: Option<(String, Vec<String>)>,
+    /// Whether the target takes a record a second time without harm (upsert, skip): then a source
+    /// that changes while it is read may yield the changed records again.
+    pub repeatable: bool,
+}
+
+/// What `incremental` asks of a source.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Incremental {
+    /// The column that grows with every change.
+    pub column: String,
+    /// How far before the cursor reading begins, for rows that were committed late: `10m` for a
+    /// time, a number for a number.
+    pub lookback: Option<String>,
+    /// Up to where the last run read, as [`crate::Source::cursor`] gave it; `None` reads all.
+    pub cursor: Option<String>,
 }
 
 /// What a document target writes for a null.
@@ -98,6 +135,9 @@ pub struct OpenTarget {
     pub create: bool,
     /// What a document target writes for a null.
     pub nulls: Nulls,
+    /// Whether the content of rows that are overwritten is to be summed
+    /// ([`crate::WriteReport::replaced`]): it is compared in the end.
+    pub content: bool,
 }
 
 impl OpenTarget {

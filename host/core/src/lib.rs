@@ -30,6 +30,7 @@ pub mod foreign;
 pub mod json;
 pub mod memory;
 pub mod options;
+pub mod predicate;
 pub mod schema;
 pub mod sink;
 pub mod source;
@@ -37,13 +38,16 @@ pub mod step;
 pub mod text;
 pub mod types;
 
-pub use backend::{Backend, BatchSize, Capabilities, Nulls, OpenSource, OpenTarget};
+pub use backend::{
+    Backend, BatchSize, Capabilities, Incremental, Nulls, OpenSource, OpenTarget, SourceCapabilities,
+};
 pub use batch::{Batch, Changed, Locator, Payload, Reject, RowReject, SourceRows};
 pub use checkpoint::{Checkpoint, Counts, Position, StageCounts};
 pub use content::ContentSum;
 pub use dead_letter::{DeadLetter, StageKind};
 pub use error::{Class, Error, Result, Span};
 pub use options::{Node, NodeKind, OptionSpec, OptionType, Options};
+pub use predicate::{Comparison, Literal, Predicate};
 pub use schema::{Field, Role, Schema};
 pub use sink::{
     Claim, Claimed, Column, Conflict, Durable, Outcome, Outcomes, Sink, TargetPlan, TargetState,

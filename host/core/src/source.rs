@@ -34,6 +34,17 @@ pub trait Source: Send + Sync {
     /// Lines for the plan: what was inferred and from how many records, what is converted how.
     fn notes(&self) -> Vec<String>;
 
+    /// Which of [`crate::OpenSource::filter`] this source checks itself, by index.
+    fn pushed(&self) -> Vec<usize> {
+        Vec::new()
+    }
+
+    /// With `incremental`: up to where this run reads, in the source's own words; the next run is
+    /// given it once this one is done. `None` when there is nothing to read.
+    fn cursor(&self) -> Option<String> {
+        None
+    }
+
     /// Records and bytes to read, as far as they are known; for progress only.
     fn estimate(&self) -> Estimate {
         Estimate::default()

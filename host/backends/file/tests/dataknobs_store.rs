@@ -57,6 +57,7 @@ fn transfer(
         conflict: Conflict::Insert,
         create: true,
         nulls: Nulls::Keep,
+        content: true,
     };
     let to = options["path"].as_str().unwrap().to_owned();
     let sink = FileBackend

@@ -78,6 +78,7 @@ fn work(folder: &Path, name: &str) {
         conflict: Conflict::Insert,
         create: true,
         nulls: Nulls::Keep,
+        content: true,
     };
     let sink = FileBackend.open_target(options, &open).unwrap();
     let claim = Claim {

@@ -268,6 +268,7 @@ fn timestamps_travel_when_asked_for() {
         conflict: Conflict::Insert,
         create: true,
         nulls: dkhost_core::Nulls::Keep,
+        content: true,
     };
     let mut run = Run::start(
         dkhost_sqlite::SqliteBackend

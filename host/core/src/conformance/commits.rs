@@ -336,6 +336,7 @@ pub(super) fn create_false(fixture: &dyn Fixture) -> Verdict {
         conflict: Conflict::Insert,
         create: false,
         nulls: Nulls::Keep,
+        content: true,
     };
     let options = options("[target]", &place.target)?;
     let error = refused(

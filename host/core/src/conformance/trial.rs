@@ -78,6 +78,7 @@ impl<'a> Trial<'a> {
             conflict: self.conflict,
             create: true,
             nulls: Nulls::Keep,
+            content: true,
         };
         self.fixture
             .backend()

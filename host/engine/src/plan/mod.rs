@@ -25,7 +25,7 @@ use crate::drift::Guard;
 use crate::expr::Scope;
 use crate::history::History;
 use crate::job::{
-    Drift, Job, KEYS_HELP, OnError, PluginSettings, SOURCE_OPTIONS, StepSpec, TARGET_OPTIONS,
+    Drift, Job, KEYS_HELP, OnError, PluginSettings, SOURCE_OPTIONS, StepSpec, TARGET_OPTIONS, Verify,
 };
 use crate::registry::{LoadedPlugin, Registry};
 use crate::steps;
@@ -185,6 +185,7 @@ fn open_source(job: &Job, backend: &dyn Backend, target: Capabilities) -> Result
             None => job.source.partitions.unwrap_or(job.run.parallel),
         },
         explicit_nulls: target.documents,
+        ..OpenSource::default()
     };
     let source = backend
         .open_source(job.source.options.clone(), &open)
@@ -440,6 +441,7 @@ fn open_target(
         conflict,
         create: job.target.create,
         nulls: job.run.nulls,
+        content: job.run.verify > Verify::Count,
     };
     backend
         .open_target(job.target.options.clone(), &open)

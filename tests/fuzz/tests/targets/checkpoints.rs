@@ -89,6 +89,7 @@ fn open(backend: &dyn Backend, folder: &Path, options: &Value) -> Result<Box<dyn
         conflict: Conflict::Insert,
         create: true,
         nulls: Nulls::Keep,
+        content: true,
     };
     backend.open_target(Options::from_json("[target]", options).unwrap(), &open)
 }

@@ -86,6 +86,7 @@ impl Folder {
             conflict,
             create: true,
             nulls: Nulls::Keep,
+            content: true,
         };
         SqliteBackend.open_target(with_path(options, "[target]"), &open)
     }

@@ -69,6 +69,7 @@ impl Place {
                 conflict: self.conflict,
                 create: self.create,
                 nulls: Nulls::Keep,
+                content: true,
             },
         )
     }
