@@ -1,1 +1,12 @@
-//! x
+//! PostgreSQL as source and target.
+//!
+//! Rows move as binary COPY in both directions, decoded straight into columns and encoded straight
+//! from them ([`copy`]). As a source it is a table, a view or a query read in one exported snapshot
+//! ([`source`]); as a target a table whose rows, checkpoint and epoch are one transaction
+//! ([`target`]). With `layout = "dataknobs"` either is a table of documents as `dataknobs-data`
+//! keeps them.
+
+mod fault;
+mod name;
+mod server;
+mod session;
