@@ -57,69 +57,26 @@ impl Place {
     ///
     /// *Errors* – `target::…` for a path that cannot become a target.
     pub fn find(label: &str, base: &Path, span: Span) -> Result<Self> {
-        let refuse = |code, message: String, help: &str| {
-            Err(Error::config(code, message)
-                .at(span.clone(), "this path")
-                .help(help))
-        };
+        let refused = |error: Error| error.at(span.clone(), "this path");
         if label.contains('*') {
-            return refuse(
+            return Err(refused(refuse(
                 "target::glob",
                 format!("`{label}` names many files, and a target is one"),
                 "name a file, or a folder with a `/` at its end",
-            );
+            )));
         }
         if label.trim_end_matches('/').is_empty() {
-            return refuse(
-                "target::no_name",
-                format!("`{label}` says no name"),
-                "name a file or folder inside it",
-            );
+            return Err(refused(nameless(label)));
         }
         // Without the slash: `file/` is an error of another kind to the operating system.
         let path = follow_link(base.join(label.trim_end_matches('/')), label)?;
-        let kind = fs::metadata(&path).ok();
-        let is_folder = match &kind {
-            Some(found) if found.is_dir() => {
-                let named_like_a_file =
-                    format::from_name(&path).0.is_some() && !label.ends_with('/');
-                if named_like_a_file {
-                    return refuse(
-                        "target::is_folder",
-                        format!("`{label}` is a folder, and its name says a file"),
-                        "write a `/` at the end to fill the folder with parts, or choose another name",
-                    );
-                }
-                true
-            }
-            Some(found) if !found.is_file() => {
-                return refuse(
-                    "target::not_a_file",
-                    format!("`{label}` is neither a file nor a folder"),
-                    "name a file that can be replaced by a finished one",
-                );
-            }
-            Some(_) if label.ends_with('/') => {
-                return refuse(
-                    "target::not_a_folder",
-                    format!("`{label}` is a file, and the `/` at its end says a folder"),
-                    "remove the `/`, or choose another name",
-                );
-            }
-            Some(_) => false,
-            None => label.ends_with('/'),
-        };
+        let is_folder = is_folder(&path, label).map_err(refused)?;
         let (Some(name), Some(parent)) = (path.file_name(), path.parent()) else {
-            return refuse(
-                "target::no_name",
-                format!("`{label}` says no name"),
-                "name a file or folder inside it",
-            );
+            return Err(refused(nameless(label)));
         };
-        let parent = if parent == Path::new("") {
-            Path::new(".")
-        } else {
-            parent
+        let parent = match parent == Path::new("") {
+            true => Path::new("."),
+            false => parent,
         };
         let place = Place {
             label: label.to_owned(),
@@ -130,11 +87,11 @@ impl Place {
             path,
         };
         if place.new_log().file_name().map_or(0, OsStr::len) > NAME_MAX_BYTES {
-            return refuse(
+            return Err(refused(refuse(
                 "target::name_too_long",
                 format!("the name of `{label}` is too long"),
                 "use at most 230 bytes",
-            );
+            )));
         }
         Ok(place)
     }
@@ -286,6 +243,47 @@ impl Place {
             }
         }
         Ok(())
+    }
+}
+
+fn refuse(code: &'static str, message: String, help: &str) -> Error {
+    Error::config(code, message).help(help)
+}
+
+fn nameless(label: &str) -> Error {
+    refuse(
+        "target::no_name",
+        format!("`{label}` says no name"),
+        "name a file or folder inside it",
+    )
+}
+
+/// Whether the target is a folder: what is there says it, else the `/` at the end.
+fn is_folder(path: &Path, label: &str) -> Result<bool> {
+    let says_folder = label.ends_with('/');
+    match fs::metadata(path) {
+        Ok(found) if found.is_dir() => {
+            if format::from_name(path).0.is_some() && !says_folder {
+                return Err(refuse(
+                    "target::is_folder",
+                    format!("`{label}` is a folder, and its name says a file"),
+                    "write a `/` at the end to fill the folder with parts, or choose another name",
+                ));
+            }
+            Ok(true)
+        }
+        Ok(found) if !found.is_file() => Err(refuse(
+            "target::not_a_file",
+            format!("`{label}` is neither a file nor a folder"),
+            "name a file that can be replaced by a finished one",
+        )),
+        Ok(_) if says_folder => Err(refuse(
+            "target::not_a_folder",
+            format!("`{label}` is a file, and the `/` at its end says a folder"),
+            "remove the `/`, or choose another name",
+        )),
+        Ok(_) => Ok(false),
+        Err(_) => Ok(says_folder),
     }
 }
 
