@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 
+use crate::builder::Built;
 use crate::errors::Failure;
 use crate::log::report_panics;
 use crate::plan::{Inputs, Plan, Write};
@@ -178,12 +179,40 @@ fn config<C: serde::de::DeserializeOwned>(stage: &types::Stage) -> Result<C, Fai
 
 /// Puts the columns into the order of the plan, and says so when one is missing or too short.
 fn finish(plan: &Plan, input_rows: usize, output: Output) -> Result<raw::Output, Failure> {
-    let Output {
+    let (rows, computed_rows) = raw_rows(output.rows, input_rows)?;
+    let mut given: Vec<_> = output.columns.into_iter().map(Some).collect();
+    let mut columns = Vec::new();
+    for (slot, planned) in plan.outputs() {
+        if !planned.computed {
+            let from = planned.from.unwrap_or_default();
+            columns.push(raw::OutputColumn::Carried(from as u32));
+            continue;
+        }
+        let name = &planned.field.name;
+        let is_for_slot = |(write, _): &(Write, _)| *write == Write(slot);
+        let values = given
+            .iter_mut()
+            .find(|given| given.as_ref().is_some_and(is_for_slot))
+            .and_then(Option::take);
+        let (_, built) = values.ok_or_else(|| {
+            Failure::internal(format!("column `{name}` was planned and not given")).at(name.clone())
+        })?;
+        columns.push(raw_column(name, built, planned.from, computed_rows)?);
+    }
+    let reads = plan.raw_reads();
+    let rejects = output.rejects.into_iter();
+    Ok(raw::Output {
         rows,
         columns,
-        rejects,
-    } = output;
-    let (rows, computed_rows) = match rows {
+        rejects: rejects
+            .map(|(row, reject)| reject.into_raw(row, &reads))
+            .collect(),
+    })
+}
+
+/// Which rows go on, and how many values a computed column has for them.
+fn raw_rows(rows: Rows, input_rows: usize) -> Result<(raw::Rows, usize), Failure> {
+    Ok(match rows {
         Rows::All => (raw::Rows::All, input_rows),
         Rows::Selection(keep) if keep.rows() != input_rows => {
             return Err(Failure::internal(format!(
@@ -196,56 +225,26 @@ fn finish(plan: &Plan, input_rows: usize, output: Output) -> Result<raw::Output,
             let bytes = origin.iter().flat_map(|row| row.to_le_bytes()).collect();
             (raw::Rows::Origin(bytes), origin.len())
         }
-    };
-    let mut given: Vec<_> = columns.into_iter().map(Some).collect();
-    let mut finished = Vec::new();
-    for (slot, planned) in plan.outputs() {
-        if !planned.computed {
-            finished.push(raw::OutputColumn::Carried(
-                planned.from.unwrap_or_default() as u32
-            ));
-            continue;
-        }
-        let name = &planned.field.name;
-        let values = given
-            .iter_mut()
-            .find(|given| {
-                given
-                    .as_ref()
-                    .is_some_and(|(write, _)| *write == Write(slot))
-            })
-            .and_then(Option::take)
-            .ok_or_else(|| {
-                Failure::internal(format!("column `{name}` was planned and not given"))
-                    .at(name.clone())
-            })?;
-        finished.push(match (values.1, planned.from) {
-            (None, Some(from)) => raw::OutputColumn::Carried(from as u32),
-            (None, None) => {
-                return Err(Failure::internal(format!(
-                    "column `{name}` is new and cannot be unchanged"
-                )));
-            }
-            (Some(built), _) if built.rows == computed_rows => {
-                raw::OutputColumn::Computed(built.column)
-            }
-            (Some(built), _) => {
-                let why = format!(
-                    "column `{name}` has {} rows instead of {computed_rows}",
-                    built.rows
-                );
-                return Err(Failure::internal(why).at(name.clone()));
-            }
-        });
-    }
-    let reads = plan.raw_reads();
-    let rejects = rejects
-        .into_iter()
-        .map(|(row, reject)| reject.into_raw(row, &reads))
-        .collect();
-    Ok(raw::Output {
-        rows,
-        columns: finished,
-        rejects,
     })
+}
+
+/// A column the plugin answers for: its values, or "unchanged" where it edits one.
+fn raw_column(
+    name: &str,
+    built: Option<Built>,
+    from: Option<usize>,
+    rows: usize,
+) -> Result<raw::OutputColumn, Failure> {
+    match (built, from) {
+        (None, Some(from)) => Ok(raw::OutputColumn::Carried(from as u32)),
+        (None, None) => Err(Failure::internal(format!(
+            "column `{name}` is new and cannot be unchanged"
+        ))),
+        (Some(built), _) if built.rows == rows => Ok(raw::OutputColumn::Computed(built.column)),
+        (Some(built), _) => Err(Failure::internal(format!(
+            "column `{name}` has {} rows instead of {rows}",
+            built.rows
+        ))
+        .at(name.to_owned())),
+    }
 }
