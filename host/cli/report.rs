@@ -104,63 +104,41 @@ fn facts(report: &Report, peak: Option<f64>, paint: Paint) -> Vec<String> {
         fact("rows written", count(report.rows_written));
     }
     if report.values_discarded > 0 {
-        fact(
-            "discarded",
-            format!(
-                "{} the schema has no place for",
-                counted(report.values_discarded, "value")
-            ),
-        );
+        let values = counted(report.values_discarded, "value");
+        fact("discarded", format!("{values} the schema has no place for"));
     }
     fact("speed", speed(report, peak));
-    fact(
-        "memory",
-        format!("{} at the peak", bytes(report.memory_peak_bytes)),
-    );
+    let peak = bytes(report.memory_peak_bytes);
+    fact("memory", format!("{peak} at the peak"));
     if let Some(stage) = costliest(report) {
-        let whole = report.cpu_ms.max(1);
-        fact(
-            "costliest step",
-            format!(
-                "{}, {} CPU ({} %)",
-                escape(&stage.name),
-                duration(stage.cpu_ms),
-                (stage.cpu_ms * 100 / whole).min(100)
-            ),
-        );
+        fact("costliest step", share(stage, report.cpu_ms));
     }
     for plugin in &report.plugins {
-        let stage = report
-            .stages
-            .iter()
-            .find(|stage| stage.name == plugin.stage);
-        fact(
-            "plugin",
-            format!(
-                "{} at {}{}",
-                escape(&plugin.name),
-                escape(&plugin.stage),
-                stage.map(usage).unwrap_or_default()
-            ),
-        );
+        let mut stages = report.stages.iter();
+        let stage = stages.find(|stage| stage.name == plugin.stage);
+        let (name, at) = (escape(&plugin.name), escape(&plugin.stage));
+        let usage = stage.map(usage).unwrap_or_default();
+        fact("plugin", format!("{name} at {at}{usage}"));
     }
     for note in &report.notes {
         fact("note", escape(note).into_owned());
     }
+    let is_done = report.status == "done";
     match &report.verified {
         Some(verified) => fact("verified", escape(verified).into_owned()),
-        None if report.status == "done" => {
-            fact("verified", "nothing: run.verify = \"none\"".to_owned())
-        }
+        None if is_done => fact("verified", "nothing: run.verify = \"none\"".to_owned()),
         None => {}
     }
-    let kept = if report.status == "done" {
-        ""
-    } else {
-        ", once it is finished"
-    };
+    let kept = if is_done { "" } else { ", once it is finished" };
     fact("delivery", format!("{}{kept}", escape(&report.delivery)));
     table.lines()
+}
+
+/// A step with its part of the run's CPU time.
+fn share(stage: &StageReport, whole_ms: u64) -> String {
+    let percent = (stage.cpu_ms * 100 / whole_ms.max(1)).min(100);
+    let (name, cpu) = (escape(&stage.name), duration(stage.cpu_ms));
+    format!("{name}, {cpu} CPU ({percent} %)")
 }
 
 fn speed(report: &Report, peak: Option<f64>) -> String {
