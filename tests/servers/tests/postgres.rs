@@ -1,0 +1,116 @@
+//! What tests rely on: a database of their own, a server that obeys, and nothing left behind.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout
+)]
+
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use dkhost_servers::{POSTGRES_URL, Server, Settings, Stop};
+
+#[test]
+fn each_database_is_fresh_and_goes_with_its_test() {
+    let (first, second) = (dkhost_servers::postgres(), dkhost_servers::postgres());
+    assert_ne!(first.name, second.name);
+    first.sql("CREATE TABLE t AS SELECT 1 AS a, 'ä' AS b");
+    assert_eq!(first.sql("SELECT * FROM t"), "1|ä");
+    assert_eq!(
+        second.sql("SELECT count(*) FROM pg_tables WHERE tablename = 't'"),
+        "0"
+    );
+    let gone = first.name.clone();
+    drop(first);
+    let count = format!("SELECT count(*) FROM pg_database WHERE datname = '{gone}'");
+    assert_eq!(second.sql(&count), "0");
+}
+
+#[test]
+fn a_server_stopped_like_a_power_cut_comes_back_with_what_was_committed() {
+    let mut server = Server::start(&Settings::default().set("max_connections", "17")).unwrap();
+    let (port, database) = (server.port(), server.database().unwrap());
+    assert_eq!(database.sql("SHOW max_connections"), "17");
+    database.sql("CREATE TABLE t AS SELECT 1 AS a");
+    server.stop(Stop::Immediate).unwrap();
+    assert!(server.sql("SELECT 1").is_err());
+    server.start_again().unwrap();
+    assert_eq!(server.port(), port);
+    assert_eq!(database.sql("SELECT * FROM t"), "1");
+    server.stop(Stop::Fast).unwrap();
+    server.start_again().unwrap();
+    assert_eq!(database.sql("SELECT * FROM t"), "1");
+}
+
+#[test]
+fn a_paused_server_answers_when_it_is_resumed() {
+    let mut server = Server::start(&Settings::default()).unwrap();
+    let url = server.url();
+    server.pause();
+    let (sender, answers) = std::sync::mpsc::channel();
+    std::thread::spawn(move || sender.send(dkhost_servers::Database::create(&url)));
+    assert!(answers.recv_timeout(Duration::from_millis(500)).is_err());
+    server.resume();
+    assert!(
+        answers
+            .recv_timeout(Duration::from_secs(60))
+            .unwrap()
+            .is_ok()
+    );
+}
+
+#[test]
+fn nothing_stays_of_a_server_that_is_dropped() {
+    let mut server = Server::start(&Settings::default()).unwrap();
+    let (pid, folder) = (server.pid().unwrap(), server.folder().to_owned());
+    // One that hangs goes too.
+    server.pause();
+    drop(server);
+    assert!(!runs(pid) && !folder.exists());
+}
+
+#[test]
+fn nothing_stays_when_the_process_is_killed() {
+    // This test is its own victim: its child starts a server, says where, and waits.
+    if let Some(note) = std::env::var_os("DKHOST_TEST_WAITS") {
+        let server = Server::start(&Settings::default()).unwrap();
+        let said = format!("{} {}", server.pid().unwrap(), server.folder().display());
+        std::fs::write(note, said).unwrap();
+        println!("ready");
+        std::thread::sleep(Duration::from_secs(120));
+        return;
+    }
+    let note = std::env::temp_dir().join(format!("dkhost-orphan-{}", std::process::id()));
+    let mut child = Command::new(std::env::current_exe().unwrap())
+        .args(["nothing_stays_when_the_process_is_killed", "--exact", "--nocapture"])
+        .env("DKHOST_TEST_WAITS", &note)
+        .env_remove(POSTGRES_URL)
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    assert!(lines.any(|line| line.unwrap().ends_with("ready")));
+    let said = std::fs::read_to_string(&note).unwrap();
+    std::fs::remove_file(&note).unwrap();
+    let (pid, folder) = said.split_once(' ').unwrap();
+    let pid = pid.parse().unwrap();
+    assert!(runs(pid) && Path::new(folder).exists());
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let began = Instant::now();
+    while runs(pid) || Path::new(folder).exists() {
+        assert!(
+            began.elapsed() < Duration::from_secs(60),
+            "{said} is still there"
+        );
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+fn runs(pid: u32) -> bool {
+    Path::new(&format!("/proc/{pid}")).exists()
+}
