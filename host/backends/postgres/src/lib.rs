@@ -6,6 +6,7 @@
 //! ([`target`]). With `layout = "dataknobs"` either is a table of documents as `dataknobs-data`
 //! keeps them.
 
+mod catalog;
 mod fault;
 mod name;
 mod server;
