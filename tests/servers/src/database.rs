@@ -39,7 +39,14 @@ impl Database {
     /// # Panics
     /// With what the server said, if it refuses.
     pub fn sql(&self, sql: &str) -> String {
-        query(&self.url, sql).unwrap_or_else(|why| panic!("{why}"))
+        self.try_sql(sql).unwrap_or_else(|why| panic!("{why}"))
+    }
+
+    /// As [`Database::sql`].
+    ///
+    /// *Errors* – what the server said, if it refuses.
+    pub fn try_sql(&self, sql: &str) -> Result<String, String> {
+        query(&self.url, sql)
     }
 }
 
