@@ -30,6 +30,8 @@ pub(crate) struct TypeDef {
     pub defined: bool,
     /// Whether it has a binary form.
     pub binary: bool,
+    /// Whether its values are texts that a collation orders.
+    pub collatable: bool,
 }
 
 impl TypeDef {
@@ -49,7 +51,7 @@ WITH RECURSIVE chain(at, level, oid, typmod) AS (
 SELECT c.at, c.level, t.oid::int8, c.typmod, pg_catalog.format_type(t.oid, c.typmod), n.nspname::text,
        t.typname::text, t.typtype::text, t.typcategory::text,
        (CASE WHEN t.typcategory = 'A' AND t.typlen = -1 THEN t.typelem ELSE 0 END)::int8,
-       t.typisdefined, t.typsend <> 0 AND t.typreceive <> 0
+       t.typisdefined, t.typsend <> 0 AND t.typreceive <> 0, t.typcollation <> 0
   FROM chain c JOIN pg_catalog.pg_type t ON t.oid = c.oid JOIN pg_catalog.pg_namespace n ON n.oid = t.typnamespace
  WHERE c.level = 0 OR t.typtype <> 'd'
  ORDER BY c.at, c.level";
@@ -78,6 +80,7 @@ pub(crate) fn types(session: &mut Session, wanted: &[(u32, i32)]) -> Result<Vec<
             base: None,
             defined: get(row, 10)?,
             binary: get(row, 11)?,
+            collatable: get(row, 12)?,
         };
         match (get::<i32>(row, 1)?, found.last_mut()) {
             (0, _) | (_, None) => found.push(ty),
