@@ -1,23 +1,143 @@
 //! Which server, and how it is reached: the options `url`, `sslmode` and the timeouts.
+//!
+//! Encryption is never a matter of luck. Unless the job says otherwise a server on this machine is
+//! spoken to in clear, and any other must show a certificate for its name of an authority the
+//! system trusts. What cannot be had is an error that says what to write.
 
+mod address;
+mod tls;
+
+use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
-use dkhost_core::{Error, Options, Result, Span};
-use tokio_postgres::{Client, Config, NoTls};
+use dkhost_core::error::nearest;
+use dkhost_core::{Error, OptionSpec, OptionType, Options, Result, Span};
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
+use tokio_postgres::config::SslMode;
+use tokio_postgres::error::SqlState;
+use tokio_postgres::{Client, Config};
+use tokio_postgres_rustls::MakeRustlsConnect;
 
-use crate::fault::fault;
+use crate::fault::{self, refusal};
+use address::Address;
+use tls::{MODES, Mode, Papers};
 
-/// How long a connection may take to come about.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(15);
+/// The options that say where a server is: of sources and targets alike.
+pub(crate) const OPTIONS: &[OptionSpec] = &[
+    option(
+        "url",
+        OptionType::Text,
+        true,
+        "Where the database is: postgres://user@host:5432/database, or host=… dbname=…; several hosts are tried in turn.",
+    ),
+    option(
+        "password",
+        OptionType::Text,
+        false,
+        "The password, where it is not in the url; like any text from a file or variable: { file = \"…\" }.",
+    ),
+    option(
+        "sslmode",
+        OptionType::Word(&MODES),
+        false,
+        "What is asked of the server before anything is said to it; default verify-full, on this machine disable.",
+    ),
+    option(
+        "sslrootcert",
+        OptionType::Text,
+        false,
+        "A PEM file of the authorities that may have signed the server's certificate; default those the system trusts.",
+    ),
+    option(
+        "sslcert",
+        OptionType::Text,
+        false,
+        "A PEM file with our own certificate, for servers that ask for one; needs sslkey.",
+    ),
+    option(
+        "sslkey",
+        OptionType::Text,
+        false,
+        "A PEM file with the private key of sslcert.",
+    ),
+    option(
+        "connect_timeout_ms",
+        OptionType::Integer,
+        false,
+        "How long a connection may take to come about, login included; default 15000.",
+    ),
+    option(
+        "silence_timeout_ms",
+        OptionType::Integer,
+        false,
+        "How long the server may say nothing before it is asked through a second connection whether it is still there; default 60000.",
+    ),
+    option(
+        "statement_timeout_ms",
+        OptionType::Integer,
+        false,
+        "How long one statement may take on the server, a COPY of a whole partition included; default 0: as long as it takes.",
+    ),
+    option(
+        "lock_timeout_ms",
+        OptionType::Integer,
+        false,
+        "How long a statement may wait for a lock that somebody else holds; default 60000.",
+    ),
+];
 
-/// A server and database.
+const fn option(
+    name: &'static str,
+    ty: OptionType,
+    required: bool,
+    help: &'static str,
+) -> OptionSpec {
+    OptionSpec {
+        name,
+        ty,
+        required,
+        help,
+    }
+}
+
+/// How long things may take.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Times {
+    connect: Duration,
+    /// Before the server is asked whether it is still there.
+    pub silence: Duration,
+    statement: Duration,
+    lock: Duration,
+}
+
+/// A server and database. Cheap to clone.
 #[derive(Clone)]
 pub(crate) struct Server {
     /// For people, without a password: `crm on db.example.com:5432`.
     pub name: String,
     /// Where the job file says it.
     pub span: Span,
+    /// How long things may take.
+    pub times: Times,
+    hosts: Arc<[Host]>,
+}
+
+/// One of the hosts, and how it is spoken to.
+struct Host {
     config: Config,
+    place: String,
+    tls: MakeRustlsConnect,
+}
+
+/// A connection that has just been made.
+pub(crate) struct Line {
+    pub client: Client,
+    /// Ends when the connection does.
+    pub ended: JoinHandle<()>,
+    /// For another connection of the same kind.
+    pub tls: MakeRustlsConnect,
 }
 
 impl std::fmt::Debug for Server {
@@ -27,33 +147,205 @@ impl std::fmt::Debug for Server {
 }
 
 impl Server {
-    /// Takes the options that say where the server is.
-    pub(crate) fn take(options: &mut Options) -> Result<Self> {
+    /// Takes the options of [`OPTIONS`]; files are looked for from `base`, the job file's folder.
+    ///
+    /// *Errors* – `postgres::bad_url`, `postgres::bad_sslmode`, `postgres::certificates`; none
+    /// repeats a password.
+    pub(crate) fn take(options: &mut Options, base: &Path) -> Result<Self> {
         let span = options.span_of("url");
         let url: String = options.require("url")?;
-        let mut config: Config = url.parse().map_err(|_| {
-            Error::config("postgres::bad_url", "the `url` cannot be read")
-                .at(span.clone(), "here")
-                .help("postgres://user:password@host:5432/database")
-        })?;
-        config
-            .application_name("dkhost")
-            .connect_timeout(CONNECT_TIMEOUT);
-        let name = config.get_dbname().unwrap_or("postgres").to_owned();
-        Ok(Server { name, span, config })
+        let address = Address::parse(&url).map_err(|error| error.at(span.clone(), "here"))?;
+        let password: Option<String> = options.take("password")?;
+        let mode = mode(options, &address)?;
+        let papers = papers(options, &address, base)?;
+        let times = times(options, &address)?;
+        let host = |mut config: Config| -> Result<Host> {
+            password.as_ref().map(|password| config.password(password));
+            config.connect_timeout(times.connect);
+            let mode = mode.unwrap_or(match address::is_local(&config) {
+                true => Mode::Disable,
+                false => Mode::VerifyFull,
+            });
+            config.ssl_mode(match mode {
+                Mode::Disable => SslMode::Disable,
+                _ => SslMode::Require,
+            });
+            let tls = tls::connector(mode, &papers).map_err(|e| e.at_least(span.clone()))?;
+            let place = address::place(&config);
+            Ok(Host { config, place, tls })
+        };
+        let hosts: Arc<[Host]> = address.hosts.into_iter().map(host).collect::<Result<_>>()?;
+        let places: Vec<&str> = hosts.iter().map(|host| host.place.as_str()).collect();
+        let first = &hosts[0].config;
+        let database = first.get_dbname().or(first.get_user());
+        let name = match database {
+            Some(database) => format!("{database} on {}", places.join(", ")),
+            None => places.join(", "),
+        };
+        Ok(Server {
+            name,
+            span,
+            times,
+            hosts,
+        })
     }
 
-    /// Connects; the connection is driven by the runtime this is called in.
-    pub(crate) async fn connect(&self) -> Result<Client> {
-        let (client, connection) = self
-            .config
-            .connect(NoTls)
-            .await
-            .map_err(|cause| fault("connect", cause).at_least(self.span.clone()))?;
+    /// What every transaction begins with, so that values are written in one way whatever the
+    /// server, the role or a pooler have set, and waiting ends.
+    pub(crate) fn settings(&self) -> String {
+        format!(
+            "SET LOCAL client_encoding = 'UTF8'; SET LOCAL DateStyle = 'ISO, YMD'; \
+             SET LOCAL IntervalStyle = 'iso_8601'; SET LOCAL TimeZone = 'UTC'; \
+             SET LOCAL extra_float_digits = 3; SET LOCAL bytea_output = 'hex'; \
+             SET LOCAL statement_timeout = {}; SET LOCAL lock_timeout = {}",
+            self.times.statement.as_millis(),
+            self.times.lock.as_millis()
+        )
+    }
+
+    /// Connects to the first host that lets us in; the connection is driven by the runtime this
+    /// is called in.
+    ///
+    /// *Errors* – by class: what another try may mend is transient; a refusal of the user, the
+    /// password or the database is the job's and ends the search.
+    pub(crate) async fn connect(&self) -> Result<Line> {
+        let mut failed = None;
+        for host in self.hosts.iter() {
+            let error = match self.connect_to(host, None).await {
+                Ok(line) => return Ok(line),
+                Err(error) => error,
+            };
+            let of_the_job = refusal(&error).is_some_and(|said| said.is_about_the_login());
+            let error = match refusal(&error).map(|said| said.state.clone()) {
+                Some(state) if state == SqlState::INVALID_CATALOG_NAME => {
+                    self.with_near_names(host, error).await
+                }
+                _ => error,
+            };
+            failed = Some(error);
+            if of_the_job {
+                break;
+            }
+        }
+        let error = failed.unwrap_or_else(|| Error::bug("a server without a host"));
+        Err(error.at_least(self.span.clone()))
+    }
+
+    /// Whether a new connection gets an answer, if only a refusal.
+    pub(crate) async fn is_there(&self) -> bool {
+        match self.connect().await {
+            Ok(_) => true,
+            Err(error) => refusal(&error).is_some(),
+        }
+    }
+
+    async fn connect_to(&self, host: &Host, database: Option<&str>) -> Result<Line> {
+        let mut config = host.config.clone();
+        database.map(|database| config.dbname(database));
+        let to = match config.get_dbname() {
+            Some(database) => format!("connect to {database} on {}", host.place),
+            None => format!("connect to {}", host.place),
+        };
+        let connected = timeout(self.times.connect, config.connect(host.tls.clone())).await;
+        let (client, connection) = connected
+            .map_err(|_| fault::too_late(&to, self.times.connect))?
+            .map_err(|cause| fault::fault(&to, cause))?;
         // Its end shows in whatever waits for an answer.
-        tokio::spawn(async move {
+        let ended = tokio::spawn(async move {
             let _ = connection.await;
         });
-        Ok(client)
+        let tls = host.tls.clone();
+        Ok(Line { client, ended, tls })
     }
+
+    /// Adds the databases that the server has, or the one that is meant.
+    async fn with_near_names(&self, host: &Host, error: Error) -> Error {
+        let Ok(line) = self.connect_to(host, Some("postgres")).await else {
+            return error;
+        };
+        let sql = "SELECT datname::text FROM pg_catalog.pg_database \
+                   WHERE datallowconn AND NOT datistemplate ORDER BY 1";
+        let Ok(Ok(rows)) = timeout(self.times.connect, line.client.query_typed(sql, &[])).await
+        else {
+            return error;
+        };
+        let names: Vec<&str> = rows.iter().flat_map(|row| row.try_get(0)).collect();
+        let wanted = host.config.get_dbname().or(host.config.get_user());
+        match nearest(wanted.unwrap_or_default(), names.iter().copied()) {
+            Some(near) => error.help(format!("did you mean `{near}`?")),
+            None => error.help(format!("the server has {}", names.join(", "))),
+        }
+    }
+}
+
+/// The option, else what the url says; `None` if neither says anything.
+fn mode(options: &mut Options, address: &Address) -> Result<Option<Mode>> {
+    let span = match options.get("sslmode") {
+        Some(_) => options.span_of("sslmode"),
+        None => options.span_of("url"),
+    };
+    let option: Option<String> = options.take("sslmode")?;
+    let word = option.as_deref().or(address.ours("sslmode"));
+    word.map(Mode::parse)
+        .transpose()
+        .map_err(|error| error.at(span, "here"))
+}
+
+fn papers(options: &mut Options, address: &Address, base: &Path) -> Result<Papers> {
+    let mut path = |name: &str| -> Result<_> {
+        let option: Option<String> = options.take(name)?;
+        let named = option.as_deref().or(address.ours(name));
+        // libpq's word for what is the default here.
+        let named = named.filter(|path| *path != "system");
+        Ok(named.map(|path| base.join(path)))
+    };
+    let root = path("sslrootcert")?;
+    let own = match (path("sslcert")?, path("sslkey")?) {
+        (Some(certificate), Some(key)) => Some((certificate, key)),
+        (None, None) => None,
+        (certificate, _) => {
+            let missing = if certificate.is_some() {
+                "sslkey"
+            } else {
+                "sslcert"
+            };
+            let message =
+                format!("`sslcert` and `sslkey` come together, and `{missing}` is missing");
+            return Err(Error::config("postgres::certificates", message)
+                .at(options.span.clone(), "here")
+                .help(format!("add a line `{missing} = \"….pem\"`")));
+        }
+    };
+    Ok(Papers { root, own })
+}
+
+fn times(options: &mut Options, address: &Address) -> Result<Times> {
+    let in_url = address.hosts[0].get_connect_timeout().copied();
+    let mut time = |name: &str, default: Duration| -> Result<Duration> {
+        let span = options.span_of(name);
+        let said: Option<i64> = options.take(name)?;
+        // What the server can hold: a signed 32-bit number of milliseconds.
+        match said.map(i32::try_from) {
+            None => Ok(default),
+            Some(Ok(ms @ 0..)) => Ok(Duration::from_millis(ms as u64)),
+            Some(_) => {
+                let message = format!(
+                    "`{name}` is a number of milliseconds from 0 to {}",
+                    i32::MAX
+                );
+                Err(Error::config("job::wrong_value", message).at(span, "here"))
+            }
+        }
+    };
+    let never_zero = |time: Duration, default| if time.is_zero() { default } else { time };
+    let (connect, silence) = (Duration::from_secs(15), Duration::from_secs(60));
+    Ok(Times {
+        connect: never_zero(
+            time("connect_timeout_ms", in_url.unwrap_or(connect))?,
+            connect,
+        ),
+        silence: never_zero(time("silence_timeout_ms", silence)?, silence),
+        statement: time("statement_timeout_ms", Duration::ZERO)?,
+        lock: time("lock_timeout_ms", Duration::from_secs(60))?,
+    })
 }
