@@ -1,7 +1,9 @@
 //! What a backend is: a name, the options it takes, and how to open it at either end.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
+use crate::text::Number;
 use crate::{Conflict, Field, OptionSpec, Options, Predicate, Result, Schema, Sink, Source};
 
 /// A kind of store.
@@ -104,11 +106,56 @@ pub struct Incremental {
     /// The column that grows with every change.
     pub column: String,
     /// How far before the cursor reading begins, for rows that were committed late: `10m` for a
-    /// time, a number for a number.
+    /// time, a number for a number ([`Lookback::parse`] reads it; the engine has checked that it
+    /// can, and that it fits the column's type).
     pub lookback: Option<String>,
-    /// Up to where the last run read, as [`crate::Source::cursor`] gave it; `None` reads all.
+    /// Up to where the last run read, as [`crate::Source::cursor`] gave it; `None` reads all,
+    /// records without a value included.
     pub cursor: Option<String>,
+    /// For a run that is taken up again: up to where it reads, as [`crate::Source::cursor`] gave it
+    /// when the run began. `None` for a run that begins, which reads up to what is there now.
+    pub until: Option<String>,
 }
+
+/// What [`Incremental::lookback`] says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Lookback {
+    /// For a column of dates or timestamps.
+    Time(Duration),
+    /// For a column of numbers: a decimal number, zero or more.
+    Number(String),
+}
+
+impl Lookback {
+    /// Reads `90s`, `10m`, `2h`, `1d`, `500ms`, or a plain number.
+    ///
+    /// *Errors* – `None` for anything else.
+    pub fn parse(text: &str) -> Option<Lookback> {
+        let text = text.trim();
+        let digits = text
+            .find(|c: char| !c.is_ascii_digit())
+            .unwrap_or(text.len());
+        let millis = match &text[digits..] {
+            "ms" => 1,
+            "s" => 1_000,
+            "m" | "min" => 60_000,
+            "h" => 3_600_000,
+            "d" => 86_400_000,
+            _ => {
+                let number = Number::parse(text).filter(|number| !number.is_negative());
+                return number.map(|_| Lookback::Number(text.to_owned()));
+            }
+        };
+        let count: u64 = text[..digits].parse().ok()?;
+        count
+            .checked_mul(millis)
+            .filter(|millis| *millis <= LOOKBACK_MAX_MILLIS)
+            .map(|millis| Lookback::Time(Duration::from_millis(millis)))
+    }
+}
+
+/// A thousand years: what is longer is a typing mistake, and no date minus it is out of range.
+const LOOKBACK_MAX_MILLIS: u64 = 365_250 * 86_400_000;
 
 /// What a document target writes for a null.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -148,5 +195,34 @@ impl OpenTarget {
             .into_iter()
             .map(|i| &self.schema.fields[i])
             .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lookback_is_a_length_of_time_or_a_number() {
+        let time = |seconds| Some(Lookback::Time(Duration::from_secs(seconds)));
+        let number = |text: &str| Some(Lookback::Number(text.to_owned()));
+        assert_eq!(Lookback::parse("10m"), time(600));
+        assert_eq!(Lookback::parse("2h"), time(7_200));
+        assert_eq!(Lookback::parse("1d"), time(86_400));
+        assert_eq!(Lookback::parse("1000"), number("1000"));
+        assert_eq!(Lookback::parse("0.5"), number("0.5"));
+        for wrong in [
+            "",
+            "-1",
+            "-1d",
+            "m",
+            "1.5h",
+            "ten",
+            "1 week",
+            "99999999d",
+            "1e999x",
+        ] {
+            assert_eq!(Lookback::parse(wrong), None, "{wrong}");
+        }
     }
 }

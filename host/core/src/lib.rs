@@ -39,7 +39,8 @@ pub mod text;
 pub mod types;
 
 pub use backend::{
-    Backend, BatchSize, Capabilities, Incremental, Nulls, OpenSource, OpenTarget, SourceCapabilities,
+    Backend, BatchSize, Capabilities, Incremental, Lookback, Nulls, OpenSource, OpenTarget,
+    SourceCapabilities,
 };
 pub use batch::{Batch, Changed, Locator, Payload, Reject, RowReject, SourceRows};
 pub use checkpoint::{Checkpoint, Counts, Position, StageCounts};

@@ -4,6 +4,11 @@
 //! takes those it can check with exactly the same outcome and says which ([`crate::Source::pushed`]).
 //! The rest is checked by the engine. SQL's three values hold: a record passes where the condition
 //! is true, not where it is unknown.
+//!
+//! What a comparison means is what the engine's own filter does: text and bytes compare byte by
+//! byte, floats by IEEE 754's total order (-0.0 is less than 0.0, NaN is greater than infinity and
+//! equals itself), false is less than true. The memory backend is the reference
+//! ([`crate::memory::decide`]).
 
 use serde::{Deserialize, Serialize};
 

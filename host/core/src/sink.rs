@@ -218,7 +218,9 @@ pub trait Writer: Send {
     /// Stages a batch. Nothing of it survives a crash before [`Writer::commit`].
     ///
     /// *Shape* – `batch.records` has the plan's schema and may have no rows.
-    /// *Errors* – about the target as a whole. A row it refuses comes back in the report.
+    /// *Errors* – about the target as a whole. A row it refuses comes back in the report. After a
+    /// transient one the engine rolls back and writes the same batch again, so the call must work
+    /// on a connection that was lost before it.
     fn write(&mut self, batch: &Batch) -> Result<WriteReport>;
 
     /// The staged rows with [`Outcome::Written`] as the target holds them, in batch order and the
@@ -229,10 +231,19 @@ pub trait Writer: Send {
     /// epoch has taken the target over. Repeated with the same epoch and seq it is a no-op; repeated
     /// after an error it commits what is staged still, or fails: never the checkpoint alone.
     ///
-    /// *Errors* – `run::fenced` when a newer epoch owns the target.
+    /// *Errors* – `run::fenced` when a newer epoch owns the target; [`staged_lost`] when the
+    /// connection went before the commit happened, and what was staged with it: only then is the
+    /// batch written again instead of the commit repeated.
     fn commit(&mut self, checkpoint: &Checkpoint) -> Result<Durable>;
 
     /// Drops what was staged since the last commit.
+    ///
+    /// A writer that lost its connection has nothing staged any more: its transaction ended with
+    /// it. It answers `Ok` and connects again, here or with the next call.
+    ///
+    /// *Errors* – a transient one when it cannot say (the server does not answer): the engine drops
+    /// the writer and opens another one ([`Sink::writer`]), which must not find what was staged.
+    /// After any other error nothing is written any more.
     fn roll_back(&mut self) -> Result<()>;
 
     /// Makes everything committed durable: before a pause and at the end of the partition.
@@ -264,6 +275,20 @@ pub fn next_epoch(seen: u64, claim: &Claim) -> Result<u64> {
         Error::state("state::corrupt", format!("job `{}` cannot have come to epoch {last}", claim.job))
             .help("the history or what the target keeps of the run was changed; put it back as it was, or write to another target")
     })
+}
+
+/// The code of [`staged_lost`].
+pub const STAGED_LOST: &str = "target::staged_lost";
+
+/// The error of a commit that did not happen and cannot happen any more: what was staged ended
+/// with the connection.
+pub fn staged_lost(cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Error {
+    Error::new(
+        crate::Class::Transient,
+        STAGED_LOST,
+        "the connection was lost before the commit, and what was staged with it",
+    )
+    .caused_by(cause)
 }
 
 /// The error of a commit by a process whose run was taken over.

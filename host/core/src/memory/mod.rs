@@ -12,6 +12,8 @@
 //! A store has a name and lives as long as the process, so that a test can look at what a run
 //! wrote ([`Store::open`]) and a run can be "resumed" after everything of it was dropped.
 
+mod decide;
+mod selection;
 mod sink;
 mod source;
 mod store;
@@ -19,10 +21,11 @@ mod store;
 #[cfg(test)]
 mod tests;
 
-use crate::backend::{Backend, Capabilities, OpenSource, OpenTarget};
+use crate::backend::{Backend, Capabilities, OpenSource, OpenTarget, SourceCapabilities};
 use crate::options::{OptionSpec, OptionType, Options};
 use crate::{Error, Result, Role, Sink, Source};
 
+pub use decide::decide;
 pub use store::Store;
 
 /// The backend called `memory`.
@@ -86,6 +89,14 @@ impl Backend for Memory {
 
     fn target_options(&self) -> &'static [OptionSpec] {
         TARGET_OPTIONS
+    }
+
+    fn source_capabilities(&self) -> SourceCapabilities {
+        SourceCapabilities {
+            filters: true,
+            incremental: true,
+            partitions_by_values: true,
+        }
     }
 
     fn target_capabilities(&self, options: &Options) -> Result<Capabilities> {

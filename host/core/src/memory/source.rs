@@ -8,6 +8,7 @@ use serde_json::json;
 use xxhash_rust::xxh3::xxh3_128;
 
 use super::Store;
+use super::selection::{self, Selection};
 use crate::json::{self, DecodeOptions, Decoder, Inference};
 use crate::source::Estimate;
 use crate::{
@@ -20,6 +21,7 @@ use crate::{
 pub(super) struct MemorySource {
     schema: Schema,
     records: Arc<Vec<Vec<u8>>>,
+    selection: Arc<Selection>,
     decode: DecodeOptions,
     notes: Vec<String>,
     batch: crate::BatchSize,
@@ -112,6 +114,12 @@ fn finish(
     note: String,
     open: &OpenSource,
 ) -> Result<MemorySource> {
+    let mut rest = Field::reserved(Role::Rest);
+    while fields.iter().any(|field| field.name == rest.name) {
+        rest.name.insert(0, '_');
+    }
+    let whole = Schema::new(fields.iter().chain([&rest]).cloned().collect());
+    let selection = selection::select(&whole, &records, open)?;
     if let Some(columns) = &open.columns {
         let find = |name: &String| {
             fields
@@ -128,20 +136,17 @@ fn finish(
             None => return Err(no_field(name, &fields)),
         }
     }
-    let mut rest = Field::reserved(Role::Rest);
-    while fields.iter().any(|field| field.name == rest.name) {
-        rest.name.insert(0, '_');
-    }
     fields.push(rest);
     Ok(MemorySource {
         schema: Schema::new(fields),
         records: Arc::new(records),
+        notes: [vec![note], selection.notes.clone()].concat(),
+        selection: Arc::new(selection),
         decode: DecodeOptions {
             explicit_nulls: open.explicit_nulls,
             bare_nan: true,
             skip_unknown: open.columns.is_some(),
         },
-        notes: vec![note],
         batch: open.batch,
         partitions: open.partitions.max(1),
     })
@@ -156,33 +161,46 @@ fn no_field(name: &str, fields: &[Field]) -> Error {
     .help(format!("the records have: {}", known.join(", ")))
 }
 
+impl MemorySource {
+    /// The records that are read, in order.
+    fn selected(&self) -> impl Iterator<Item = &Vec<u8>> {
+        self.selection
+            .order
+            .iter()
+            .map(|record| &self.records[*record])
+    }
+}
+
 impl Source for MemorySource {
     fn schema(&self) -> &Schema {
         &self.schema
     }
 
     fn partitions(&self) -> Result<Vec<Partition>> {
-        let (records, parts) = (self.records.len(), self.partitions);
-        let partition = |index: usize| {
-            let slice =
-                json!({"from": records * index / parts, "to": records * (index + 1) / parts});
-            Partition {
-                index: index as u32,
-                label: format!("records {} to {}", slice["from"], slice["to"]),
-                slice,
-            }
+        let (records, parts) = (self.selection.order.len(), self.partitions);
+        let even = |index: usize| {
+            let range = records * index / parts..records * (index + 1) / parts;
+            (format!("records {} to {}", range.start, range.end), range)
         };
-        Ok((0..parts).map(partition).collect())
+        let slices = match &self.selection.slices {
+            Some(slices) => slices.clone(),
+            None => (0..parts).map(even).collect(),
+        };
+        let partition = |(index, (label, range)): (usize, (String, Range<usize>))| Partition {
+            index: index as u32,
+            label,
+            slice: json!({"from": range.start, "to": range.end}),
+        };
+        Ok(slices.into_iter().enumerate().map(partition).collect())
     }
 
     fn fingerprint(&self, _partitions: &[Partition]) -> Result<serde_json::Value> {
         let hashes: Vec<String> = self
-            .records
-            .iter()
+            .selected()
             .map(|r| format!("{:032x}", xxh3_128(r)))
             .collect();
         Ok(
-            json!({"records": self.records.len(), "hash": format!("{:032x}", xxh3_128(hashes.concat().as_bytes()))}),
+            json!({"records": hashes.len(), "hash": format!("{:032x}", xxh3_128(hashes.concat().as_bytes()))}),
         )
     }
 
@@ -190,10 +208,18 @@ impl Source for MemorySource {
         self.notes.clone()
     }
 
+    fn pushed(&self) -> Vec<usize> {
+        self.selection.pushed.clone()
+    }
+
+    fn cursor(&self) -> Option<String> {
+        self.selection.cursor.clone()
+    }
+
     fn estimate(&self) -> Estimate {
-        let bytes = self.records.iter().map(|record| record.len() as u64).sum();
+        let bytes = self.selected().map(|record| record.len() as u64).sum();
         Estimate {
-            records: Some(self.records.len() as u64),
+            records: Some(self.selection.order.len() as u64),
             bytes: Some(bytes),
         }
     }
@@ -203,7 +229,7 @@ impl Source for MemorySource {
             value
                 .as_u64()
                 .map(|at| at as usize)
-                .filter(|at| *at <= self.records.len())
+                .filter(|at| *at <= self.selection.order.len())
         };
         let end = bound(&partition.slice["to"]);
         let start = bound(if from.is_start() {
@@ -219,6 +245,7 @@ impl Source for MemorySource {
         };
         Ok(Box::new(MemoryReader {
             records: self.records.clone(),
+            selection: self.selection.clone(),
             left: start..end,
             batch: self.batch,
             decoder: Decoder::new(&self.schema, self.decode),
@@ -232,8 +259,13 @@ impl Source for MemorySource {
                 .map(|letter| letter.payload.clone())
                 .collect::<Vec<_>>(),
         );
+        let all = Selection {
+            order: (0..records.len()).collect(),
+            ..Selection::default()
+        };
         let mut reader = MemoryReader {
             left: 0..records.len(),
+            selection: Arc::new(all),
             records,
             batch: crate::BatchSize {
                 rows: letters.len().max(1),
@@ -247,6 +279,8 @@ impl Source for MemorySource {
 
 struct MemoryReader {
     records: Arc<Vec<Vec<u8>>>,
+    selection: Arc<Selection>,
+    /// A slice of the selection.
     left: Range<usize>,
     batch: crate::BatchSize,
     decoder: Decoder,
@@ -256,9 +290,10 @@ impl MemoryReader {
     fn batch(&mut self) -> Result<Batch> {
         let (start, mut bytes) = (self.left.start, 0);
         let (mut origin, mut rejects) = (Vec::new(), Vec::new());
-        for record in self.left.by_ref() {
-            let source_row = (record - start) as u32;
-            match self.decoder.push(&self.records[record]) {
+        for place in self.left.by_ref() {
+            let record = &self.records[self.selection.order[place]];
+            let source_row = (place - start) as u32;
+            match self.decoder.push(record) {
                 Ok(()) => origin.push(source_row),
                 Err(refused) => rejects.push(Reject {
                     source_row,
@@ -269,13 +304,14 @@ impl MemoryReader {
                     message: refused.message,
                 }),
             }
-            bytes += self.records[record].len();
-            if record + 1 - start >= self.batch.rows || bytes >= self.batch.bytes {
+            bytes += record.len();
+            if place + 1 - start >= self.batch.rows || bytes >= self.batch.bytes {
                 break;
             }
         }
         let rows = MemoryRows {
             records: self.records.clone(),
+            selection: self.selection.clone(),
             range: start..self.left.start,
         };
         Ok(Batch {
@@ -303,7 +339,14 @@ impl BatchReader for MemoryReader {
 #[derive(Debug)]
 struct MemoryRows {
     records: Arc<Vec<Vec<u8>>>,
+    selection: Arc<Selection>,
     range: Range<usize>,
+}
+
+impl MemoryRows {
+    fn record(&self, row: usize) -> usize {
+        self.selection.order[self.range.start + row]
+    }
 }
 
 impl SourceRows for MemoryRows {
@@ -312,12 +355,12 @@ impl SourceRows for MemoryRows {
     }
 
     fn locator(&self, row: usize) -> Locator {
-        Locator::of([("record", json!(self.range.start + row))])
+        Locator::of([("record", json!(self.record(row)))])
     }
 
     fn payload(&self, row: usize) -> Payload {
         Payload {
-            bytes: self.records[self.range.start + row].clone(),
+            bytes: self.records[self.record(row)].clone(),
             media: "json",
         }
     }

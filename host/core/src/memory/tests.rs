@@ -129,3 +129,132 @@ fn what_is_no_record_is_refused_when_the_source_is_opened() {
         .unwrap();
     assert_eq!(refused.help_text(), Some("the records have: n"));
 }
+
+/// The names of all records that are read, slice by slice.
+fn names(source: &dyn Source) -> Vec<Vec<String>> {
+    let name = |batch: &Batch, row: usize| {
+        let record: serde_json::Value =
+            serde_json::from_str(&crate::json::row(&batch.records, row)).unwrap();
+        record["name"].as_str().unwrap().to_owned()
+    };
+    let slices = source.partitions().unwrap();
+    slices
+        .iter()
+        .map(|slice| {
+            let mut reader = source.read(slice, &Position::start()).unwrap();
+            let mut names = Vec::new();
+            while let Some(batch) = reader.next().unwrap() {
+                names.extend((0..batch.records.num_rows()).map(|row| name(&batch, row)));
+            }
+            names
+        })
+        .collect()
+}
+
+fn people() -> serde_json::Value {
+    json!({"records": [
+        {"name": "Ada", "at": 3, "born": "1815-12-10", "in": "London"},
+        {"name": "Bob", "at": 5, "born": "1990-01-01", "in": "Berlin"},
+        {"name": "Cyd", "at": 5, "born": "1921-03-08"},
+        {"name": "Dan", "born": "1921-03-09", "in": "London"},
+    ], "fields": {"born": "date32"}})
+}
+
+fn since(column: &str, cursor: Option<&str>, lookback: Option<&str>) -> OpenSource {
+    OpenSource {
+        incremental: Some(crate::Incremental {
+            column: column.into(),
+            lookback: lookback.map(str::to_owned),
+            cursor: cursor.map(str::to_owned),
+            until: None,
+        }),
+        ..OpenSource::default()
+    }
+}
+
+#[test]
+fn an_incremental_source_reads_from_its_cursor_on_and_ties_again() {
+    let read = |column, cursor, lookback| {
+        let source = open(people(), &since(column, cursor, lookback)).unwrap();
+        (
+            names(source.as_ref()).concat().concat(),
+            source.cursor().unwrap(),
+        )
+    };
+    assert_eq!(read("at", None, None), ("AdaBobCydDan".into(), "5".into()));
+    assert_eq!(read("at", Some("5"), None), ("BobCyd".into(), "5".into()));
+    assert_eq!(
+        read("at", Some("5"), Some("2")),
+        ("AdaBobCyd".into(), "5".into())
+    );
+    assert_eq!(
+        read("born", Some("1921-03-09"), Some("1d")),
+        ("BobCydDan".into(), "1990-01-01".into())
+    );
+    let mut frozen = since("at", None, None);
+    frozen.incremental.as_mut().unwrap().until = Some("4".into());
+    let source = open(people(), &frozen).unwrap();
+    assert_eq!(names(source.as_ref()), [["Ada", "Dan"]]);
+    let notes = open(people(), &since("at", Some("5"), None))
+        .unwrap()
+        .notes();
+    assert_eq!(notes[1], "1 records have no `at` and are not read");
+}
+
+#[test]
+fn slices_by_values_hold_every_record_once() {
+    let by = OpenSource {
+        partition_by: Some(("in".into(), vec!["London".into(), "Rome".into()])),
+        ..OpenSource::default()
+    };
+    let source = open(people(), &by).unwrap();
+    let none: Vec<String> = Vec::new();
+    assert_eq!(
+        names(source.as_ref()),
+        [
+            vec!["Ada".into(), "Dan".into()],
+            none,
+            vec!["Bob".to_owned(), "Cyd".into()]
+        ]
+    );
+    let labels: Vec<String> = source
+        .partitions()
+        .unwrap()
+        .into_iter()
+        .map(|slice| slice.label)
+        .collect();
+    assert_eq!(
+        labels,
+        ["in = London", "in = Rome", "in of any other value"]
+    );
+}
+
+#[test]
+fn a_filter_on_a_column_that_some_value_does_not_fit_is_left_to_the_engine() {
+    let filter = |column: &str| OpenSource {
+        filter: vec![crate::Predicate::IsNull {
+            column: column.into(),
+            negated: true,
+        }],
+        ..OpenSource::default()
+    };
+    let records = json!({"records": [{"name": "Ada", "at": 3}, {"name": "Bob", "at": "soon"}, {"name": "Cyd"}], "infer": 1});
+    let taken = open(records.clone(), &filter("name")).unwrap();
+    assert_eq!(
+        (taken.pushed(), names(taken.as_ref()).concat().len()),
+        (vec![0], 3)
+    );
+    let left = open(records, &filter("at")).unwrap();
+    assert_eq!(
+        (left.pushed(), names(left.as_ref()).concat().len()),
+        (vec![], 3)
+    );
+    let taken = open(people(), &filter("at")).unwrap();
+    assert_eq!(
+        (taken.pushed(), names(taken.as_ref())),
+        (
+            vec![0],
+            vec![vec!["Ada".into(), "Bob".into(), "Cyd".to_owned()]]
+        )
+    );
+}
