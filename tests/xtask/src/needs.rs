@@ -132,7 +132,7 @@ pub fn cargo_deny() -> Outcome<PathBuf> {
 }
 
 /// The folder for tools that outlive a checkout.
-fn tools() -> Outcome<PathBuf> {
+pub fn tools() -> Outcome<PathBuf> {
     let cache = std::env::var_os("XDG_CACHE_HOME")
         .map(PathBuf::from)
         .or_else(|| std::env::home_dir().map(|home| home.join(".cache")))

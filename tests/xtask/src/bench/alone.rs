@@ -61,9 +61,38 @@ pub fn start(jobs: &Jobs, runs: usize) -> Outcome<Rounds> {
     rounds(&[job], "start-up", runs).map(|mut each| each.remove(0))
 }
 
-/// CSV → Parquet from two files into a folder of two, one partition at a time and then two. Into a
-/// single file partitions follow each other.
-pub fn parallel(jobs: &Jobs, input: &Input, runs: usize) -> Outcome<[Rounds; 2]> {
+/// CSV → Parquet with one partition at a time and with two.
+pub struct Parallel {
+    /// One at a time.
+    pub one: Rounds,
+    /// Both.
+    pub two: Rounds,
+}
+
+impl Parallel {
+    /// How much faster two are than one, on the wall.
+    pub fn gain(&self) -> f64 {
+        figures::ratio(&self.one, &self.two, figures::wall)
+    }
+
+    /// How many cores a single partition keeps busy: it reads, decodes and writes at once.
+    pub fn busy_cores(&self) -> f64 {
+        figures::median(
+            self.one
+                .iter()
+                .map(|one| figures::cpu(one) / figures::wall(one)),
+        )
+    }
+
+    /// The gain that is left for a second partition on so many cores, if it cost nothing.
+    pub fn bound(&self, cores: usize) -> f64 {
+        (cores as f64 / self.busy_cores()).min(2.0)
+    }
+}
+
+/// CSV → Parquet from two files into a folder of two. Into a single file partitions follow each
+/// other.
+pub fn parallel(jobs: &Jobs, input: &Input, runs: usize) -> Outcome<Parallel> {
     let halves = input.csv.with_extension("half*.csv");
     let job = |n: usize| {
         let name = format!("parallel-{n}");
@@ -72,7 +101,8 @@ pub fn parallel(jobs: &Jobs, input: &Input, runs: usize) -> Outcome<[Rounds; 2]>
     };
     let mut usages = rounds(&[job(1)?, job(2)?], "parallel", runs)?;
     let two = usages.remove(1);
-    Ok([usages.remove(0), two])
+    let one = usages.remove(0);
+    Ok(Parallel { one, two })
 }
 
 /// CPU microseconds dataknobs-data takes for a record, its start not counted; `None` without it.
@@ -110,4 +140,28 @@ pub fn rounds(contenders: &[Contender], what: &str, runs: usize) -> Outcome<Vec<
         }
     }
     Ok(usages)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::super::measure::Usage;
+    use super::Parallel;
+
+    #[test]
+    fn a_partition_that_keeps_both_cores_busy_leaves_nothing_to_a_second() {
+        let usage = |cpu, wall| Usage {
+            cpu: Duration::from_secs(cpu),
+            wall: Duration::from_secs(wall),
+            memory_bytes: 0,
+            server: None,
+        };
+        let of = |cpu| Parallel {
+            one: vec![usage(cpu, 10)],
+            two: vec![usage(cpu, 8)],
+        };
+        assert_eq!(of(16).gain(), 1.25);
+        assert_eq!((of(16).bound(2), of(5).bound(2)), (1.25, 2.0));
+    }
 }

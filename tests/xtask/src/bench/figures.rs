@@ -26,6 +26,11 @@ pub fn wall(usage: &Usage) -> f64 {
     usage.wall.as_secs_f64()
 }
 
+/// CPU seconds of the server; not a number where none was watched.
+pub fn server(usage: &Usage) -> f64 {
+    usage.server.map_or(f64::NAN, |time| time.as_secs_f64())
+}
+
 /// Peak memory in MiB.
 pub fn mib(usage: &Usage) -> f64 {
     usage.memory_bytes as f64 / f64::from(1 << 20)
@@ -58,6 +63,7 @@ mod tests {
             wall: Duration::ZERO,
             cpu: Duration::from_millis(cpu_ms),
             memory_bytes: 3 << 20,
+            server: None,
         }
     }
 

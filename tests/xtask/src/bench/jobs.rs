@@ -51,7 +51,6 @@ impl Jobs {
         role: Role,
         settings: &str,
     ) -> Outcome<Contender> {
-        let job = self.folder.join(format!("{name}.toml"));
         let to = format!("{name}-{to}");
         let target = match to.ends_with(".db") {
             true => {
@@ -63,11 +62,32 @@ impl Jobs {
             }
             false => format!("backend = \"file\"\npath = \"{to}\""),
         };
+        let from = format!(
+            "backend = \"file\"\npath = {:?}",
+            from.display().to_string()
+        );
+        let target = format!("{target}\non_conflict = \"replace-all\"");
+        Ok(Contender {
+            name: Jobs::title(role).into(),
+            role,
+            arguments: self.written(name, &from, &target, role, settings)?,
+            output: self.folder.join(to),
+        })
+    }
+
+    /// Writes a job file of these tables and gives the command line that runs it.
+    pub fn written(
+        &self,
+        name: &str,
+        source: &str,
+        target: &str,
+        role: Role,
+        settings: &str,
+    ) -> Outcome<Vec<String>> {
+        let job = self.folder.join(format!("{name}.toml"));
         let text = format!(
-            "name = \"bench-{name}\"\n\n[source]\nbackend = \"file\"\npath = {:?}\n\n\
-             [target]\n{target}\non_conflict = \"replace-all\"\n\n\
+            "name = \"bench-{name}\"\n\n[source]\n{source}\n\n[target]\n{target}\n\n\
              [run]\n{settings}\n\n[state]\nurl = \"sqlite:state.db\"\n",
-            from.display().to_string(),
         );
         std::fs::write(&job, text)
             .map_err(|cause| format!("cannot write {}: {cause}", job.display()))?;
@@ -81,16 +101,15 @@ impl Jobs {
             let plugin = format!("clean={}", self.plugin.display());
             arguments.extend(["--plugin".into(), plugin]);
         }
-        let name = match role {
+        Ok(arguments)
+    }
+
+    /// How the table calls us.
+    pub fn title(role: Role) -> &'static str {
+        match role {
             Role::WithPlugin => "dkhost with clean.wasm",
             _ => "dkhost",
-        };
-        Ok(Contender {
-            name: name.into(),
-            role,
-            arguments,
-            output: self.folder.join(to),
-        })
+        }
     }
 
     /// The rows as Parquet, made from the CSV by dkhost itself unless it is there.

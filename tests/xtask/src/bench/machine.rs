@@ -5,13 +5,17 @@ use crate::shell;
 
 /// The machine as the kernel describes it; what it does not tell is left empty.
 pub fn description() -> Json {
-    let cores = std::thread::available_parallelism().map_or(0, usize::from);
     Json::Object(vec![
         ("model", Json::Text(model())),
-        ("cores", Json::Number(cores as f64)),
+        ("cores", Json::Number(cores() as f64)),
         ("memory_mib", Json::Number(memory_mib())),
         ("system", Json::Text(said("uname", &["-s", "-r", "-m"]))),
     ])
+}
+
+/// How many there are for us; 0 where the system does not tell.
+pub fn cores() -> usize {
+    std::thread::available_parallelism().map_or(0, usize::from)
 }
 
 /// The processor's name.

@@ -18,6 +18,8 @@ pub struct Usage {
     pub cpu: Duration,
     /// Peak resident memory in bytes.
     pub memory_bytes: u64,
+    /// What it made a server spend meanwhile, where there is one.
+    pub server: Option<Duration>,
 }
 
 /// Runs the command, which must end with exit code 0.
@@ -48,6 +50,7 @@ pub fn run(command: &mut Command) -> Outcome<Usage> {
         wall,
         cpu,
         memory_bytes: usage.ru_maxrss as u64 * unit,
+        server: None,
     })
 }
 

@@ -12,44 +12,31 @@ mod json;
 mod machine;
 mod measure;
 mod peers;
+mod postgres;
 mod routes;
 mod rows;
 mod table;
 mod targets;
+mod wish;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use crate::needs;
 use crate::shell::{self, Outcome};
-use alone::Stage;
+use alone::{Parallel, Stage};
 use build::Programs;
 use figures::Rounds;
 use jobs::Jobs;
 use peers::Peers;
 use routes::Route;
 use rows::Input;
+use wish::{USAGE, Wish};
 
-const USAGE: &str = "\
-cargo xtask bench [OPTIONS]
-  --rows N,N…      rows to move, fewest first (1000000,5000000)
-  --runs N         rounds; each runs every contender once (3)
-  --route TEXT     only routes whose name holds this text, and nothing but routes
-  --dkhost PATH    measure this binary; otherwise the release profile is built
-  --no-peers       leave everybody else out
-  --json PATH      where the figures are kept (bench.json beside the data)
-";
-
-/// What the command line asked for.
-struct Wish {
-    rows: Vec<u64>,
-    runs: usize,
-    route: Option<String>,
-    dkhost: Option<PathBuf>,
-    peers: bool,
-    json: Option<PathBuf>,
-}
+/// Rows that the routes between files and SQLite move when nobody says how many.
+const ROWS: [u64; 2] = [1_000_000, 5_000_000];
 
 /// What came out.
+#[derive(Default)]
 pub struct Measured {
     /// How many rounds.
     pub runs: usize,
@@ -62,9 +49,11 @@ pub struct Measured {
     /// A run over one record.
     pub start: Option<Rounds>,
     /// One partition at a time, and two.
-    pub parallel: Option<[Rounds; 2]>,
+    pub parallel: Option<Parallel>,
     /// Microseconds dataknobs-data takes for a record.
     pub dataknobs_us: Option<f64>,
+    /// The routes from and to PostgreSQL.
+    pub postgres: postgres::Measured,
 }
 
 /// The chore `bench`.
@@ -73,63 +62,68 @@ pub fn run(arguments: &[String]) -> Outcome {
         print!("{USAGE}");
         return Ok(());
     }
-    let wish = read(arguments)?;
+    let wish = Wish::read(arguments)?;
     let folder = shell::target().join("bench");
     std::fs::create_dir_all(&folder)
         .map_err(|cause| format!("cannot make {}: {cause}", folder.display()))?;
     let (jobs, programs) = prepared(&wish, &folder)?;
-    let peers = match wish.peers {
-        true => Peers::found(&folder),
-        false => Peers::none(),
+    let mut measured = Measured {
+        runs: wish.runs,
+        ..Measured::default()
     };
-    let measured = measure(&wish, &jobs, programs.as_ref(), &peers)?;
+    if wish.files {
+        files(&wish, &jobs, programs.as_ref(), &mut measured)?;
+    }
+    // What was measured before must not be lost with a server that does not start.
+    let mut outcome = Ok(());
+    if postgres::is_wanted(&wish) {
+        match postgres::measure(&wish, &jobs) {
+            Ok(of_postgres) => measured.postgres = of_postgres,
+            Err(why) => outcome = Err(format!("PostgreSQL was not measured: {why}")),
+        }
+    }
     let targets = targets::all(&measured);
     print!("{}", table::markdown(&measured, &targets));
     let kept = wish.json.unwrap_or_else(|| folder.join("bench.json"));
     std::fs::write(&kept, format!("{}\n", table::json(&measured, &targets)))
         .map_err(|cause| format!("cannot write {}: {cause}", kept.display()))?;
     println!("\nkept in {}", kept.display());
-    Ok(())
+    outcome
 }
 
-fn measure(
+/// The routes between files and SQLite, and what is measured beside them.
+fn files(
     wish: &Wish,
     jobs: &Jobs,
     programs: Option<&Programs>,
-    peers: &Peers,
-) -> Outcome<Measured> {
-    let mut measured = Measured {
-        runs: wish.runs,
-        peers: peers.names().map(str::to_owned).collect(),
-        routes: Vec::new(),
-        stage: None,
-        start: None,
-        parallel: None,
-        dataknobs_us: None,
+    measured: &mut Measured,
+) -> Outcome {
+    if !routes::NAMES.iter().any(|name| wish.wants(name)) {
+        return Ok(());
+    }
+    let peers = match wish.peers {
+        true => Peers::found(jobs.folder()),
+        false => Peers::none(),
     };
-    let fewest = Input::of(jobs.folder(), wish.rows[0])?;
+    measured.peers = peers.names().map(str::to_owned).collect();
+    let all_rows = wish.rows.as_deref().unwrap_or(&ROWS);
+    let fewest = Input::of(jobs.folder(), all_rows[0])?;
     if let (None, Some(programs)) = (&wish.route, programs) {
         measured.start = Some(alone::start(jobs, wish.runs)?);
         measured.stage = Some(Stage::measure(programs, jobs, wish.runs)?);
         measured.parallel = Some(alone::parallel(jobs, &fewest, wish.runs)?);
-        measured.dataknobs_us = alone::store(jobs, peers, wish.runs)?;
+        measured.dataknobs_us = alone::store(jobs, &peers, wish.runs)?;
     }
-    for rows in &wish.rows {
+    for rows in all_rows {
         let input = Input::of(jobs.folder(), *rows)?;
-        let with_peers = *rows == wish.rows[0];
-        for route in routes::all(jobs, &input, peers, with_peers)? {
-            if wish
-                .route
-                .as_ref()
-                .is_some_and(|part| !route.name.contains(part))
-            {
-                continue;
-            }
+        let with_peers = *rows == all_rows[0];
+        let routes = routes::all(jobs, &input, &peers, with_peers)?;
+        for route in routes.into_iter().filter(|route| wish.wants(route.name)) {
             let usages = alone::rounds(&route.contenders, route.name, wish.runs)?;
             measured.routes.push((route, usages));
         }
     }
-    Ok(measured)
+    Ok(())
 }
 
 /// What is measured, and where the programs are that measure the stage alone.
@@ -137,7 +131,7 @@ fn prepared(wish: &Wish, folder: &Path) -> Outcome<(Jobs, Option<Programs>)> {
     needs::plugin_target()?;
     let given = wish.dkhost.as_ref().map(std::path::absolute).transpose();
     let given = given.map_err(|cause| cause.to_string())?;
-    let (dkhost, programs) = match (given, wish.route.is_none()) {
+    let (dkhost, programs) = match (given, wish.is_whole()) {
         (Some(given), false) => (given, None),
         (given, is_whole) => {
             let programs = build::release(given.as_deref(), is_whole)?;
@@ -151,41 +145,4 @@ fn prepared(wish: &Wish, folder: &Path) -> Outcome<(Jobs, Option<Programs>)> {
             .arg(&plugin),
     )?;
     Ok((Jobs::new(folder.to_owned(), dkhost, plugin), programs))
-}
-
-fn read(arguments: &[String]) -> Outcome<Wish> {
-    let mut wish = Wish {
-        rows: vec![1_000_000, 5_000_000],
-        runs: 3,
-        route: None,
-        dkhost: None,
-        peers: true,
-        json: None,
-    };
-    let mut arguments = arguments.iter();
-    while let Some(name) = arguments.next() {
-        let mut value = || {
-            arguments
-                .next()
-                .ok_or_else(|| format!("`{name}` needs a value\n\n{USAGE}"))
-        };
-        match name.as_str() {
-            "--rows" => wish.rows = value()?.split(',').map(number).collect::<Outcome<_>>()?,
-            "--runs" => wish.runs = number(value()?)? as usize,
-            "--route" => wish.route = Some(value()?.clone()),
-            "--dkhost" => wish.dkhost = Some(PathBuf::from(value()?)),
-            "--json" => wish.json = Some(PathBuf::from(value()?)),
-            "--no-peers" => wish.peers = false,
-            _ => return Err(format!("the benchmark has no option `{name}`\n\n{USAGE}")),
-        }
-    }
-    Ok(wish)
-}
-
-fn number(text: &(impl AsRef<str> + ?Sized)) -> Outcome<u64> {
-    let text = text.as_ref();
-    match text.parse() {
-        Ok(number) if number > 0 => Ok(number),
-        _ => Err(format!("`{text}` is not a number from 1 on")),
-    }
 }

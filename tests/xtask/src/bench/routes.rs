@@ -10,6 +10,14 @@ use super::peers::{Peer, Peers};
 use super::rows::Input;
 use crate::shell::{self, Outcome};
 
+/// Every route, as the table and `--route` name it.
+pub const NAMES: [&str; 4] = [
+    "jsonl-sqlite",
+    "json-sqlite",
+    "csv-parquet",
+    "parquet-jsonl",
+];
+
 /// One way from a format to another, with some rows.
 pub struct Route {
     /// As scripts know it: `csv-parquet`.
@@ -29,6 +37,8 @@ pub enum Role {
     WithPlugin,
     /// What the target of the route is a multiple of.
     Reference,
+    /// What cannot be beaten: bytes moved without looking at them.
+    Limit,
     /// For comparison.
     Peer,
 }

@@ -71,7 +71,7 @@ impl Input {
         for csv in std::iter::once(&mut csv).chain(&mut halves) {
             writeln!(csv, "{HEADER}")?;
         }
-        let mut dice = Dice(0x9e37_79b9_7f4a_7c15);
+        let mut dice = Dice::new();
         for id in 1..=self.rows {
             let row = Row::roll(id, &mut dice);
             let (object, line) = (row.json(), row.csv());
@@ -92,20 +92,31 @@ impl Input {
     }
 }
 
-struct Row {
-    id: u64,
-    name: [&'static str; 2],
-    phone: String,
-    country: &'static str,
-    city: &'static str,
-    status: &'static str,
-    amount: String,
-    visits: u64,
-    updated: String,
+/// One record; text as untidy as it comes.
+pub struct Row {
+    /// Its number, from 1.
+    pub id: u64,
+    /// First and last.
+    pub name: [&'static str; 2],
+    /// With parentheses.
+    pub phone: String,
+    /// A name or a code.
+    pub country: &'static str,
+    /// A name.
+    pub city: &'static str,
+    /// A word.
+    pub status: &'static str,
+    /// With two digits of cents.
+    pub amount: String,
+    /// A count.
+    pub visits: u64,
+    /// RFC 3339, in UTC.
+    pub updated: String,
 }
 
 impl Row {
-    fn roll(id: u64, dice: &mut Dice) -> Row {
+    /// The next one.
+    pub fn roll(id: u64, dice: &mut Dice) -> Row {
         let name = [dice.pick(&FIRST), dice.pick(&LAST)];
         let (country, city, status) = (dice.pick(&COUNTRY), dice.pick(&CITY), dice.pick(&STATUS));
         let phone = format!("({}) 555-{:04}", 200 + dice.below(700), dice.below(10_000));
@@ -125,7 +136,8 @@ impl Row {
         }
     }
 
-    fn email(&self) -> String {
+    /// Made of the name and the number.
+    pub fn email(&self) -> String {
         let [first, last] = self.name;
         format!("{}.{}{}@Example.COM", first.trim(), last.trim(), self.id)
     }
@@ -168,10 +180,16 @@ impl Row {
 }
 
 /// A small generator of its own (xorshift64*): the rows must not change with a library.
-struct Dice(u64);
+pub struct Dice(u64);
 
 impl Dice {
-    fn below(&mut self, sides: u64) -> u64 {
+    /// The same throws each time.
+    pub fn new() -> Dice {
+        Dice(0x9e37_79b9_7f4a_7c15)
+    }
+
+    /// A number from 0 on.
+    pub fn below(&mut self, sides: u64) -> u64 {
         self.0 ^= self.0 >> 12;
         self.0 ^= self.0 << 25;
         self.0 ^= self.0 >> 27;

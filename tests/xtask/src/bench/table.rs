@@ -7,17 +7,36 @@ use super::json::Json;
 use super::measure::Usage;
 use super::routes::{Role, Route};
 use super::targets::{Bound, Target};
-use super::{Measured, machine};
+use super::{Measured, machine, postgres};
 
 /// The tables.
 pub fn markdown(measured: &Measured, targets: &[Target]) -> String {
-    let mut text = format!(
-        "\n{}, median of {} rounds\n\n\
-         | route | rows | | CPU s | × reference | × dkhost | wall s | peak MiB |\n\
-         |---|--:|---|--:|--:|--:|--:|--:|\n",
-        machine::model(),
-        measured.runs,
-    );
+    let model = machine::model();
+    let mut text = format!("\n{model}, median of {} rounds\n", measured.runs);
+    text.push_str(&of_files(measured));
+    text.push_str(&postgres::markdown(&measured.postgres));
+    text.push_str(&of_targets(targets));
+    if let Some(parallel) = &measured.parallel {
+        let cores = machine::cores();
+        let _ = writeln!(
+            text,
+            "\nWhat bounds `parallel = 2`: one partition alone keeps {:.2} of {cores} cores busy \
+             (CPU s ÷ wall s), which leaves at most {:.2} × for a second one; measured {:.2} ×.",
+            parallel.busy_cores(),
+            parallel.bound(cores),
+            parallel.gain(),
+        );
+    }
+    text
+}
+
+fn of_files(measured: &Measured) -> String {
+    if measured.routes.is_empty() {
+        return String::new();
+    }
+    let mut text = "\n| route | rows | | CPU s | × reference | × dkhost | wall s | peak MiB |\n\
+         |---|--:|---|--:|--:|--:|--:|--:|\n"
+        .to_owned();
     for (route, usages) in &measured.routes {
         for (contender, of_one) in route.contenders.iter().zip(usages) {
             let _ = writeln!(
@@ -50,7 +69,11 @@ pub fn markdown(measured: &Measured, targets: &[Target]) -> String {
             theirs / ours,
         );
     }
-    text.push_str("\n| target | | measured | |\n|---|--:|--:|---|\n");
+    text
+}
+
+fn of_targets(targets: &[Target]) -> String {
+    let mut text = "\n| target | | measured | |\n|---|--:|--:|---|\n".to_owned();
     for target in targets {
         let (word, bound) = match target.bound {
             Bound::AtMost(bound) => ("≤", bound),
@@ -59,9 +82,13 @@ pub fn markdown(measured: &Measured, targets: &[Target]) -> String {
         let unit = target.unit;
         let _ = writeln!(
             text,
-            "| {} | {word} {bound} {unit} | {:.2} {unit} | {} |",
+            "| {} | {word} {} {unit} | {} | {} |",
             target.name,
-            target.value,
+            (bound * 1e3).round() / 1e3,
+            match target.value.is_nan() {
+                true => "no figure".to_owned(),
+                false => format!("{:.2} {unit}", target.value),
+            },
             if target.is_reached() {
                 "reached"
             } else {
@@ -79,7 +106,7 @@ pub fn json(measured: &Measured, targets: &[Target]) -> Json {
         ("dkhost", Json::Text(env!("CARGO_PKG_VERSION").to_owned())),
         (
             "peers",
-            Json::List(measured.peers.iter().cloned().map(Json::Text).collect()),
+            Json::List(peers(measured).cloned().map(Json::Text).collect()),
         ),
         ("routes", Json::List(routes(measured))),
     ];
@@ -92,9 +119,12 @@ pub fn json(measured: &Measured, targets: &[Target]) -> Json {
     if let Some(start) = &measured.start {
         members.push(("start_cpu_s", each(start, figures::cpu)));
     }
-    if let Some([one, two]) = &measured.parallel {
-        members.push(("parallel_1_wall_s", each(one, figures::wall)));
-        members.push(("parallel_2_wall_s", each(two, figures::wall)));
+    if let Some(parallel) = &measured.parallel {
+        let bound = parallel.bound(machine::cores());
+        members.push(("parallel_1_wall_s", each(&parallel.one, figures::wall)));
+        members.push(("parallel_1_cpu_s", each(&parallel.one, figures::cpu)));
+        members.push(("parallel_2_wall_s", each(&parallel.two, figures::wall)));
+        members.push(("parallel_bound", Json::Number(bound)));
     }
     if let Some((theirs, _)) = dataknobs(measured) {
         members.push(("dataknobs_record_us", Json::Number(theirs)));
@@ -135,7 +165,12 @@ fn routes(measured: &Measured) -> Vec<Json> {
     let routes = measured.routes.iter();
     routes
         .flat_map(|(route, usages)| one(route, usages))
+        .chain(postgres::json(&measured.postgres))
         .collect()
+}
+
+fn peers(measured: &Measured) -> impl Iterator<Item = &String> {
+    measured.peers.iter().chain(&measured.postgres.peers)
 }
 
 /// Microseconds of a record through dataknobs-data and through dkhost, both into SQLite.
@@ -147,7 +182,8 @@ fn dataknobs(measured: &Measured) -> Option<(f64, f64)> {
     Some((theirs, ours * 1e6 / route.rows as f64))
 }
 
-fn each(usages: &[Usage], quantity: fn(&Usage) -> f64) -> Json {
+/// A quantity of each round.
+pub fn each(usages: &[Usage], quantity: fn(&Usage) -> f64) -> Json {
     Json::List(
         usages
             .iter()
@@ -156,7 +192,8 @@ fn each(usages: &[Usage], quantity: fn(&Usage) -> f64) -> Json {
     )
 }
 
-fn middle(usages: &[Usage], quantity: fn(&Usage) -> f64) -> f64 {
+/// Its median.
+pub fn middle(usages: &[Usage], quantity: fn(&Usage) -> f64) -> f64 {
     figures::median(usages.iter().map(quantity))
 }
 

@@ -1,9 +1,9 @@
 //! What the project wants to reach, held against what was measured. Nothing fails here: a threshold
 //! that holds on every machine would be one that never fails.
 
-use super::Measured;
 use super::figures::{self, Rounds};
 use super::routes::{Role, Route};
+use super::{Measured, postgres};
 
 /// One of them.
 pub struct Target {
@@ -69,11 +69,11 @@ pub fn all(measured: &Measured) -> Vec<Target> {
             "ms",
         );
     }
-    if let Some([one, two]) = &measured.parallel {
-        let value = figures::ratio(one, two, figures::wall);
+    if let Some(parallel) = &measured.parallel {
         let name = "parallel = 2 on CSV → Parquet, wall";
-        add(name, value, Bound::AtLeast(1.6), "×");
+        add(name, parallel.gain(), Bound::AtLeast(1.6), "×");
     }
+    targets.extend(postgres::targets(&measured.postgres.routes));
     targets
 }
 
