@@ -1,17 +1,22 @@
-"""ConnectorX: ROUTE TABLE FROM TO. Its binary protocol, the whole result as one Arrow table."""
+"""ConnectorX: ROUTE TABLE FROM TO. Its binary protocol, Arrow batches as they come."""
 import sys
 
 import connectorx
 
 route, table, source, target = sys.argv[1:]
-rows = connectorx.read_sql(source, f"select * from {table}", return_type="arrow", protocol="binary")
+query = f"select * from {table}"
+batches = connectorx.read_sql(source, query, return_type="arrow_stream", batch_size=65_536)
 if route == "pg-parquet":
     from pyarrow import parquet
 
-    parquet.write_table(rows, target, compression="zstd")
+    with parquet.ParquetWriter(target, batches.schema, compression="zstd") as writer:
+        for batch in batches:
+            writer.write_batch(batch)
 elif route == "pg-jsonl":
     import polars
 
-    polars.from_arrow(rows).write_ndjson(target)
+    with open(target, "wb") as file:
+        for batch in batches:
+            polars.from_arrow(batch).write_ndjson(file)
 else:
     sys.exit(f"no such route: {route}")

@@ -206,3 +206,54 @@ fn against(of_one: &[Usage], place: Option<usize>, usages: &[Rounds]) -> String 
         None => "–".to_owned(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::super::alone::Parallel;
+    use super::*;
+
+    #[test]
+    fn what_bounds_two_partitions_stands_beside_what_they_gain() {
+        let usage = |wall| Usage {
+            cpu: Duration::from_secs(16),
+            wall: Duration::from_secs(wall),
+            memory_bytes: 0,
+            server: None,
+        };
+        let measured = Measured {
+            parallel: Some(Parallel {
+                one: vec![usage(10)],
+                two: vec![usage(8)],
+            }),
+            ..Measured::default()
+        };
+        let target = Target {
+            name: "speed".to_owned(),
+            value: 1.25,
+            bound: Bound::AtLeast(1.6),
+            unit: "×",
+        };
+        let text = markdown(&measured, &[target]);
+        assert!(
+            text.contains("| speed | ≥ 1.6 × | 1.25 × | MISSED |"),
+            "{text}"
+        );
+        assert!(text.contains("keeps 1.60 of "), "{text}");
+        assert!(text.contains("measured 1.25 ×."), "{text}");
+        assert!(json(&measured, &[]).to_string().contains("parallel_bound"));
+    }
+
+    #[test]
+    fn a_target_without_a_figure_says_so() {
+        let target = Target {
+            name: "speed".to_owned(),
+            value: f64::NAN,
+            bound: Bound::AtMost(0.8 / 1.3),
+            unit: "×",
+        };
+        let row = "| speed | ≤ 0.615 × | no figure | MISSED |";
+        assert!(of_targets(&[target]).contains(row));
+    }
+}

@@ -9,7 +9,7 @@ pub const USAGE: &str = "\
 cargo xtask bench [OPTIONS]
   --only WHAT      `files` (and SQLite), or `postgres`, which starts a server of its own (both)
   --rows N,N…      rows to move, fewest first (files 1000000,5000000; postgres 500000,5000000)
-  --runs N         rounds; each runs every contender once (3)
+  --runs N         rounds; each runs every contender once (3; postgres moves 5000000 once)
   --route TEXT     only routes whose name holds this text, and nothing but routes
   --dkhost PATH    measure this binary; otherwise the release profile is built
   --no-peers       leave everybody else out

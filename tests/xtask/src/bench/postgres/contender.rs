@@ -131,13 +131,13 @@ fn lines(path: &Path) -> Outcome<u64> {
 
 /// The part of a failure that fits a cell of a table: the last line that says something.
 pub fn brief(why: &str) -> String {
-    let lines = why.lines().map(str::trim).filter(|line| line.len() > 3);
+    let mut lines = why.lines().map(str::trim).filter(|line| line.len() > 3);
     let said = |line: &&str| {
         ["error", "Error", "cannot", "expected"]
             .iter()
             .any(|w| line.contains(w))
     };
-    let line = lines.clone().find(said).or_else(|| lines.last());
+    let line = lines.clone().find(said).or_else(|| lines.next_back());
     let line = line.unwrap_or("no reason was given").replace('|', "/");
     match line.char_indices().nth(160) {
         Some((end, _)) => format!("{}…", &line[..end]),

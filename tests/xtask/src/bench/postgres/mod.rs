@@ -15,6 +15,8 @@ mod server;
 mod table;
 mod targets;
 
+use std::ops::RangeInclusive;
+
 use super::figures::{self, Rounds};
 use super::jobs::Jobs;
 use super::routes::Role;
@@ -113,7 +115,11 @@ pub fn measure(wish: &Wish, jobs: &Jobs) -> Outcome<Measured> {
             measured.routes.push(Route {
                 name,
                 rows: *rows,
-                results: rounds(&server, &table, name, contenders, wish.runs, is_first),
+                results: match is_first {
+                    true => rounds(&server, &table, name, contenders, 0..=wish.runs),
+                    // Ten times the rows, of which memory is what one wants to know.
+                    false => rounds(&server, &table, name, contenders, 1..=1),
+                },
             });
         }
         server.sql("DROP SCHEMA target CASCADE; DROP SCHEMA source CASCADE; CHECKPOINT;")?;
@@ -121,15 +127,13 @@ pub fn measure(wish: &Wish, jobs: &Jobs) -> Outcome<Measured> {
     Ok(measured)
 }
 
-/// Every contender once in each round; with a round before the first, which only warms caches,
-/// unless they are warm.
+/// Every contender once in each round; round 0 only warms caches.
 fn rounds(
     server: &Server,
     table: &Table,
     route: &str,
     contenders: Vec<Contender>,
-    runs: usize,
-    with_warming: bool,
+    runs: RangeInclusive<usize>,
 ) -> Vec<Result> {
     let mut each: Vec<(Contender, Outcome<Rounds>)> = contenders
         .into_iter()
@@ -139,14 +143,16 @@ fn rounds(
             (contender, rounds)
         })
         .collect();
-    for round in usize::from(!with_warming)..=runs {
+    for round in runs.clone() {
         for (contender, so_far) in &mut each {
             let (Ok(work), Ok(usages)) = (&contender.work, &mut *so_far) else {
                 continue;
             };
             eprintln!(
-                "round {round} of {runs}: {route}, {} rows – {}",
-                table.rows, contender.name
+                "round {round} of {}: {route}, {} rows – {}",
+                runs.end(),
+                table.rows,
+                contender.name
             );
             match work.measure(server, table) {
                 Ok(usage) if round > 0 => usages.push(usage),
