@@ -142,7 +142,7 @@ pub struct RunArgs {
 /// Which history is meant.
 #[derive(Debug, Clone, Args)]
 pub struct StateArgs {
-    /// Where the history is kept: sqlite:PATH
+    /// Where the history is kept: sqlite:PATH or postgres://…
     #[arg(long, value_name = "URL")]
     pub state: Option<String>,
     /// JSON instead of text, one object per line

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use dkhost_core::{Backend, Class, Node, Result, Schema, Step};
+use dkhost_engine::history::StateUrl;
 use dkhost_engine::job::PluginSettings;
 use dkhost_engine::registry::{LoadedPlugin, PluginLoader};
 use dkhost_engine::{Job, Registry};
@@ -23,12 +24,20 @@ pub fn backends() -> Vec<Arc<dyn Backend>> {
 
 /// What a job can use; `log` takes what its plugins say.
 pub fn registry(job: &Job, log: LogSink) -> Registry {
-    let beside_state = job.state.parent().unwrap_or(Path::new(".")).join("cache");
-    let cache_dir = shared_cache().unwrap_or(beside_state);
     Registry {
         backends: backends(),
-        plugins: Arc::new(Components { cache_dir, log }),
+        plugins: Arc::new(Components {
+            cache_dir: cache(&job.state),
+            log,
+        }),
     }
+}
+
+/// Where compiled plugins are kept for jobs with this state: in the user's folder for such things,
+/// else beside the history, if that is a file.
+pub fn cache(state: &StateUrl) -> PathBuf {
+    let beside = || Some(state.folder()?.join("cache"));
+    shared_cache().or_else(beside).unwrap_or_else(own_cache)
 }
 
 /// Where compiled plugins are kept when the user has a folder for such things.

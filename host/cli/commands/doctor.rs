@@ -3,11 +3,13 @@
 //! What a run needs decides the exit code; what only authors of plugins need is named and does not.
 
 use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
 use dkhost_core::Result;
 use dkhost_engine::Job;
+use dkhost_engine::history::{History, StateUrl};
+use dkhost_engine::job::DEFAULT_STATE;
 use serde::Serialize;
 
 use crate::escape::escape;
@@ -30,12 +32,15 @@ struct Check {
 pub fn doctor(job: Option<&Path>, screen: &mut Screen) -> Result<i32> {
     let state = match job {
         Some(path) => Job::load(path, &super::lenient, &[])?.state,
-        None => PathBuf::from(".dkhost/state.db"),
+        None => StateUrl::parse(DEFAULT_STATE, Path::new(""))?,
     };
     let mut checks = vec![
         version(),
-        writable("state folder", state.parent().unwrap_or(Path::new("."))),
-        writable("plugin cache", &cache(&state)),
+        match state.folder() {
+            Some(folder) => writable("state folder", folder),
+            None => reachable(&state),
+        },
+        writable("plugin cache", &registry::cache(&state)),
     ];
     checks.extend(toolchain());
     let mut table = Table::default();
@@ -91,9 +96,23 @@ fn version() -> Check {
     }
 }
 
-fn cache(state: &Path) -> PathBuf {
-    registry::shared_cache()
-        .unwrap_or_else(|| state.parent().unwrap_or(Path::new(".")).join("cache"))
+/// Whether the history on a server can be opened. Nothing is made there.
+fn reachable(state: &StateUrl) -> Check {
+    let (status, found, help) = match History::open_existing(state) {
+        Ok(Some(_)) => ("ok", format!("{state}"), None),
+        Ok(None) => ("ok", format!("{state}, made when it is needed"), None),
+        Err(error) => (
+            "missing",
+            error.chain(),
+            error.help_text().map(str::to_owned),
+        ),
+    };
+    Check {
+        name: "state",
+        status,
+        found,
+        help,
+    }
 }
 
 /// Whether a folder can be written to, or made where it is absent. Nothing is left behind.

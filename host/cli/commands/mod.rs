@@ -15,8 +15,8 @@ use std::path::Path;
 
 use clap::CommandFactory;
 use dkhost_core::{Error, Result};
-use dkhost_engine::history::History;
-use dkhost_engine::job::state_path;
+use dkhost_engine::history::{History, StateUrl};
+use dkhost_engine::job::DEFAULT_STATE;
 use dkhost_engine::plan::Purpose;
 use dkhost_engine::{Job, Plan};
 use dkhost_plugin::LogSink;
@@ -152,15 +152,18 @@ fn look(named: Option<&str>, state: &StateArgs) -> Result<Looked> {
         Some(path) => Some(Job::load(Path::new(path), &lenient, &[])?),
         None => None,
     };
-    let path = match (&state.state, &job) {
-        (Some(url), _) => state_path(url, Path::new("."))?,
+    let place = match (&state.state, &job) {
+        (Some(url), _) => StateUrl::parse(url, Path::new("."))?,
         (None, Some(job)) => job.state.clone(),
-        (None, None) => state_path("sqlite:.dkhost/state.db", Path::new("."))?,
+        (None, None) => StateUrl::parse(DEFAULT_STATE, Path::new("."))?,
     };
-    let history = History::open_existing(&path)?.ok_or_else(|| {
-        let shown = path.strip_prefix(".").unwrap_or(&path);
-        Error::config("history::empty", format!("there is no history at `{}`", shown.display()))
-            .help("give the job file (`dkhost history job.toml`) or --state sqlite:PATH; the first `dkhost run` makes it")
+    let history = History::open_existing(&place)?.ok_or_else(|| {
+        let form = match place.is_server() {
+            true => "--state postgres://…",
+            false => "--state sqlite:PATH",
+        };
+        Error::config("history::empty", format!("there is no history at `{place}`"))
+            .help(format!("give the job file (`dkhost history job.toml`) or {form}; the first `dkhost run` makes it"))
     })?;
     let run = named.filter(|_| job.is_none()).map(str::to_owned);
     Ok(Looked {

@@ -149,10 +149,6 @@ fn what_belongs_to_later_versions_is_refused_with_a_sentence() {
             "name = \"plans\"",
             "name = \"plans\"\n[plugins.clean]\ngrants = [\"clock\"]",
         ),
-        (
-            "name = \"plans\"",
-            "name = \"plans\"\n[state]\nurl = \"postgres://h/db\"",
-        ),
     ] {
         let error = World::new()
             .plan(&GOOD.replace(before, after))

@@ -288,11 +288,7 @@ fn a_signal_finishes_the_batch_and_leaves_a_resumable_run() {
 #[test]
 fn two_runs_of_one_job_at_once_are_refused_by_name() {
     let world = World::new();
-    let lock = dkhost_engine::history::JobLock::take(
-        &world.folder.path().join(".dkhost/state.db"),
-        "twice",
-    )
-    .unwrap();
+    let lock = dkhost_engine::history::JobLock::take(&world.history(), "twice").unwrap();
     let error = world
         .run(&job("twice", &numbered(3), ""))
         .map(|_| ())

@@ -5,16 +5,16 @@
 
 use dkhost_core::sink::fenced;
 use dkhost_core::{Class, Error};
-use sqlx::SqliteConnection;
 
-use super::{History, Status};
+use super::statement::{Connection, statement};
+use super::{History, Status, now};
 
 /// Why something could not be recorded.
 pub(super) enum Refusal {
     /// The driver failed.
     Driver(sqlx::Error),
-    /// Another process owns the run.
-    NotOurs(Error),
+    /// It says itself what there is to say, as when another process owns the run.
+    Ours(Error),
 }
 
 impl From<sqlx::Error> for Refusal {
@@ -28,31 +28,42 @@ impl History {
     pub(super) fn refused(&self, doing: &str, refusal: Refusal) -> Error {
         match refusal {
             Refusal::Driver(cause) => self.error(doing, cause),
-            Refusal::NotOurs(error) => error,
+            Refusal::Ours(error) => error,
         }
     }
+}
+
+/// The epoch and status of a run, which stay so until the end of this transaction: the row is
+/// written, and that keeps others from it in either store.
+pub(super) async fn hold(
+    transaction: &mut Connection,
+    run: &str,
+) -> Result<(u64, Status), Refusal> {
+    let row = statement("UPDATE run SET updated_at = $2 WHERE id = $1 RETURNING epoch, status")
+        .bind(run)
+        .bind(&now())
+        .row(transaction)
+        .await?;
+    let status = Status::from_word(&row.text("status")?);
+    Ok((row.number("epoch")? as u64, status))
 }
 
 /// Asks, inside a transaction, whether `run` is still in the epoch of this process.
 ///
 /// *Errors* – `run::fenced` when it was taken over, `run::given_up` when a newer run took its place.
 pub(super) async fn check(
-    transaction: &mut SqliteConnection,
+    transaction: &mut Connection,
     run: &str,
     epoch: u64,
 ) -> Result<(), Refusal> {
-    let (held, status) =
-        sqlx::query_as::<_, (i64, String)>("SELECT epoch, status FROM run WHERE id = ?")
-            .bind(run)
-            .fetch_one(transaction)
-            .await?;
-    if held as u64 != epoch {
-        return Err(Refusal::NotOurs(fenced(run, epoch, held as u64)));
+    let (held, status) = hold(transaction, run).await?;
+    if held != epoch {
+        return Err(Refusal::Ours(fenced(run, epoch, held)));
     }
-    if Status::from_word(&status) == Status::Abandoned {
+    if status == Status::Abandoned {
         let message = format!("run {run} was given up, and another one took its place");
         let error = Error::new(Class::Locked, "run::given_up", message);
-        return Err(Refusal::NotOurs(
+        return Err(Refusal::Ours(
             error.help("`dkhost history` shows the run that goes on"),
         ));
     }

@@ -4,12 +4,11 @@
 //! letter of the retry and names the one it repeats: of such a chain only the last is tried again,
 //! and all of it is resolved when the record gets in.
 
-use dkhost_core::{DeadLetter, Error, Result, StageKind};
+use dkhost_core::{DeadLetter, Result, StageKind};
 use serde::Serialize;
-use sqlx::sqlite::SqliteRow;
-use sqlx::{Connection, Row, SqliteConnection};
 
-use super::epoch::{self, Refusal};
+use super::epoch;
+use super::statement::{Connection, Row, Statement, assembled, statement};
 use super::{History, point};
 
 /// A dead letter with its number.
@@ -71,54 +70,43 @@ impl History {
         let Some(first) = letters.first() else {
             return Ok(());
         };
-        let mut inner = self.lock();
-        let inner = &mut *inner;
-        let result = inner.runtime.block_on(async {
-            let mut tx = inner.connection.begin_with("BEGIN IMMEDIATE").await?;
-            epoch::check(&mut tx, &first.run, epoch).await?;
-            for letter in letters {
-                insert(letter).execute(&mut *tx).await?;
+        let doing = "keep dead letters";
+        self.write(doing, async |tx: &mut Connection| {
+            epoch::check(tx, &first.run, epoch).await?;
+            for some in letters.chunks(LETTERS_AT_ONCE) {
+                insert(&last_of_each(some)).run(tx).await?;
             }
-            point("history.letters.prepared")?;
-            tx.commit().await?;
-            Ok::<_, Refusal>(point("history.letters.kept")?)
-        });
-        result.map_err(|cause| self.refused("keep dead letters", cause))
+            point("history.letters.prepared")
+        })?;
+        self.passed("history.letters.kept", doing)
     }
 
     /// Drops the letters of batches that will be read again: from `batch` on in that partition.
     pub fn forget_letters(&self, run: &str, partition: u32, batch: u64) -> Result<()> {
-        let mut inner = self.lock();
-        let inner = &mut *inner;
-        let query =
-            sqlx::query("DELETE FROM dead_letter WHERE run = ? AND partition = ? AND batch >= ?")
+        self.write("forget dead letters", async |tx: &mut Connection| {
+            statement("DELETE FROM dead_letter WHERE run = $1 AND partition = $2 AND batch >= $3")
                 .bind(run)
-                .bind(partition as i64)
-                .bind(batch as i64)
-                .execute(&mut *inner.connection);
-        inner
-            .runtime
-            .block_on(query)
-            .map(drop)
-            .map_err(|cause| self.error("forget dead letters", cause))
+                .bind(partition)
+                .bind(batch)
+                .run(tx)
+                .await
+                .map_err(Into::into)
+        })
     }
 
     /// Dead letters by number, ascending.
     pub fn letters(&self, filter: LetterFilter<'_>) -> Result<Vec<Letter>> {
-        let mut inner = self.lock();
-        let inner = &mut *inner;
-        let query = sqlx::query(
-            "SELECT * FROM dead_letter WHERE (?1 IS NULL OR run = ?1) AND (NOT ?2 OR resolved_by IS NULL)
-             AND (?3 IS NULL OR number = ?3) AND number > ?4 ORDER BY number LIMIT ?5",
-        )
-        .bind(filter.run)
-        .bind(filter.unresolved)
-        .bind(filter.number)
-        .bind(filter.after)
-        .bind(filter.limit as i64)
-        .fetch_all(&mut *inner.connection);
-        let rows = inner.runtime.block_on(query);
-        self.parsed(rows)
+        self.read_letters(|| {
+            statement(
+                "SELECT * FROM dead_letter WHERE ($1 IS NULL OR run = $1) AND ($2 = 0 OR resolved_by IS NULL)
+                 AND ($3 IS NULL OR number = $3) AND number > $4 ORDER BY number LIMIT $5",
+            )
+            .bind(filter.run)
+            .bind(filter.unresolved)
+            .bind(filter.number)
+            .bind(filter.after)
+            .bind(filter.limit)
+        })
     }
 
     /// The letters of a job that a retry takes: open, and not repeated by a later letter. Of one
@@ -126,164 +114,200 @@ impl History {
     ///
     /// *Shape* – by number, ascending, at most `limit`.
     pub fn open_letters(&self, filter: OpenLetters<'_>) -> Result<Vec<OpenLetter>> {
-        let mut inner = self.lock();
-        let inner = &mut *inner;
-        let query = sqlx::query_as::<_, (i64, i64, i64)>(
-            "SELECT number, length(payload), payload_length FROM dead_letter letter
-             WHERE job = ?1 AND resolved_by IS NULL AND (?2 IS NULL OR run = ?2) AND (?3 IS NULL OR run <> ?3)
-             AND NOT EXISTS (SELECT 1 FROM dead_letter later WHERE later.repeats = letter.number AND (?3 IS NULL OR later.run <> ?3))
-             ORDER BY number LIMIT ?4",
-        )
-        .bind(filter.job)
-        .bind(filter.run)
-        .bind(filter.except)
-        .bind(filter.limit as i64)
-        .fetch_all(&mut *inner.connection);
-        let rows = inner
-            .runtime
-            .block_on(query)
-            .map_err(|cause| self.error("look dead letters up", cause))?;
-        let open = rows.into_iter().map(|(number, kept, length)| OpenLetter {
-            number,
-            kept: kept as u64,
-            length: length as u64,
-        });
-        Ok(open.collect())
+        self.read("look dead letters up", async |tx: &mut Connection| {
+            let rows = statement(
+                "SELECT number, CAST(length(payload) AS BIGINT) AS kept, payload_length FROM dead_letter letter
+                 WHERE job = $1 AND resolved_by IS NULL AND ($2 IS NULL OR run = $2) AND ($3 IS NULL OR run <> $3)
+                 AND NOT EXISTS (SELECT 1 FROM dead_letter later WHERE later.repeats = letter.number AND ($3 IS NULL OR later.run <> $3))
+                 ORDER BY number LIMIT $4",
+            )
+            .bind(filter.job)
+            .bind(filter.run)
+            .bind(filter.except)
+            .bind(filter.limit)
+            .rows(tx)
+            .await?;
+            let open = rows.iter().map(|row| {
+                Ok(OpenLetter {
+                    number: row.number("number")?,
+                    kept: row.number("kept")? as u64,
+                    length: row.number("payload_length")? as u64,
+                })
+            });
+            open.collect::<Result<_, _>>()
+        })
     }
 
     /// The letters with these numbers, ascending; those that are gone are left out.
     pub fn letters_numbered(&self, numbers: &[i64]) -> Result<Vec<Letter>> {
-        let mut inner = self.lock();
-        let inner = &mut *inner;
-        let query = sqlx::query(
-            "SELECT * FROM dead_letter WHERE number IN (SELECT value FROM json_each(?1)) ORDER BY number",
-        )
-        .bind(serde_json::json!(numbers).to_string())
-        .fetch_all(&mut *inner.connection);
-        let rows = inner.runtime.block_on(query);
-        self.parsed(rows)
+        let numbers = serde_json::json!(numbers).to_string();
+        self.read_letters(|| {
+            statement("SELECT * FROM dead_letter WHERE number IN (SELECT value FROM json_each($1)) ORDER BY number")
+                .bind(&numbers)
+        })
     }
 
-    fn parsed(&self, rows: Result<Vec<SqliteRow>, sqlx::Error>) -> Result<Vec<Letter>> {
-        let failed = |cause| self.error("read dead letters", cause);
-        rows.map_err(failed)?
-            .iter()
-            .map(|row| letter(row).map_err(failed)?.ok_or_else(|| unreadable(self)))
+    fn read_letters<'a>(&self, wanted: impl Fn() -> Statement<'a>) -> Result<Vec<Letter>> {
+        let doing = "read dead letters";
+        let rows = self.read(doing, async |tx: &mut Connection| {
+            Ok(wanted().rows(tx).await?)
+        })?;
+        rows.iter()
+            .map(|row| {
+                letter(row)
+                    .map_err(|cause| self.error(doing, cause))?
+                    .ok_or_else(|| self.corrupt("an unreadable dead letter"))
+            })
             .collect()
     }
 
     /// How many dead letters a run has: all, and those that no later run brought in.
     pub fn count_letters(&self, run: &str) -> Result<(u64, u64)> {
-        let mut inner = self.lock();
-        let inner = &mut *inner;
-        let query = sqlx::query_as::<_, (i64, i64)>("SELECT count(*), count(*) FILTER (WHERE resolved_by IS NULL) FROM dead_letter WHERE run = ?")
-            .bind(run)
-            .fetch_one(&mut *inner.connection);
-        let (all, open) = inner
-            .runtime
-            .block_on(query)
-            .map_err(|cause| self.error("count dead letters", cause))?;
-        Ok((all as u64, open as u64))
+        self.read("count dead letters", async |tx: &mut Connection| {
+            let row = statement("SELECT count(*) AS kept, count(*) FILTER (WHERE resolved_by IS NULL) AS open FROM dead_letter WHERE run = $1")
+                .bind(run)
+                .row(tx)
+                .await?;
+            Ok((row.number("kept")? as u64, row.number("open")? as u64))
+        })
     }
 }
 
 /// Resolves those of `numbers` that `run` did not refuse again, and the letters they repeat.
 pub(super) async fn resolve(
-    transaction: &mut SqliteConnection,
+    transaction: &mut Connection,
     run: &str,
     numbers: &[i64],
 ) -> Result<(), sqlx::Error> {
     if numbers.is_empty() {
         return Ok(());
     }
-    sqlx::query(
+    statement(
         "WITH RECURSIVE brought_in (number) AS (
-             SELECT value FROM json_each(?2)
-             WHERE value NOT IN (SELECT repeats FROM dead_letter WHERE run = ?1 AND repeats IS NOT NULL)
+             SELECT value FROM json_each($2)
+             WHERE value NOT IN (SELECT repeats FROM dead_letter WHERE run = $1 AND repeats IS NOT NULL)
              UNION
              SELECT letter.repeats FROM dead_letter letter JOIN brought_in ON letter.number = brought_in.number
              WHERE letter.repeats IS NOT NULL)
-         UPDATE dead_letter SET resolved_by = ?1 WHERE resolved_by IS NULL AND number IN (SELECT number FROM brought_in)",
+         UPDATE dead_letter SET resolved_by = $1 WHERE resolved_by IS NULL AND number IN (SELECT number FROM brought_in)",
     )
     .bind(run)
     .bind(serde_json::json!(numbers).to_string())
-    .execute(transaction)
+    .run(transaction)
     .await
-    .map(drop)
 }
 
-fn unreadable(history: &History) -> Error {
-    Error::state(
-        "state::corrupt",
-        format!(
-            "the history `{}` holds an unreadable dead letter",
-            history.path().display()
-        ),
-    )
+/// So many letters go in one statement: a word with a server costs more than a row.
+const LETTERS_AT_ONCE: usize = 32;
+
+/// The columns of a letter, in the order [`bound`] gives their values.
+const COLUMNS: [&str; 19] = [
+    "job",
+    "run",
+    "partition",
+    "batch",
+    "row",
+    "source_id",
+    "locator",
+    "kind",
+    "stage",
+    "\"column\"",
+    "code",
+    "message",
+    "plugin_digest",
+    "attempts",
+    "repeats",
+    "payload",
+    "media",
+    "payload_length",
+    "payload_sha256",
+];
+
+/// What a letter is told apart by; all else of it is replaced when it is written again.
+const KEY: [&str; 5] = ["job", "run", "partition", "batch", "row"];
+
+/// No record twice: one statement cannot write a row two times, and the later word counts.
+fn last_of_each(letters: &[DeadLetter]) -> Vec<&DeadLetter> {
+    let of = |letter: &DeadLetter| (letter.partition, letter.batch, letter.row);
+    let is_last = |(index, letter): &(usize, &DeadLetter)| {
+        letters[index + 1..]
+            .iter()
+            .all(|later| of(later) != of(letter))
+    };
+    let lasts = letters.iter().enumerate().filter(is_last);
+    lasts.map(|(_, letter)| letter).collect()
 }
 
-fn insert(
-    letter: &DeadLetter,
-) -> sqlx::query::Query<'_, sqlx::Sqlite, sqlx::sqlite::SqliteArguments> {
-    sqlx::query(
-        r#"INSERT INTO dead_letter (job, run, partition, batch, row, source_id, locator, kind, stage, "column", code, message,
-             plugin_digest, attempts, repeats, payload, media, payload_length, payload_sha256)
-           VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
-           ON CONFLICT (run, partition, batch, row) DO UPDATE SET locator = excluded.locator, kind = excluded.kind, stage = excluded.stage,
-             "column" = excluded."column", code = excluded.code, message = excluded.message, plugin_digest = excluded.plugin_digest,
-             attempts = excluded.attempts, repeats = excluded.repeats,
-             payload = excluded.payload, payload_length = excluded.payload_length, payload_sha256 = excluded.payload_sha256"#,
-    )
-    .bind(&letter.job)
-    .bind(&letter.run)
-    .bind(letter.partition as i64)
-    .bind(letter.batch as i64)
-    .bind(letter.row as i64)
-    .bind(&letter.source_id)
-    .bind(serde_json::to_string(&letter.locator).unwrap_or_default())
-    .bind(letter.kind.word())
-    .bind(&letter.stage)
-    .bind(&letter.column)
-    .bind(&letter.code)
-    .bind(&letter.message)
-    .bind(&letter.plugin_digest)
-    .bind(letter.attempts as i64)
-    .bind(letter.repeats)
-    .bind(&letter.payload)
-    .bind(&letter.media)
-    .bind(letter.payload_length as i64)
-    .bind(&letter.payload_sha256)
+fn insert<'a>(letters: &[&'a DeadLetter]) -> Statement<'a> {
+    let values = (0..letters.len()).map(|letter| {
+        let numbers = (1..=COLUMNS.len()).map(|n| format!("${}", letter * COLUMNS.len() + n));
+        format!("({})", numbers.collect::<Vec<_>>().join(", "))
+    });
+    let replaced = COLUMNS.iter().filter(|column| !KEY.contains(column));
+    let replaced = replaced.map(|column| format!("{column} = excluded.{column}"));
+    let sql = format!(
+        "INSERT INTO dead_letter ({}) VALUES {} ON CONFLICT (run, partition, batch, row) DO UPDATE SET {}",
+        COLUMNS.join(", "),
+        values.collect::<Vec<_>>().join(", "),
+        replaced.collect::<Vec<_>>().join(", ")
+    );
+    letters
+        .iter()
+        .fold(assembled(sql), |statement, letter| bound(statement, letter))
 }
 
-fn letter(row: &SqliteRow) -> Result<Option<Letter>, sqlx::Error> {
-    let kind = serde_json::from_value::<StageKind>(serde_json::Value::String(row.try_get("kind")?));
-    let locator = serde_json::from_str(row.try_get("locator")?);
+fn bound<'a>(statement: Statement<'a>, letter: &'a DeadLetter) -> Statement<'a> {
+    statement
+        .bind(&letter.job)
+        .bind(&letter.run)
+        .bind(letter.partition)
+        .bind(letter.batch)
+        .bind(letter.row)
+        .bind(&letter.source_id)
+        .bind(serde_json::to_string(&letter.locator).unwrap_or_default())
+        .bind(letter.kind.word())
+        .bind(&letter.stage)
+        .bind(&letter.column)
+        .bind(&letter.code)
+        .bind(&letter.message)
+        .bind(&letter.plugin_digest)
+        .bind(letter.attempts)
+        .bind(letter.repeats)
+        .bind(&letter.payload[..])
+        .bind(&letter.media)
+        .bind(letter.payload_length)
+        .bind(&letter.payload_sha256)
+}
+
+fn letter(row: &Row) -> Result<Option<Letter>, sqlx::Error> {
+    let kind = serde_json::from_value::<StageKind>(serde_json::Value::String(row.text("kind")?));
+    let locator = serde_json::from_str(&row.text("locator")?);
     let (Ok(kind), Ok(locator)) = (kind, locator) else {
         return Ok(None);
     };
     Ok(Some(Letter {
-        number: row.try_get("number")?,
-        resolved_by: row.try_get("resolved_by")?,
+        number: row.number("number")?,
+        resolved_by: row.text_or_null("resolved_by")?,
         letter: DeadLetter {
-            job: row.try_get("job")?,
-            run: row.try_get("run")?,
-            partition: row.try_get::<i64, _>("partition")? as u32,
-            batch: row.try_get::<i64, _>("batch")? as u64,
-            row: row.try_get::<i64, _>("row")? as u32,
-            source_id: row.try_get("source_id")?,
+            job: row.text("job")?,
+            run: row.text("run")?,
+            partition: row.number("partition")? as u32,
+            batch: row.number("batch")? as u64,
+            row: row.number("row")? as u32,
+            source_id: row.text_or_null("source_id")?,
             locator,
             kind,
-            stage: row.try_get("stage")?,
-            column: row.try_get("column")?,
-            code: row.try_get("code")?,
-            message: row.try_get("message")?,
-            plugin_digest: row.try_get("plugin_digest")?,
-            attempts: row.try_get::<i64, _>("attempts")? as u32,
-            repeats: row.try_get("repeats")?,
-            payload: row.try_get("payload")?,
-            media: row.try_get("media")?,
-            payload_length: row.try_get::<i64, _>("payload_length")? as u64,
-            payload_sha256: row.try_get("payload_sha256")?,
+            stage: row.text("stage")?,
+            column: row.text_or_null("column")?,
+            code: row.text("code")?,
+            message: row.text("message")?,
+            plugin_digest: row.text_or_null("plugin_digest")?,
+            attempts: row.number("attempts")? as u32,
+            repeats: row.number_or_null("repeats")?,
+            payload: row.bytes("payload")?,
+            media: row.text("media")?,
+            payload_length: row.number("payload_length")? as u64,
+            payload_sha256: row.text("payload_sha256")?,
         },
     }))
 }

@@ -1,15 +1,16 @@
 //! Looking runs up: by job, by id, or by the beginning of one.
 
-use dkhost_core::{Checkpoint, Error, Result};
-use sqlx::Row;
-use sqlx::sqlite::SqliteRow;
+use dkhost_core::{Error, Result};
+use serde::de::DeserializeOwned;
 
+use super::epoch::Refusal;
+use super::statement::{Connection, Row, Statement, statement};
 use super::{History, RunRecord, Status};
 
 impl History {
     /// The unfinished run of a job, if there is one.
     pub fn unfinished(&self, job: &str) -> Result<Option<RunRecord>> {
-        let ids = self.ids("SELECT id FROM run WHERE job = ? AND status IN ('running', 'stopped', 'failed') ORDER BY id DESC LIMIT 1", job)?;
+        let ids = self.ids(|| statement("SELECT id FROM run WHERE job = $1 AND status IN ('running', 'stopped', 'failed') ORDER BY id DESC LIMIT 1").bind(job))?;
         ids.first().map(|id| self.run(id)).transpose()
     }
 
@@ -19,10 +20,7 @@ impl History {
     /// *Errors* – `history::unknown_run`, `history::ambiguous_run`.
     pub fn find(&self, name: Option<&str>) -> Result<RunRecord> {
         let Some(name) = name else {
-            let latest = self.ids(
-                "SELECT id FROM run WHERE ? IS NOT NULL ORDER BY id DESC LIMIT 1",
-                "",
-            )?;
+            let latest = self.ids(|| statement("SELECT id FROM run ORDER BY id DESC LIMIT 1"))?;
             return match latest.first() {
                 Some(id) => self.run(id),
                 None => Err(
@@ -31,17 +29,14 @@ impl History {
                 ),
             };
         };
-        let by_job = self.ids(
-            "SELECT id FROM run WHERE job = ? ORDER BY id DESC LIMIT 1",
-            name,
-        )?;
+        let by_job = "SELECT id FROM run WHERE job = $1 ORDER BY id DESC LIMIT 1";
+        let by_job = self.ids(|| statement(by_job).bind(name))?;
         if let Some(id) = by_job.first() {
             return self.run(id);
         }
-        let by_prefix = self.ids(
-            "SELECT id FROM run WHERE substr(id, 1, length(?1)) = ?1 ORDER BY id DESC LIMIT 2",
-            name,
-        )?;
+        let by_prefix =
+            "SELECT id FROM run WHERE substr(id, 1, length($1)) = $1 ORDER BY id DESC LIMIT 2";
+        let by_prefix = self.ids(|| statement(by_prefix).bind(name))?;
         match by_prefix.as_slice() {
             [id] => self.run(id),
             [] => Err(Error::config(
@@ -59,140 +54,108 @@ impl History {
 
     /// Runs, latest first; of one job only, if `job` is given.
     pub fn runs(&self, job: Option<&str>, limit: u32) -> Result<Vec<RunRecord>> {
-        let ids = match job {
-            Some(job) => self.ids("SELECT id FROM run WHERE job = ? ORDER BY id DESC", job)?,
-            None => self.ids(
-                "SELECT id FROM run WHERE ? IS NOT NULL ORDER BY id DESC",
-                "",
-            )?,
-        };
-        ids.iter()
-            .take(limit as usize)
-            .map(|id| self.run(id))
-            .collect()
+        let ids = self.ids(|| {
+            statement("SELECT id FROM run WHERE $1 IS NULL OR job = $1 ORDER BY id DESC LIMIT $2")
+                .bind(job)
+                .bind(limit)
+        })?;
+        ids.iter().map(|id| self.run(id)).collect()
     }
 
-    fn ids(&self, sql: &'static str, argument: &str) -> Result<Vec<String>> {
-        let mut inner = self.lock();
-        let inner = &mut *inner;
-        inner
-            .runtime
-            .block_on(
-                sqlx::query_scalar::<_, String>(sql)
-                    .bind(argument)
-                    .fetch_all(&mut *inner.connection),
-            )
-            .map_err(|cause| self.error("look up runs", cause))
+    fn ids<'a>(&self, wanted: impl Fn() -> Statement<'a>) -> Result<Vec<String>> {
+        self.read("look up runs", async |tx: &mut Connection| {
+            let rows = wanted().rows(tx).await?;
+            let ids = rows.iter().map(|row| row.text("id"));
+            Ok(ids.collect::<Result<_, _>>()?)
+        })
     }
 
     /// A run by its whole id, if the history has it.
     pub fn known(&self, id: &str) -> Result<Option<RunRecord>> {
-        let ids = self.ids("SELECT id FROM run WHERE id = ?", id)?;
+        let ids = self.ids(|| statement("SELECT id FROM run WHERE id = $1").bind(id))?;
         ids.first().map(|id| self.run(id)).transpose()
     }
 
     /// A run by its whole id.
     pub fn run(&self, id: &str) -> Result<RunRecord> {
-        let mut inner = self.lock();
-        let inner = &mut *inner;
-        let rows = inner.runtime.block_on(async {
-            let connection = &mut *inner.connection;
-            let run = sqlx::query("SELECT * FROM run WHERE id = ?")
+        let doing = "read a run";
+        let rows = self.read(doing, async |tx: &mut Connection| {
+            let run = statement("SELECT * FROM run WHERE id = $1")
                 .bind(id)
-                .fetch_one(&mut *connection)
+                .row(tx)
                 .await?;
-            let checkpoints = sqlx::query_scalar::<_, String>(
-                "SELECT body FROM checkpoint WHERE run = ? ORDER BY partition",
-            )
-            .bind(id)
-            .fetch_all(&mut *connection)
-            .await?;
-            let plugins = sqlx::query_as::<_, (String, String, String)>(
-                "SELECT stage, name, digest FROM plugin WHERE run = ? ORDER BY stage",
-            )
-            .bind(id)
-            .fetch_all(&mut *connection)
-            .await?;
-            let remarks = sqlx::query_as::<_, (String, String)>(
-                "SELECT at, text FROM remark WHERE run = ? ORDER BY at",
-            )
-            .bind(id)
-            .fetch_all(&mut *connection)
-            .await?;
-            Ok((run, checkpoints, plugins, remarks))
-        });
-        let (run, checkpoints, plugins, remarks) =
-            rows.map_err(|cause| self.error("read a run", cause))?;
-        let checkpoints = checkpoints
-            .iter()
-            .map(|body| self.parse(body))
-            .collect::<Result<_>>()?;
-        self.record(&run, checkpoints, plugins, remarks)
+            let checkpoints = "SELECT body FROM checkpoint WHERE run = $1 ORDER BY partition";
+            let plugins = "SELECT stage, name, digest FROM plugin WHERE run = $1 ORDER BY stage";
+            let remarks = "SELECT at, text FROM remark WHERE run = $1 ORDER BY at";
+            Ok(Rows {
+                run,
+                checkpoints: statement(checkpoints).bind(id).rows(tx).await?,
+                plugins: statement(plugins).bind(id).rows(tx).await?,
+                remarks: statement(remarks).bind(id).rows(tx).await?,
+            })
+        })?;
+        self.record(&rows)
+            .map_err(|refusal| self.refused(doing, refusal))
     }
 
-    fn record(
-        &self,
-        row: &SqliteRow,
-        checkpoints: Vec<Checkpoint>,
-        plugins: Vec<(String, String, String)>,
-        remarks: Vec<(String, String)>,
-    ) -> Result<RunRecord> {
-        let text = |name: &str| {
-            row.try_get::<String, _>(name)
-                .map_err(|cause| self.error("read a run", cause))
+    fn record(&self, rows: &Rows) -> Result<RunRecord, Refusal> {
+        let row = &rows.run;
+        let checkpoint = |row: &Row| self.parse(&row.text("body")?).map_err(Refusal::Ours);
+        let plugin = |row: &Row| -> Result<_, Refusal> {
+            Ok((row.text("stage")?, row.text("name")?, row.text("digest")?))
         };
-        let maybe = |name: &str| {
-            row.try_get::<Option<String>, _>(name)
-                .map_err(|cause| self.error("read a run", cause))
-        };
-        let number = |name: &str| {
-            row.try_get::<i64, _>(name)
-                .map(|n| n as u64)
-                .map_err(|cause| self.error("read a run", cause))
-        };
+        let remark = |row: &Row| -> Result<_, Refusal> { Ok((row.text("at")?, row.text("text")?)) };
         Ok(RunRecord {
-            id: text("id")?,
-            job: text("job")?,
-            kind: text("kind")?,
-            status: Status::from_word(&text("status")?),
-            epoch: number("epoch")?,
-            plan_hash: text("plan_hash")?,
-            fingerprint: self.parse(&text("fingerprint")?)?,
-            partitions: self.parse(&text("partitions")?)?,
-            base: maybe("base")?.map(|base| self.parse(&base)).transpose()?,
-            source: text("source")?,
-            target: text("target")?,
-            delivery: text("delivery")?,
-            job_path: text("job_path")?,
-            started_at: text("started_at")?,
-            finished_at: maybe("finished_at")?,
-            busy_ms: number("busy_ms")?,
-            cpu_ms: number("cpu_ms")?,
-            exit_code: row
-                .try_get::<Option<i64>, _>("exit_code")
-                .map_err(|cause| self.error("read a run", cause))?
-                .map(|code| code as i32),
-            message: maybe("message")?,
-            report: maybe("report")?
-                .map(|report| self.parse(&report))
-                .transpose()?,
-            checkpoints,
-            plugins,
-            remarks,
+            id: row.text("id")?,
+            job: row.text("job")?,
+            kind: row.text("kind")?,
+            status: Status::from_word(&row.text("status")?),
+            epoch: row.number("epoch")? as u64,
+            plan_hash: row.text("plan_hash")?,
+            fingerprint: self
+                .parse(&row.text("fingerprint")?)
+                .map_err(Refusal::Ours)?,
+            partitions: self
+                .parse(&row.text("partitions")?)
+                .map_err(Refusal::Ours)?,
+            base: self.parse_any(row.text_or_null("base")?)?,
+            source: row.text("source")?,
+            target: row.text("target")?,
+            delivery: row.text("delivery")?,
+            job_path: row.text("job_path")?,
+            started_at: row.text("started_at")?,
+            finished_at: row.text_or_null("finished_at")?,
+            busy_ms: row.number("busy_ms")? as u64,
+            cpu_ms: row.number("cpu_ms")? as u64,
+            exit_code: row.number_or_null("exit_code")?.map(|code| code as i32),
+            message: row.text_or_null("message")?,
+            report: self.parse_any(row.text_or_null("report")?)?,
+            cursor: self.parse_any(row.text_or_null("cursor")?)?,
+            checkpoints: rows
+                .checkpoints
+                .iter()
+                .map(checkpoint)
+                .collect::<Result<_, _>>()?,
+            plugins: rows.plugins.iter().map(plugin).collect::<Result<_, _>>()?,
+            remarks: rows.remarks.iter().map(remark).collect::<Result<_, _>>()?,
         })
     }
 
-    fn parse<T: serde::de::DeserializeOwned>(&self, text: &str) -> Result<T> {
-        serde_json::from_str(text).map_err(|cause| {
-            Error::state(
-                "state::corrupt",
-                format!(
-                    "the history `{}` holds something unreadable",
-                    self.path.display()
-                ),
-            )
-            .help(super::move_aside(&self.path))
-            .caused_by(cause)
-        })
+    fn parse_any<T: DeserializeOwned>(&self, text: Option<String>) -> Result<Option<T>, Refusal> {
+        let parsed = text.map(|text| self.parse(&text)).transpose();
+        parsed.map_err(Refusal::Ours)
     }
+
+    pub(super) fn parse<T: DeserializeOwned>(&self, text: &str) -> Result<T> {
+        serde_json::from_str(text)
+            .map_err(|cause| self.corrupt("something unreadable").caused_by(cause))
+    }
+}
+
+/// What the tables say of one run.
+struct Rows {
+    run: Row,
+    checkpoints: Vec<Row>,
+    plugins: Vec<Row>,
+    remarks: Vec<Row>,
 }

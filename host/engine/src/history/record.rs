@@ -56,6 +56,19 @@ pub struct Base {
     pub content: Option<ContentSum>,
 }
 
+/// What an incremental run reads: from the job's cursor up to where its source froze the end.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Window {
+    /// The column that grows with every change.
+    pub column: String,
+    /// The job's cursor when the run began, in the source's own words; `None` reads all.
+    pub from: Option<String>,
+    /// The job's cursor once the run is done; `None` when there is nothing to keep.
+    pub until: Option<String>,
+    /// Hash of what decides which records the source has: a cursor means nothing to another source.
+    pub source: String,
+}
+
 /// A run that begins.
 #[derive(Debug, Clone)]
 pub struct NewRun {
@@ -81,6 +94,8 @@ pub struct NewRun {
     pub job_path: String,
     /// Stage, name and digest of every plugin.
     pub plugins: Vec<(String, String, String)>,
+    /// What it reads, if it is incremental.
+    pub cursor: Option<Window>,
 }
 
 /// How a process that worked on a run ended.
@@ -152,6 +167,9 @@ pub struct RunRecord {
     pub plugins: Vec<(String, String, String)>,
     /// What was noted on the way.
     pub remarks: Vec<(String, String)>,
+    /// What it reads, if it is incremental.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cursor: Option<Window>,
 }
 
 impl RunRecord {

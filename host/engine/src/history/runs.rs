@@ -6,57 +6,40 @@
 use dkhost_core::sink::fenced;
 use dkhost_core::{Checkpoint, Result};
 use serde::Serialize;
-use sqlx::Connection;
 
 use super::epoch::{self, Refusal};
-use super::{Base, History, NewRun, RunEnd, letters, now, point};
+use super::statement::{Connection, Statement, statement};
+use super::{Base, History, NewRun, RunEnd, Status, cursor, letters, now, point};
 
 impl History {
     /// Records a run that begins, and marks an unfinished one of the same job as abandoned.
     pub fn begin(&self, run: &NewRun, epoch: u64, base: Option<&Base>) -> Result<()> {
-        let mut inner = self.lock();
-        let inner = &mut *inner;
-        let result = inner.runtime.block_on(async {
-            let mut tx = inner.connection.begin_with("BEGIN IMMEDIATE").await?;
-            sqlx::query("UPDATE run SET status = 'abandoned', updated_at = ? WHERE job = ? AND status IN ('running', 'stopped', 'failed')")
-                .bind(now())
+        let doing = "record the run";
+        let base = base.map(json);
+        self.write(doing, async |tx: &mut Connection| {
+            // Two processes that both believe to have the job begin one after the other.
+            tx.alone(&run.job).await?;
+            statement("UPDATE run SET status = 'abandoned', updated_at = $1 WHERE job = $2 AND status IN ('running', 'stopped', 'failed')")
+                .bind(&now())
                 .bind(&run.job)
-                .execute(&mut *tx)
+                .run(tx)
                 .await?;
-            sqlx::query(
-                "INSERT INTO run (id, job, kind, status, epoch, plan_hash, fingerprint, partitions, base, source, target, delivery, job_path, started_at, updated_at)
-                 VALUES (?, ?, ?, 'running', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            )
-            .bind(&run.id)
-            .bind(&run.job)
-            .bind(run.kind)
-            .bind(epoch as i64)
-            .bind(&run.plan_hash)
-            .bind(run.fingerprint.to_string())
-            .bind(json(&run.partitions))
-            .bind(base.map(json))
-            .bind(&run.source)
-            .bind(&run.target)
-            .bind(&run.delivery)
-            .bind(&run.job_path)
-            .bind(now())
-            .bind(now())
-            .execute(&mut *tx)
-            .await?;
+            insert(run, epoch, base.as_deref(), &now()).run(tx).await?;
             for (stage, name, digest) in &run.plugins {
-                sqlx::query("INSERT OR REPLACE INTO plugin (run, stage, name, digest) VALUES (?, ?, ?, ?)")
-                    .bind(&run.id)
-                    .bind(stage)
-                    .bind(name)
-                    .bind(digest)
-                    .execute(&mut *tx)
-                    .await?;
+                statement(
+                    "INSERT INTO plugin (run, stage, name, digest) VALUES ($1, $2, $3, $4)
+                     ON CONFLICT (run, stage) DO UPDATE SET name = excluded.name, digest = excluded.digest",
+                )
+                .bind(&run.id)
+                .bind(stage)
+                .bind(name)
+                .bind(digest)
+                .run(tx)
+                .await?;
             }
-            point("history.begin.prepared")?;
-            tx.commit().await?;
-            point("history.begin.committed")
-        });
-        result.map_err(|cause| self.error("record the run", cause))
+            point("history.begin.prepared")
+        })?;
+        self.passed("history.begin.committed", doing)
     }
 
     /// Records that a process takes an unfinished run over: in a greater epoch than all before it.
@@ -70,36 +53,30 @@ impl History {
         base: Option<&Base>,
         remark: &str,
     ) -> Result<()> {
-        let mut inner = self.lock();
-        let inner = &mut *inner;
-        let result = inner.runtime.block_on(async {
-            let mut tx = inner.connection.begin_with("BEGIN IMMEDIATE").await?;
-            let held = sqlx::query_scalar::<_, i64>("SELECT epoch FROM run WHERE id = ?")
-                .bind(run)
-                .fetch_one(&mut *tx)
-                .await?;
-            if held as u64 >= epoch {
-                return Err(Refusal::NotOurs(fenced(run, epoch, held as u64)));
+        let doing = "take the run over";
+        let base = base.map(json);
+        self.write(doing, async |tx: &mut Connection| {
+            let (held, _) = epoch::hold(tx, run).await?;
+            if held >= epoch {
+                return Err(Refusal::Ours(fenced(run, epoch, held)));
             }
-            sqlx::query("UPDATE run SET status = 'running', epoch = ?, plan_hash = ?, base = ?, updated_at = ?, message = NULL, exit_code = NULL WHERE id = ?")
-                .bind(epoch as i64)
+            statement("UPDATE run SET status = 'running', epoch = $1, plan_hash = $2, base = $3, updated_at = $4, message = NULL, exit_code = NULL WHERE id = $5")
+                .bind(epoch)
                 .bind(plan_hash)
-                .bind(base.map(json))
-                .bind(now())
+                .bind(base.as_deref())
+                .bind(&now())
                 .bind(run)
-                .execute(&mut *tx)
+                .run(tx)
                 .await?;
-            sqlx::query("INSERT INTO remark (run, at, text) VALUES (?, ?, ?)")
+            statement("INSERT INTO remark (run, at, text) VALUES ($1, $2, $3)")
                 .bind(run)
-                .bind(now())
+                .bind(&now())
                 .bind(remark)
-                .execute(&mut *tx)
+                .run(tx)
                 .await?;
-            point("history.take-over.prepared")?;
-            tx.commit().await?;
-            Ok(point("history.take-over.committed")?)
-        });
-        result.map_err(|cause| self.refused("take the run over", cause))
+            point("history.take-over.prepared")
+        })?;
+        self.passed("history.take-over.committed", doing)
     }
 
     /// Copies checkpoints the target holds durably.
@@ -109,66 +86,82 @@ impl History {
         if checkpoints.is_empty() {
             return Ok(());
         }
-        let mut inner = self.lock();
-        let inner = &mut *inner;
-        let result = inner.runtime.block_on(async {
-            let mut tx = inner.connection.begin_with("BEGIN IMMEDIATE").await?;
+        let doing = "copy a checkpoint";
+        self.write(doing, async |tx: &mut Connection| {
             for checkpoint in checkpoints {
-                epoch::check(&mut tx, &checkpoint.run, checkpoint.epoch).await?;
-                sqlx::query(
-                    "INSERT INTO checkpoint (run, partition, seq, epoch, body, updated_at) VALUES (?, ?, ?, ?, ?, ?)
+                epoch::check(tx, &checkpoint.run, checkpoint.epoch).await?;
+                statement(
+                    "INSERT INTO checkpoint (run, partition, seq, epoch, body, updated_at) VALUES ($1, $2, $3, $4, $5, $6)
                      ON CONFLICT (run, partition) DO UPDATE SET seq = excluded.seq, epoch = excluded.epoch, body = excluded.body, updated_at = excluded.updated_at
                      WHERE excluded.epoch >= checkpoint.epoch",
                 )
                 .bind(&checkpoint.run)
-                .bind(checkpoint.partition as i64)
-                .bind(checkpoint.seq as i64)
-                .bind(checkpoint.epoch as i64)
-                .bind(json(checkpoint))
-                .bind(now())
-                .execute(&mut *tx)
+                .bind(checkpoint.partition)
+                .bind(checkpoint.seq)
+                .bind(checkpoint.epoch)
+                .bind(&json(checkpoint))
+                .bind(&now())
+                .run(tx)
                 .await?;
             }
-            point("history.copy.prepared")?;
-            tx.commit().await?;
-            Ok(point("history.copy.committed")?)
-        });
-        result.map_err(|cause| self.refused("copy a checkpoint", cause))
+            point("history.copy.prepared")
+        })?;
+        self.passed("history.copy.committed", doing)
     }
 
-    /// Records how the process that worked on `run` in `epoch` ended.
+    /// Records how the process that worked on `run` in `epoch` ended; the cursor of an incremental job
+    /// moves in the same transaction, when the run is done.
     ///
     /// *Errors* – `run::fenced`, `run::given_up`: the run is another process's by now, and stays as
     /// that one says.
     pub fn end(&self, run: &str, epoch: u64, end: &RunEnd) -> Result<()> {
-        let mut inner = self.lock();
-        let inner = &mut *inner;
-        let result = inner.runtime.block_on(async {
-            let mut tx = inner.connection.begin_with("BEGIN IMMEDIATE").await?;
-            epoch::check(&mut tx, run, epoch).await?;
-            letters::resolve(&mut tx, run, &end.resolves).await?;
-            sqlx::query(
-                "UPDATE run SET status = ?, exit_code = ?, message = ?, report = ?, updated_at = ?, busy_ms = busy_ms + ?, cpu_ms = cpu_ms + ?,
-                 finished_at = CASE WHEN ? = 'done' THEN ? ELSE finished_at END WHERE id = ?",
+        let doing = "record the end of the run";
+        let report = end.report.to_string();
+        self.write(doing, async |tx: &mut Connection| {
+            epoch::check(tx, run, epoch).await?;
+            letters::resolve(tx, run, &end.resolves).await?;
+            statement(
+                "UPDATE run SET status = $1, exit_code = $2, message = $3, report = $4, updated_at = $5, busy_ms = busy_ms + $6, cpu_ms = cpu_ms + $7,
+                 finished_at = CASE WHEN $1 = 'done' THEN $5 ELSE finished_at END WHERE id = $8",
             )
             .bind(end.status.word())
             .bind(end.exit_code)
             .bind(&end.message)
-            .bind(end.report.to_string())
-            .bind(now())
-            .bind(end.busy_ms as i64)
-            .bind(end.cpu_ms as i64)
-            .bind(end.status.word())
-            .bind(now())
+            .bind(&report)
+            .bind(&now())
+            .bind(end.busy_ms)
+            .bind(end.cpu_ms)
             .bind(run)
-            .execute(&mut *tx)
+            .run(tx)
             .await?;
-            point("history.end.prepared")?;
-            tx.commit().await?;
-            Ok(point("history.end.committed")?)
-        });
-        result.map_err(|cause| self.refused("record the end of the run", cause))
+            if end.status == Status::Done {
+                cursor::move_on(tx, run).await?;
+            }
+            point("history.end.prepared")
+        })?;
+        self.passed("history.end.committed", doing)
     }
+}
+
+fn insert<'a>(run: &'a NewRun, epoch: u64, base: Option<&'a str>, now: &'a str) -> Statement<'a> {
+    statement(
+        "INSERT INTO run (id, job, kind, status, epoch, plan_hash, fingerprint, partitions, base, source, target, delivery, job_path, started_at, updated_at, cursor)
+         VALUES ($1, $2, $3, 'running', $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $13, $14)",
+    )
+    .bind(&run.id)
+    .bind(&run.job)
+    .bind(run.kind)
+    .bind(epoch)
+    .bind(&run.plan_hash)
+    .bind(run.fingerprint.to_string())
+    .bind(json(&run.partitions))
+    .bind(base)
+    .bind(&run.source)
+    .bind(&run.target)
+    .bind(&run.delivery)
+    .bind(&run.job_path)
+    .bind(now)
+    .bind(run.cursor.as_ref().map(json))
 }
 
 fn json<T: Serialize>(value: &T) -> String {

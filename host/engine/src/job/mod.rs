@@ -24,6 +24,8 @@ pub use steps::{STEP_OPTIONS, StepSpec};
 use tree::JOB_MAX_BYTES;
 pub use tree::Variables;
 
+use crate::history::StateUrl;
+
 /// A job file, read.
 #[derive(Debug, Clone)]
 pub struct Job {
@@ -45,8 +47,8 @@ pub struct Job {
     pub run: RunSettings,
     /// `[plugins.*]`.
     pub plugins: Vec<PluginSettings>,
-    /// `[state] url`: path of the SQLite file that holds the history.
-    pub state: PathBuf,
+    /// `[state] url`: where the history is kept.
+    pub state: StateUrl,
     /// `[source]`, `[[steps]]` and `[target]` as JSON: what the plan hash covers.
     pub canonical: serde_json::Value,
 }
@@ -81,7 +83,7 @@ const STATE_OPTIONS: &[OptionSpec] = &[spec(
     "url",
     OptionType::Text,
     false,
-    "where the history is kept: sqlite:PATH (sqlite:.dkhost/state.db)",
+    "where the history is kept: sqlite:PATH, or postgres://… for several hosts (sqlite:.dkhost/state.db)",
 )];
 
 const LATER_SECTIONS: &[(&str, &str)] = &[
@@ -260,33 +262,20 @@ fn job_name(sections: &mut Options) -> Result<String> {
     Ok(name)
 }
 
-fn state_section(mut options: Options, base: &Path) -> Result<PathBuf> {
+/// Where the history of a job is kept that does not say.
+pub const DEFAULT_STATE: &str = "sqlite:.dkhost/state.db";
+
+fn state_section(mut options: Options, base: &Path) -> Result<StateUrl> {
     options.check(&[STATE_OPTIONS])?;
     let span = options.span_of("url");
     let url: String = options
         .take("url")?
-        .unwrap_or_else(|| "sqlite:.dkhost/state.db".to_owned());
-    state_path(&url, base).map_err(|error| error.at_least(span))
-}
-
-/// The path of a `sqlite:PATH` state.
-pub fn state_path(url: &str, base: &Path) -> Result<PathBuf> {
-    match url
-        .strip_prefix("sqlite://")
-        .or_else(|| url.strip_prefix("sqlite:"))
-    {
-        Some(path) if !path.is_empty() => Ok(base.join(path)),
-        _ if url.starts_with("postgres") => Err(Error::config(
-            "job::later",
-            "a history in PostgreSQL comes in a later version",
-        )
-        .help("use sqlite:PATH")),
-        _ => Err(Error::config(
-            "job::wrong_value",
-            format!("`{url}` is no place for the history"),
-        )
-        .help("use sqlite:PATH")),
-    }
+        .unwrap_or_else(|| DEFAULT_STATE.to_owned());
+    StateUrl::parse(&url, base).map_err(|error| match url.starts_with("postgres") {
+        // The line would be printed, and a password with it.
+        true => error,
+        false => error.at_least(span),
+    })
 }
 
 /// What decides the content of the result; bounds and policies of `[run]` that do not are left out.

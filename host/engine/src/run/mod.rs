@@ -71,7 +71,7 @@ pub(crate) fn run_resolving(
 ) -> Result<Ended> {
     let began = Instant::now();
     let cpu_before = clock::process_cpu();
-    let _lock = JobLock::take(history.path(), &plan.job.name)?;
+    let lock = JobLock::take(history, &plan.job.name)?;
     let started = takeover::start(plan, history, options)?;
     let progress = Arc::new(new_progress(plan, &started));
     (options.on_start)(progress.clone());
@@ -81,6 +81,7 @@ pub(crate) fn run_resolving(
     let shared = worker::Shared {
         plan,
         history,
+        lock: &lock,
         run: started.run.clone(),
         policies: policy::Policies::new(
             plan.job.run.on_error,

@@ -297,8 +297,8 @@ impl<'s, 'a> Writing<'s, 'a> {
     /// Commits what is staged. Where a reply is lost it is the commit that is repeated, not the batch:
     /// a target that has it already changes nothing, and would refuse the rows as its own.
     fn commit(&mut self, next: &Checkpoint) -> Result<Durable> {
-        let retrying = self.shared.retrying();
-        retrying.run(|| self.writer.commit(next))
+        let (retrying, lock) = (self.shared.retrying(), self.shared.lock);
+        retrying.run(|| lock.ensure_held().and_then(|()| self.writer.commit(next)))
     }
 
     /// Does `work`, again where its trouble may pass; a failure leaves nothing staged.

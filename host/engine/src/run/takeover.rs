@@ -326,6 +326,7 @@ fn new_run(plan: &Plan, options: &RunOptions<'_>, id: &str) -> Result<NewRun> {
         delivery: view.delivery.clone(),
         job_path: plan.job.path.display().to_string(),
         plugins: view.stages.iter().filter_map(plugin).collect(),
+        cursor: None,
     })
 }
 

@@ -14,13 +14,15 @@ use super::partition;
 use super::policy::{Policies, Tally};
 use super::progress::{Progress, StopFlag};
 use super::retrying::Retrying;
-use crate::history::History;
+use crate::history::{History, JobLock};
 use crate::plan::Plan;
 
 /// What the threads of a run share.
 pub(super) struct Shared<'a> {
     pub plan: &'a Plan,
     pub history: &'a History,
+    /// Keeps other processes from the job.
+    pub lock: &'a JobLock,
     pub run: String,
     pub policies: Policies,
     pub tally: Mutex<Tally>,

@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex};
 use arrow::array::RecordBatch;
 use dkhost_core::memory::{Memory, Store};
 use dkhost_core::*;
+use dkhost_engine::history::StateUrl;
 use dkhost_engine::job::PluginSettings;
 use dkhost_engine::plan::Purpose;
 use dkhost_engine::registry::{LoadedPlugin, PluginLoader, Registry};
@@ -186,7 +187,8 @@ impl World {
     }
 
     pub fn history(&self) -> History {
-        History::open(&self.folder.path().join(".dkhost/state.db")).unwrap()
+        let place = StateUrl::sqlite(self.folder.path().join(".dkhost/state.db"));
+        History::open(&place).unwrap()
     }
 
     pub fn job(&self, toml: &str) -> Result<Job> {

@@ -1,25 +1,26 @@
-//! One process per job: an advisory lock the kernel drops when the process dies.
+//! The lock of a job beside a history in a file: an advisory lock the kernel drops when the process
+//! dies.
 
 use std::fs::{File, TryLockError};
 use std::io::{Read, Seek, Write};
 use std::path::Path;
 
-use dkhost_core::{Class, Error, Result};
+use dkhost_core::{Error, Result};
 
-/// Held as long as a process works on a job.
+use super::super::{create_private_folder, now};
+
+/// A locked file.
 #[derive(Debug)]
-pub struct JobLock {
+pub(super) struct FileLock {
     file: File,
 }
 
-impl JobLock {
+impl FileLock {
     /// Takes the lock of `job` beside the history at `state`.
-    ///
-    /// *Errors* – `run::locked` names the process that has it.
-    pub fn take(state: &Path, job: &str) -> Result<JobLock> {
+    pub fn take(state: &Path, job: &str) -> Result<FileLock> {
         use std::os::unix::fs::OpenOptionsExt;
         let folder = state.parent().unwrap_or(Path::new("."));
-        super::create_private_folder(folder)?;
+        create_private_folder(folder)?;
         let path = folder.join(format!("{job}.lock"));
         let mut file = std::fs::OpenOptions::new()
             .read(true)
@@ -35,19 +36,14 @@ impl JobLock {
             Err(TryLockError::Error(cause)) => return Err(Error::io("lock", &path, cause)),
         }
         // Who holds it is for people only; the kernel's lock is the truth.
-        let _ = file.set_len(0).and_then(|()| {
-            write!(
-                file,
-                "process {} since {}",
-                std::process::id(),
-                super::now()
-            )
-        });
-        Ok(JobLock { file })
+        let _ = file
+            .set_len(0)
+            .and_then(|()| write!(file, "process {} since {}", std::process::id(), now()));
+        Ok(FileLock { file })
     }
 }
 
-impl Drop for JobLock {
+impl Drop for FileLock {
     fn drop(&mut self) {
         // Emptied, not removed: a third process may already wait on this very file.
         let _ = self.file.set_len(0);
@@ -59,15 +55,5 @@ fn held(file: &mut File, job: &str) -> Error {
     let mut holder = String::new();
     let _ = file.rewind();
     let _ = file.take(200).read_to_string(&mut holder);
-    let holder = if holder.is_empty() {
-        "another process".to_owned()
-    } else {
-        holder
-    };
-    Error::new(
-        Class::Locked,
-        "run::locked",
-        format!("job `{job}` is being run by {holder}"),
-    )
-    .help("wait for it, or stop it (SIGINT finishes its batch) and run again")
+    super::locked(job, &holder)
 }
