@@ -6,9 +6,9 @@
 //! is true, not where it is unknown.
 //!
 //! What a comparison means is what the engine's own filter does: text and bytes compare byte by
-//! byte, floats by IEEE 754's total order (-0.0 is less than 0.0, NaN is greater than infinity and
-//! equals itself), false is less than true. The memory backend is the reference
-//! ([`crate::memory::decide`]).
+//! byte; false is less than true; a NaN in a column is greater than infinity (with its sign bit
+//! set: less than -infinity), and the zeros are equal. No literal is a NaN, and none in a list is a
+//! zero of floats. The memory backend is the reference ([`crate::memory::decide`]).
 
 use serde::{Deserialize, Serialize};
 

@@ -250,7 +250,8 @@ pub trait Writer: Send {
     fn flush(&mut self) -> Result<()>;
 
     /// Adds columns to the target under `schema_drift = "evolve"`; later batches have them at
-    /// their end. Columns it has already are no error.
+    /// their end. Columns it has already are no error, and those it adds stay when a batch is rolled
+    /// back.
     fn add_columns(&mut self, columns: &[Field]) -> Result<()> {
         Err(Error::data(
             "target::cannot_evolve",

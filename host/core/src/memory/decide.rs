@@ -2,9 +2,11 @@
 //! that checks one itself.
 
 use std::cmp::Ordering;
+use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, DynComparator, RecordBatch, make_comparator};
 use arrow::compute::SortOptions;
+use arrow::datatypes::{Float32Type, Float64Type};
 
 use crate::text::Appender;
 use crate::{Comparison, Error, Literal, LogicalType, Predicate, Result, Schema};
@@ -124,7 +126,19 @@ fn against(values: &ArrayRef, logical: &LogicalType, literal: &Literal) -> Resul
 
 /// Compares the rows of two columns of one type.
 pub(super) fn compare(left: &ArrayRef, right: &ArrayRef) -> Result<DynComparator> {
-    Ok(make_comparator(left, right, SortOptions::default())?)
+    let (left, right) = (one_zero(left), one_zero(right));
+    Ok(make_comparator(&left, &right, SortOptions::default())?)
+}
+
+/// Floats without the zero that has a sign; other columns as they are.
+fn one_zero(values: &ArrayRef) -> ArrayRef {
+    if let Some(floats) = values.as_primitive_opt::<Float64Type>() {
+        return Arc::new(floats.unary::<_, Float64Type>(|float| float + 0.0));
+    }
+    match values.as_primitive_opt::<Float32Type>() {
+        Some(floats) => Arc::new(floats.unary::<_, Float32Type>(|float| float + 0.0)),
+        None => values.clone(),
+    }
 }
 
 /// A column of one row.
