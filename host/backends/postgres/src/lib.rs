@@ -7,7 +7,9 @@
 //! keeps them.
 
 mod catalog;
+mod copy;
 mod fault;
+mod kind;
 mod name;
 mod server;
 mod session;
