@@ -30,7 +30,7 @@ pub struct Work {
     pub finds: Prepared,
     /// What it writes.
     pub output: Output,
-    /// Folders it leaves, removed before each run.
+    /// Folders it leaves, removed before and after each run, as what it wrote is.
     pub leaves: Vec<PathBuf>,
 }
 
@@ -50,10 +50,7 @@ impl Work {
     ///
     /// *Errors* – why there is no figure: it failed, or rows are missing.
     pub fn measure(&self, server: &Server, table: &Table) -> Outcome<Usage> {
-        for path in self.leaves.iter().chain(self.output.path()) {
-            let _ = std::fs::remove_dir_all(path);
-            let _ = std::fs::remove_file(path);
-        }
+        self.clear();
         server.sql(&format!("{}CHECKPOINT;", table.prepare(self.finds)))?;
         server.settle();
         let mut command = Command::new(&self.arguments[0]);
@@ -67,8 +64,17 @@ impl Work {
         usage.server = before
             .zip(server.cpu())
             .map(|(before, after)| after.saturating_sub(before));
-        self.output.check(server, table)?;
-        Ok(usage)
+        let checked = self.output.check(server, table);
+        // Everybody's five million rows at once would fill many a disk.
+        self.clear();
+        checked.map(|()| usage)
+    }
+
+    fn clear(&self) {
+        for path in self.leaves.iter().chain(self.output.path()) {
+            let _ = std::fs::remove_dir_all(path);
+            let _ = std::fs::remove_file(path);
+        }
     }
 }
 

@@ -24,7 +24,7 @@ impl Server {
             .durable()
             .set("autovacuum", "off")
             .set("checkpoint_timeout", "1h")
-            .set("max_wal_size", "6GB")
+            .set("max_wal_size", "4GB")
             .set("shared_buffers", "512MB");
         let server = dkhost_servers::Server::start(&settings)?;
         let mut server = Server { server, idle: 0 };
