@@ -21,6 +21,7 @@ mod library;
 mod marked;
 pub(crate) mod names;
 mod place;
+mod pushdown;
 
 use std::sync::Arc;
 
@@ -33,6 +34,7 @@ use datafusion_expr::{Expr, ExprSchemable};
 use datafusion_optimizer::simplify_expressions::ExprSimplifier;
 use datafusion_physical_expr::{PhysicalExpr, create_physical_expr};
 use datafusion_sql::planner::{PlannerContext, SqlToRel};
+use datafusion_sql::sqlparser::ast::Expr as Sql;
 use dkhost_core::{Error, LogicalType, Node, NodeKind, Result, Schema, Span};
 
 pub use evaluate::{Evaluated, RowFault};
@@ -78,6 +80,7 @@ impl<'a> Scope<'a> {
 pub struct Expression {
     text: String,
     expr: Expr,
+    simplified: Expr,
     physical: Arc<dyn PhysicalExpr>,
     logical: LogicalType,
     nullable: bool,
@@ -94,6 +97,11 @@ impl Expression {
     pub fn parse(text: &str, span: &Span, scope: &Scope) -> Result<Self> {
         let place = Place { text, span };
         let sql = names::parse(scope, place)?;
+        Self::parsed(text, sql, span, scope)
+    }
+
+    /// Plans and binds what was parsed at `span`.
+    fn parsed(text: &str, sql: Sql, span: &Span, scope: &Scope) -> Result<Self> {
         let schema = df_schema(scope.input)?;
         let expr = SqlToRel::new(&*LIBRARY)
             .sql_to_expr(sql, &schema, &mut PlannerContext::new())
@@ -172,11 +180,12 @@ impl Expression {
             text: text.to_owned(),
             columns: columns(&expr, scope.input),
             expr,
+            simplified,
             physical,
             logical,
             nullable: field.is_nullable(),
         };
-        constants::check(&simplified, &scope.reader, text)?;
+        constants::check(&bound.simplified, &scope.reader, text)?;
         Ok(bound)
     }
 
@@ -185,7 +194,7 @@ impl Expression {
         &self.text
     }
 
-    /// The expression before coercion and simplification: what pushdown translates.
+    /// The expression before coercion and simplification.
     pub fn expr(&self) -> &Expr {
         &self.expr
     }

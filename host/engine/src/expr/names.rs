@@ -43,6 +43,11 @@ const SQL_WORDS: [&str; 34] = [
 /// *Errors* – `expr::syntax`, `plan::unknown_field`, `expr::unknown_function`, `expr::not_a_value`,
 /// each pointing at its place in the job file.
 pub(crate) fn parse(scope: &Scope, place: Place) -> Result<Sql> {
+    resolved(scope, place, read(scope, place)?)
+}
+
+/// Parses `place.text`, its names as they were written.
+pub(super) fn read(scope: &Scope, place: Place) -> Result<Sql> {
     let reader = &scope.reader;
     let dialect = GenericDialect {};
     let tokens = Tokenizer::new(&dialect, place.text)
@@ -52,7 +57,7 @@ pub(crate) fn parse(scope: &Scope, place: Place) -> Result<Sql> {
     let mut parser = Parser::new(&dialect)
         .with_recursion_limit(DEPTH_MAX)
         .with_tokens_with_locations(tokens);
-    let mut sql = parser
+    let sql = parser
         .parse_expr()
         .map_err(|cause| syntax(reader, place, &cause))?;
     let next = parser.peek_token();
@@ -67,6 +72,11 @@ pub(crate) fn parse(scope: &Scope, place: Place) -> Result<Sql> {
         )
         .help("one expression without a semicolon; texts stand in single quotes: 'active'"));
     }
+    Ok(sql)
+}
+
+/// Resolves every name of what was read at `place`.
+pub(super) fn resolved(scope: &Scope, place: Place, mut sql: Sql) -> Result<Sql> {
     match visit_expressions_mut(&mut sql, |sql| resolve(scope, place, sql)) {
         ControlFlow::Break(error) => Err(*error),
         ControlFlow::Continue(()) => Ok(sql),

@@ -8,6 +8,7 @@ pub mod quantity;
 pub mod schema;
 mod sections;
 pub mod settings;
+mod slices;
 mod steps;
 pub mod tree;
 
@@ -17,7 +18,9 @@ use dkhost_core::options::unknown_key;
 use dkhost_core::{Class, Error, Node, NodeKind, OptionSpec, OptionType, Options, Result, Span};
 
 pub use plugins::{PLUGIN_OPTIONS, PluginBinding, PluginSettings};
-pub use sections::{SOURCE_OPTIONS, SourceSection, TARGET_OPTIONS, TargetSection};
+pub use sections::{
+    IncrementalSettings, PartitionBy, SOURCE_OPTIONS, SourceSection, TARGET_OPTIONS, TargetSection,
+};
 use sections::{source_section, spec, target_section};
 pub use settings::{Drift, OnError, RunSettings, Verify};
 pub use steps::{STEP_OPTIONS, StepSpec};

@@ -1,8 +1,10 @@
 //! `[source]` and `[target]`: the keys all backends share, and what they mean.
 
-use dkhost_core::{Conflict, Error, Node, NodeKind, OptionSpec, OptionType, Options, Result, Span};
+use dkhost_core::{Conflict, OptionSpec, OptionType, Options, Result, Span};
 
-use super::{later, quantity, settings};
+use super::{settings, slices};
+
+pub use super::slices::{IncrementalSettings, PartitionBy};
 
 /// The `[source]` section: common keys read, the backend's own still in `options`.
 #[derive(Debug, Clone)]
@@ -17,8 +19,12 @@ pub struct SourceSection {
     pub key: (Vec<String>, Span),
     /// SQL over the source's columns, and its place.
     pub filter: Option<(String, Span)>,
+    /// Only what changed since the last run.
+    pub incremental: Option<IncrementalSettings>,
     /// How many partitions are wanted; `None` for `auto`.
     pub partitions: Option<usize>,
+    /// A slice for each of these values instead.
+    pub partition_by: Option<PartitionBy>,
     /// Source records at most.
     pub limit: Option<u64>,
 }
@@ -77,13 +83,19 @@ pub const SOURCE_OPTIONS: &[OptionSpec] = &[
         "filter",
         OptionType::Text,
         false,
-        "SQL over the source's columns; other records are counted as filtered",
+        "SQL over the source's columns; what the source cannot check itself is checked here and counted as filtered",
+    ),
+    spec(
+        "incremental",
+        OptionType::Table,
+        false,
+        "{ column = \"updated_at\", lookback = \"10m\" }: only records from the last finished run's greatest value on; the first run reads all, and so does `dkhost run --full`",
     ),
     spec(
         "partitions",
         OptionType::Any,
         false,
-        "how many slices are read at once: a number or \"auto\"",
+        "slices: a number, \"auto\", or { by = \"region\", values = [\"us\", \"eu\"] } with one more for all other records",
     ),
     spec(
         "limit",
@@ -121,18 +133,16 @@ pub const TARGET_OPTIONS: &[OptionSpec] = &[
     ),
 ];
 
-const LATER_SOURCE: &[(&str, &str)] = &[(
-    "incremental",
-    "incremental reads come in a later version; every run reads the whole source today",
-)];
-
 /// Reads `[source]`.
 pub(super) fn source_section(mut options: Options) -> Result<SourceSection> {
-    later::refuse(&mut options, LATER_SOURCE)?;
     let backend = backend_name(&mut options)?;
     let columns_span = options.span_of("columns");
     let key_span = options.span_of("key");
     let filter_span = options.span_of("filter");
+    let (partitions, partition_by) = match options.take_node("partitions") {
+        None => (Some(1), None),
+        Some(node) => slices::partitions(node)?,
+    };
     Ok(SourceSection {
         backend,
         columns: options
@@ -142,10 +152,12 @@ pub(super) fn source_section(mut options: Options) -> Result<SourceSection> {
         filter: options
             .take::<String>("filter")?
             .map(|filter| (filter, filter_span)),
-        partitions: match options.take_node("partitions") {
-            None => Some(1),
-            Some(node) => partitions(&node)?,
-        },
+        incremental: options
+            .take_node("incremental")
+            .map(slices::incremental)
+            .transpose()?,
+        partitions,
+        partition_by,
         limit: options
             .take_node("limit")
             .map(|node| settings::whole(&node, "limit", 0, i64::MAX))
@@ -153,22 +165,6 @@ pub(super) fn source_section(mut options: Options) -> Result<SourceSection> {
             .map(|n| n as u64),
         options,
     })
-}
-
-fn partitions(node: &Node) -> Result<Option<usize>> {
-    match &node.kind {
-        NodeKind::Text(word) if word == "auto" => Ok(None),
-        NodeKind::Table(_) => Err(Error::config(
-            "job::later",
-            "partitions by listed values come in a later version",
-        )
-        .at(node.span.clone(), "not available yet")
-        .help("a number or \"auto\" works today")),
-        NodeKind::Integer(_) => Ok(Some(
-            settings::whole(node, "partitions", 1, 10_000)? as usize
-        )),
-        _ => Err(quantity::wrong(node, "partitions", "a number or \"auto\"")),
-    }
 }
 
 /// Reads `[target]`.

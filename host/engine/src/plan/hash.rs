@@ -10,7 +10,10 @@ use crate::job::Job;
 
 /// SHA-256 over the canonical job (without bounds and policies that do not change the result),
 /// the frozen source schema and the digests of the plugins; hexadecimal.
-pub fn plan_hash(job: &Job, schema: &Schema, stages: &[PlannedStage]) -> String {
+///
+/// What the source checks itself is named only if there is something: a resumed run counts records
+/// where the first process counted them.
+pub fn plan_hash(job: &Job, schema: &Schema, stages: &[PlannedStage], pushed: &[String]) -> String {
     let columns: Vec<String> = schema
         .fields
         .iter()
@@ -21,7 +24,10 @@ pub fn plan_hash(job: &Job, schema: &Schema, stages: &[PlannedStage]) -> String 
         .map(|stage| stage.step.note().digest)
         .collect();
     let names: Vec<&str> = stages.iter().map(|stage| stage.name.as_str()).collect();
-    let covered = serde_json::json!({ "job": job.canonical, "columns": columns, "stages": names, "plugins": plugins });
+    let mut covered = serde_json::json!({ "job": job.canonical, "columns": columns, "stages": names, "plugins": plugins });
+    if !pushed.is_empty() {
+        covered["pushed"] = pushed.into();
+    }
     hexadecimal(&Sha256::digest(covered.to_string().as_bytes()))
 }
 

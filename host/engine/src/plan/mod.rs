@@ -4,31 +4,31 @@
 //! takes the schema through every step to the target, and asks the target what it would do. A
 //! [`Plan`] exists only if all of that worked, so a run has nothing left to doubt.
 
+mod binding;
 pub(crate) mod hash;
 mod nowhere;
+mod opening;
+mod past;
 mod view;
-
-use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use dkhost_core::error::nearest;
 use dkhost_core::options::unknown_key;
 use dkhost_core::{
-    Backend, Capabilities, Class, Conflict, Error, Node, NodeKind, OpenSource, OpenTarget,
-    OptionSpec, Options, Partition, Result, Role, Schema, Sink, Source, Span, Step,
+    Backend, Capabilities, Conflict, Error, OpenTarget, OptionSpec, Options, Partition, Result,
+    Role, Schema, Sink, Source, Span, Step,
 };
 
 use uuid::Uuid;
 
 use crate::drift::Guard;
-use crate::expr::Scope;
-use crate::history::History;
-use crate::job::{
-    Drift, Job, KEYS_HELP, OnError, PluginSettings, SOURCE_OPTIONS, StepSpec, TARGET_OPTIONS, Verify,
-};
-use crate::registry::{LoadedPlugin, Registry};
-use crate::steps;
+use crate::history::Window;
+use crate::job::{Drift, Job, KEYS_HELP, OnError, SOURCE_OPTIONS, TARGET_OPTIONS, Verify};
+use crate::registry::Registry;
+
+use binding::Binding;
+use opening::{Opened, Opening};
+use past::Past;
 
 pub use view::{ColumnView, PlanView, StageView};
 
@@ -55,6 +55,12 @@ pub struct Plan {
     /// The run it is for: the unfinished one of this job, else a new one (UUIDv7). Its time is the
     /// value of `now()`, so that a batch that is written again comes out the same.
     pub run: Uuid,
+    /// Parts of the job's filter the source checks itself, as they were written.
+    pub pushed: Vec<String>,
+    /// What an incremental run reads; `None` for jobs that read all, and for trials (`limit`).
+    pub cursor: Option<Window>,
+    /// What the engine has to say about the source, beside what it says itself.
+    notes: Vec<String>,
 }
 
 /// A step at its place in a plan.
@@ -76,6 +82,8 @@ pub enum Purpose {
     Run,
     /// To run the job from the start, whatever was interrupted.
     Anew,
+    /// As `Anew`, and an incremental source is read whole.
+    Full,
     /// To bring dead letters of an earlier run into the target as it is now.
     Retry,
     /// To look at the source and the steps only: the target is not opened for writing.
@@ -104,16 +112,25 @@ impl Plan {
         let capabilities = writing.target_capabilities(&job.target.options)?;
         check_drift(&job, capabilities, writing.name())?;
 
-        let source = open_source(&job, reading.as_ref(), capabilities)?;
-        let run = run_id(&job, purpose)?;
-        let stages = bind_stages(&job, registry, source.schema(), started_at(&run))?;
+        let Past { run, reading: from } = Past::of(&job, purpose)?;
+        let now = started_at(&run);
+        let opening = Opening {
+            job: &job,
+            backend: reading.as_ref(),
+            target: capabilities,
+            incremental: from.as_ref().map(|from| from.open.clone()),
+            now,
+        };
+        let opened = opening.open()?;
+        let stages = Binding::of(&job, registry, now).bind(&opened)?;
+        let Opened { source, pushed, .. } = opened;
         let output = stages
             .last()
             .map_or(source.schema(), |stage| stage.step.output());
         let schema = target_schema(&job, output, capabilities)?;
         let sink = match purpose {
             Purpose::Look => Box::new(nowhere::Nowhere::default()),
-            Purpose::Run | Purpose::Anew | Purpose::Retry => {
+            Purpose::Run | Purpose::Anew | Purpose::Full | Purpose::Retry => {
                 open_target(&job, writing.as_ref(), &schema, purpose)?
             }
         };
@@ -125,7 +142,11 @@ impl Plan {
             capabilities.documents,
             job.run.drift,
         );
-        let hash = hash::plan_hash(&job, source.schema(), &stages);
+        let hash = hash::plan_hash(&job, source.schema(), &stages, &pushed);
+        let cursor = from
+            .as_ref()
+            .and_then(|from| from.window(&job, source.as_ref()));
+        let notes = notes(&job, &pushed, from.as_ref());
         Ok(Plan {
             job,
             source,
@@ -137,6 +158,9 @@ impl Plan {
             documents: capabilities.documents,
             hash,
             run,
+            pushed,
+            cursor,
+            notes,
         })
     }
 
@@ -144,6 +168,21 @@ impl Plan {
     pub fn view(&self) -> PlanView {
         view::view(self)
     }
+}
+
+/// What is read, in sentences.
+fn notes(job: &Job, pushed: &[String], reading: Option<&past::Reading>) -> Vec<String> {
+    let mut notes: Vec<String> = reading
+        .map(|reading| reading.note(job))
+        .into_iter()
+        .collect();
+    if !pushed.is_empty() {
+        notes.push(format!(
+            "the source itself checks: {}; other records are not read",
+            pushed.join(" and ")
+        ));
+    }
+    notes
 }
 
 /// The backend's own keys, checked; the common ones were taken out before and are only offered.
@@ -166,36 +205,6 @@ fn check_drift(job: &Job, capabilities: Capabilities, backend: &str) -> Result<(
     Ok(())
 }
 
-fn open_source(job: &Job, backend: &dyn Backend, target: Capabilities) -> Result<Box<dyn Source>> {
-    let open = OpenSource {
-        base: job.base.clone(),
-        batch: job.run.batch,
-        // A filter may look at columns that do not go on; they are left out behind it.
-        columns: match &job.source.filter {
-            Some(_) => None,
-            None => job
-                .source
-                .columns
-                .as_ref()
-                .map(|(columns, _)| columns.clone()),
-        },
-        key: job.source.key.0.clone(),
-        partitions: match job.source.limit {
-            Some(_) => 1,
-            None => job.source.partitions.unwrap_or(job.run.parallel),
-        },
-        explicit_nulls: target.documents,
-        ..OpenSource::default()
-    };
-    let source = backend
-        .open_source(job.source.options.clone(), &open)
-        .map_err(|error| error.at_least(job.source.backend.1.clone()))?;
-    for name in &job.source.key.0 {
-        known_column(name, source.schema(), &job.source.key.1, "the key")?;
-    }
-    Ok(source)
-}
-
 fn known_column(name: &str, schema: &Schema, span: &Span, what: &str) -> Result<()> {
     if schema.index_of(name).is_some() {
         return Ok(());
@@ -215,182 +224,10 @@ fn known_column(name: &str, schema: &Schema, span: &Span, what: &str) -> Result<
     )))
 }
 
-/// The run a plan is for.
-fn run_id(job: &Job, purpose: Purpose) -> Result<Uuid> {
-    let unfinished = match purpose {
-        Purpose::Run | Purpose::Retry => History::open_existing(&job.state)?
-            .map(|history| history.unfinished(&job.name))
-            .transpose()?
-            .flatten(),
-        Purpose::Anew | Purpose::Look => None,
-    };
-    match unfinished {
-        Some(run) => run.id.parse().map_err(|cause: uuid::Error| {
-            Error::state("state::corrupt", format!("`{}` is no run id", run.id)).caused_by(cause)
-        }),
-        None => Ok(Uuid::now_v7()),
-    }
-}
-
 /// When a run began: its id says so, to the millisecond.
 pub(crate) fn started_at(run: &Uuid) -> DateTime<Utc> {
     let (seconds, nanos) = run.get_timestamp().map_or((0, 0), |time| time.to_unix());
     DateTime::from_timestamp(seconds as i64, nanos).unwrap_or_default()
-}
-
-/// Binds every step to the output of the one before.
-fn bind_stages(
-    job: &Job,
-    registry: &Registry,
-    input: &Schema,
-    now: DateTime<Utc>,
-) -> Result<Vec<PlannedStage>> {
-    let mut loaded: BTreeMap<String, Arc<dyn LoadedPlugin>> = BTreeMap::new();
-    let mut stages: Vec<PlannedStage> = Vec::new();
-    if let Some((filter, span)) = &job.source.filter {
-        let node = Node {
-            span: span.clone(),
-            kind: NodeKind::Text(filter.clone()),
-        };
-        let step = steps::build(
-            "filter",
-            &node,
-            &Scope::stage("source.filter", input).at(now),
-        )?;
-        stages.push(PlannedStage {
-            name: "source.filter".into(),
-            verb: "filter".into(),
-            step,
-            on_error: job.run.on_error,
-        });
-    }
-    if let (Some((columns, span)), Some(_)) = (&job.source.columns, &job.source.filter) {
-        let input = stages.last().map_or(input, |stage| stage.step.output());
-        let names = columns.iter().map(|name| Node {
-            span: span.clone(),
-            kind: NodeKind::Text(name.clone()),
-        });
-        let node = Node {
-            span: span.clone(),
-            kind: NodeKind::Array(names.collect()),
-        };
-        let step = steps::build("keep", &node, &Scope::stage("source.columns", input))?;
-        stages.push(PlannedStage {
-            name: "source.columns".into(),
-            verb: "keep".into(),
-            step,
-            on_error: job.run.on_error,
-        });
-    }
-    for (index, spec) in job.steps.iter().enumerate() {
-        let input = stages.last().map_or(input, |stage| stage.step.output());
-        let name = stage_name(spec, index, &stages);
-        let step = match spec.plugin_name() {
-            None => steps::build(&spec.verb, &spec.node, &Scope::stage(&name, input).at(now))
-                .map_err(|error| error.at_least(spec.span.clone()))?,
-            Some((component, plugin)) => {
-                let plugin_of = plugin_settings(job, component, &spec.node.span)?;
-                let component = match loaded.get(component) {
-                    Some(component) => component.clone(),
-                    None => {
-                        let fresh = load(job, registry, plugin_of, spec)?;
-                        loaded.insert(component.to_owned(), fresh.clone());
-                        fresh
-                    }
-                };
-                bind_plugin(component.as_ref(), spec, plugin, &name, input)?
-            }
-        };
-        stages.push(PlannedStage {
-            name,
-            verb: spec.verb.clone(),
-            step,
-            on_error: spec.on_error.unwrap_or(job.run.on_error),
-        });
-    }
-    Ok(stages)
-}
-
-fn stage_name(spec: &StepSpec, index: usize, before: &[PlannedStage]) -> String {
-    let plain = match (&spec.name, spec.plugin_name()) {
-        (Some(name), _) => name.clone(),
-        (None, Some((component, None))) => format!("{}:{component}", index + 1),
-        (None, Some((component, Some(plugin)))) => format!("{}:{component}/{plugin}", index + 1),
-        (None, None) => format!("{}:{}", index + 1, spec.verb),
-    };
-    if before.iter().any(|stage| stage.name == plain) {
-        format!("{plain}#{}", index + 1)
-    } else {
-        plain
-    }
-}
-
-fn plugin_settings<'a>(job: &'a Job, component: &str, span: &Span) -> Result<&'a PluginSettings> {
-    job.plugins.iter().find(|plugin| plugin.name == component).ok_or_else(|| {
-        let label = match nearest(component, job.plugins.iter().map(|p| p.name.as_str())) {
-            Some(near) => format!("did you mean `{near}`?"),
-            None => "no component has this name".to_owned(),
-        };
-        Error::config("plan::unknown_plugin", format!("a step names the plugin `{component}`, which was not given"))
-            .at(span.clone(), label)
-            .help(format!("add `--plugin {component}=PATH.wasm`, or write [plugins.{component}] path = \"PATH.wasm\""))
-    })
-}
-
-fn load(
-    job: &Job,
-    registry: &Registry,
-    settings: &PluginSettings,
-    spec: &StepSpec,
-) -> Result<Arc<dyn LoadedPlugin>> {
-    let path = if settings.from_command_line {
-        settings.path.clone()
-    } else {
-        job.base.join(&settings.path)
-    };
-    let span = if settings.span.is_empty() {
-        spec.span.clone()
-    } else {
-        settings.span.clone()
-    };
-    registry.plugins.load(&path, settings).map_err(|error| {
-        let error = match error.code() {
-            // The job or the command line names a file that is not there.
-            "io::not_found" => error.with_class(Class::Config),
-            _ => error,
-        };
-        if span.is_empty() {
-            error
-        } else {
-            error.at_least(span)
-        }
-    })
-}
-
-fn bind_plugin(
-    component: &dyn LoadedPlugin,
-    spec: &StepSpec,
-    plugin: Option<&str>,
-    name: &str,
-    input: &Schema,
-) -> Result<Box<dyn Step>> {
-    let empty = Node::new(NodeKind::Table(Vec::new()));
-    let config = spec.config.as_ref().unwrap_or(&empty);
-    let step = component
-        .bind(name, plugin, config, input)
-        .map_err(|error| {
-            let span = if config.span.is_empty() {
-                spec.span.clone()
-            } else {
-                config.span.clone()
-            };
-            if span.is_empty() {
-                error
-            } else {
-                error.at_least(span)
-            }
-        })?;
-    Ok(steps::rest::following(step, input))
 }
 
 /// What the target is given: without the rest unless it holds documents, with the target's key.

@@ -4,6 +4,7 @@ use dkhost_core::{Field, Schema, TargetPlan};
 use serde::Serialize;
 
 use super::Plan;
+use crate::history::Window;
 
 /// Everything that will happen.
 #[derive(Debug, Clone, Serialize)]
@@ -14,6 +15,12 @@ pub struct PlanView {
     pub source: String,
     /// What was inferred and how values are converted.
     pub source_notes: Vec<String>,
+    /// Parts of the job's filter the source checks itself; the rest is a stage.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub source_checks: Vec<String>,
+    /// What an incremental run reads.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cursor: Option<Window>,
     /// The slices.
     pub partitions: Vec<String>,
     /// Source records, if known.
@@ -107,7 +114,9 @@ pub(super) fn view(plan: &Plan) -> PlanView {
     PlanView {
         job: plan.job.name.clone(),
         source: plan.job.source.backend.0.clone(),
-        source_notes: plan.source.notes(),
+        source_notes: [plan.source.notes(), plan.notes.clone()].concat(),
+        source_checks: plan.pushed.clone(),
+        cursor: plan.cursor.clone(),
         partitions: plan
             .partitions
             .iter()

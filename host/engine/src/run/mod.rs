@@ -14,6 +14,7 @@ mod retrying;
 mod stages;
 mod takeover;
 mod worker;
+mod writing;
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -76,28 +77,16 @@ pub(crate) fn run_resolving(
     let progress = Arc::new(new_progress(plan, &started));
     (options.on_start)(progress.clone());
 
-    let budget =
-        budget::Budget::new(usize::try_from(plan.job.run.memory_bytes).unwrap_or(usize::MAX));
+    let bytes = usize::try_from(plan.job.run.memory_bytes).unwrap_or(usize::MAX);
     let shared = worker::Shared {
         plan,
         history,
         lock: &lock,
         run: started.run.clone(),
-        policies: policy::Policies::new(
-            plan.job.run.on_error,
-            plan.stages
-                .iter()
-                .map(|stage| (stage.name.clone(), stage.on_error)),
-        ),
+        policies: policies(plan),
         tally: Mutex::new(tally(plan, &started.checkpoints)),
-        budget: &budget,
-        evolution: evolve::Evolution::resume(
-            &started
-                .checkpoints
-                .iter()
-                .flat_map(|c| c.evolved.clone())
-                .collect::<Vec<_>>(),
-        )?,
+        budget: &budget::Budget::new(bytes),
+        evolution: evolve::Evolution::resume(&evolved(&started.checkpoints))?,
         progress,
         pace: pace::Pace::new(began),
         stop: &options.stop,
@@ -105,17 +94,7 @@ pub(crate) fn run_resolving(
         failure: Mutex::new(None),
         counters: Mutex::default(),
     };
-    worker::run(&shared, &started.partitions, &started.checkpoints);
-    let failure = shared
-        .failure
-        .lock()
-        .unwrap_or_else(PoisonError::into_inner)
-        .take();
-    let finished = match failure {
-        Some(error) => Err(error),
-        None => finish(&shared, &started),
-    };
-    let (verified, error) = match finished {
+    let (verified, error) = match moved(&shared, &started) {
         Ok(verified) => (verified, None),
         Err(error) => (None, Some(error)),
     };
@@ -133,6 +112,35 @@ pub(crate) fn run_resolving(
         resolves,
     };
     ending.record()
+}
+
+/// Moves every partition's records; then compares and publishes.
+fn moved(shared: &worker::Shared<'_>, started: &takeover::Started) -> Result<Option<String>> {
+    worker::run(shared, &started.partitions, &started.checkpoints);
+    let mut failure = shared
+        .failure
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner);
+    match failure.take() {
+        Some(error) => Err(error),
+        None => finish(shared, started),
+    }
+}
+
+fn policies(plan: &Plan) -> policy::Policies {
+    let stages = plan
+        .stages
+        .iter()
+        .map(|stage| (stage.name.clone(), stage.on_error));
+    policy::Policies::new(plan.job.run.on_error, stages)
+}
+
+/// The columns added to the target so far.
+fn evolved(checkpoints: &[Checkpoint]) -> Vec<(String, String)> {
+    checkpoints
+        .iter()
+        .flat_map(|checkpoint| checkpoint.evolved.clone())
+        .collect()
 }
 
 fn millis(duration: std::time::Duration) -> u64 {

@@ -9,7 +9,7 @@ use dkhost_core::{Checkpoint, Claim, Error, Partition, Result, TargetState, fail
 use sha2::{Digest, Sha256};
 
 use super::RunOptions;
-use crate::history::{Base, History, NewRun, RunRecord};
+use crate::history::{Base, History, NewRun, RunRecord, Window};
 use crate::job::Job;
 use crate::plan::Plan;
 use crate::plan::hash::hexadecimal;
@@ -153,6 +153,7 @@ fn go_on(
         return Err(Error::data("source::changed", format!("the source is not what it was when run {} was interrupted", short(&run.id)))
             .help("bring it back, or start over with `--no-resume` (what the interrupted run wrote is then met by on_conflict)"));
     }
+    ensure_same_window(plan, run)?;
     let claimed = plan.sink.claim(&claim(
         plan,
         &run.id,
@@ -185,6 +186,20 @@ fn go_on(
         checkpoints,
         base,
     })
+}
+
+/// Refuses to go on with a run that reads from elsewhere than the plan does: the history moved
+/// since the plan was made, or the run was given up and its cursor with it.
+fn ensure_same_window(plan: &Plan, run: &RunRecord) -> Result<()> {
+    let Some(kept) = &run.cursor else {
+        return Ok(());
+    };
+    let bounds = |window: &Window| (window.from.clone(), window.until.clone());
+    if plan.cursor.as_ref().map(bounds) == Some(bounds(kept)) {
+        return Ok(());
+    }
+    Err(Error::state("run::cursor_moved", format!("run {} reads from another cursor than this plan", short(&run.id)))
+        .help("run the same command again; or start over from the cursor of the last finished run (`--no-resume`), or from nothing (`--full`)"))
 }
 
 /// The target's checkpoint of a partition, in the epoch of this process.
@@ -326,7 +341,8 @@ fn new_run(plan: &Plan, options: &RunOptions<'_>, id: &str) -> Result<NewRun> {
         delivery: view.delivery.clone(),
         job_path: plan.job.path.display().to_string(),
         plugins: view.stages.iter().filter_map(plugin).collect(),
-        cursor: None,
+        // A retry reads letters, not the source.
+        cursor: plan.cursor.clone().filter(|_| options.kind == "run"),
     })
 }
 

@@ -7,7 +7,11 @@ use super::built_in::{Facts, Work, step};
 use crate::expr::{Expression, RowFault, Scope};
 
 pub(super) fn build(node: &Node, scope: &Scope) -> Result<Box<dyn Step>> {
-    let condition = Expression::parse_condition(node, scope)?;
+    Ok(holds(Expression::parse_condition(node, scope)?, scope))
+}
+
+/// The step of a condition that is bound to the scope's columns.
+pub(super) fn holds(condition: Expression, scope: &Scope) -> Box<dyn Step> {
     let facts = Facts {
         output: scope.input.clone(),
         reads: condition.columns().to_vec(),
@@ -19,7 +23,7 @@ pub(super) fn build(node: &Node, scope: &Scope) -> Result<Box<dyn Step>> {
         drops_unknown: false,
         summary: format!("where {}", condition.text()),
     };
-    Ok(step(facts, Filter { condition }))
+    step(facts, Filter { condition })
 }
 
 struct Filter {

@@ -30,8 +30,8 @@ pub(crate) mod testing;
 use dkhost_core::error::nearest;
 use dkhost_core::{Error, Node, NodeKind, OptionSpec, OptionType, Result, Span, Step};
 
-use crate::expr::Scope;
 use crate::expr::names::missing_field;
+use crate::expr::{Expression, Scope};
 
 pub use apply::{APPLY_VERBS, ApplyVerb};
 
@@ -100,6 +100,11 @@ pub fn build(verb: &str, node: &Node, scope: &Scope) -> Result<Box<dyn Step>> {
         }
     };
     Ok(rest::following(step, scope.input))
+}
+
+/// The step `filter` of a condition that is bound to the scope's columns.
+pub fn holds(condition: Expression, scope: &Scope) -> Box<dyn Step> {
+    rest::following(filter::holds(condition, scope), scope.input)
 }
 
 /// Index of the column called `name` at `span`.

@@ -32,6 +32,19 @@ pub struct Faults {
     /// A target that forgets its last row and says nothing.
     pub loses_a_row: std::sync::atomic::AtomicBool,
     pub class: Mutex<Option<Class>>,
+    /// The batch is staged, and then the connection is gone: until another writer is opened, every
+    /// call fails.
+    pub disconnects: AtomicI64,
+    /// The same at a commit, which did not happen.
+    pub lost_commits: AtomicI64,
+    /// How often a commit was asked for.
+    pub commits_asked: AtomicI64,
+    /// What a source can do; `None` for all that memory can.
+    pub can: Mutex<Option<SourceCapabilities>>,
+    /// A source that takes only the first part of a filter it is offered.
+    pub takes_one: std::sync::atomic::AtomicBool,
+    /// What sources were opened with.
+    pub opened: Mutex<Vec<OpenSource>>,
 }
 
 impl Faults {
@@ -66,8 +79,18 @@ impl Backend for Faulty {
     fn target_capabilities(&self, options: &Options) -> Result<Capabilities> {
         Memory.target_capabilities(options)
     }
+    fn source_capabilities(&self) -> SourceCapabilities {
+        let can = *self.0.can.lock().unwrap();
+        can.unwrap_or_else(|| Memory.source_capabilities())
+    }
     fn open_source(&self, options: Options, open: &OpenSource) -> Result<Box<dyn Source>> {
-        Memory.open_source(options, open)
+        let mut open = open.clone();
+        if self.0.takes_one.load(Ordering::SeqCst) {
+            open.filter.truncate(1);
+        }
+        let source = Memory.open_source(options, &open)?;
+        self.0.opened.lock().unwrap().push(open);
+        Ok(source)
     }
     fn open_target(&self, options: Options, open: &OpenTarget) -> Result<Box<dyn Sink>> {
         Ok(Box::new(FaultySink(
@@ -90,10 +113,11 @@ impl Sink for FaultySink {
         self.0.claim(claim)
     }
     fn writer(&self, partition: &Partition) -> Result<Box<dyn Writer>> {
-        Ok(Box::new(FaultyWriter(
-            self.0.writer(partition)?,
-            self.1.clone(),
-        )))
+        Ok(Box::new(FaultyWriter {
+            inner: self.0.writer(partition)?,
+            faults: self.1.clone(),
+            is_gone: false,
+        }))
     }
     fn scan(&self, each: &mut dyn FnMut(RecordBatch) -> Result<()>) -> Result<()> {
         let loses = self.1.loses_a_row.load(Ordering::SeqCst);
@@ -114,38 +138,65 @@ impl Sink for FaultySink {
     }
 }
 
-struct FaultyWriter(Box<dyn Writer>, Arc<Faults>);
+struct FaultyWriter {
+    inner: Box<dyn Writer>,
+    faults: Arc<Faults>,
+    is_gone: bool,
+}
+
+impl FaultyWriter {
+    fn connected(&mut self) -> Result<&mut dyn Writer> {
+        match self.is_gone {
+            true => Err(Error::new(Class::Transient, "test::gone", "no connection")),
+            false => Ok(self.inner.as_mut()),
+        }
+    }
+
+    /// Loses the connection, and what is staged with it, if it is time.
+    fn may_lose(&mut self, counter: fn(&Faults) -> &AtomicI64) -> Result<()> {
+        if counter(&self.faults).fetch_sub(1, Ordering::SeqCst) == 1 {
+            self.inner.roll_back()?;
+            self.is_gone = true;
+        }
+        self.connected().map(drop)
+    }
+}
 
 impl Writer for FaultyWriter {
     fn checkpoint(&self) -> Option<&Checkpoint> {
-        self.0.checkpoint()
+        self.inner.checkpoint()
     }
     fn write(&mut self, batch: &Batch) -> Result<WriteReport> {
-        self.1.hit(&self.1.writes, "write")?;
-        self.0.write(batch)
+        self.faults.hit(&self.faults.writes, "write")?;
+        let report = self.connected()?.write(batch)?;
+        self.may_lose(|faults| &faults.disconnects)?;
+        Ok(report)
     }
     fn read_back(&mut self) -> Result<RecordBatch> {
-        self.0.read_back()
+        self.connected()?.read_back()
     }
     fn commit(&mut self, checkpoint: &Checkpoint) -> Result<Durable> {
-        self.1.hit(&self.1.commits, "commit")?;
-        let durable = self.0.commit(checkpoint)?;
-        self.1.hit(&self.1.lost_replies, "reply")?;
-        match self.1.is_lazy.load(Ordering::SeqCst) && checkpoint.seq > 1 {
+        self.faults.commits_asked.fetch_add(1, Ordering::SeqCst);
+        self.faults.hit(&self.faults.commits, "commit")?;
+        self.may_lose(|faults| &faults.lost_commits)
+            .map_err(sink::staged_lost)?;
+        let durable = self.connected()?.commit(checkpoint)?;
+        self.faults.hit(&self.faults.lost_replies, "reply")?;
+        match self.faults.is_lazy.load(Ordering::SeqCst) && checkpoint.seq > 1 {
             true => Ok(Durable::Later),
             false => Ok(durable),
         }
     }
     fn roll_back(&mut self) -> Result<()> {
-        self.0.roll_back()
+        self.connected()?.roll_back()
     }
     fn flush(&mut self) -> Result<()> {
-        self.1.hit(&self.1.flushes, "flush")?;
-        self.0.flush()
+        self.faults.hit(&self.faults.flushes, "flush")?;
+        self.connected()?.flush()
     }
     fn add_columns(&mut self, columns: &[Field]) -> Result<()> {
-        self.1.hit(&self.1.columns, "add_columns")?;
-        self.0.add_columns(columns)
+        self.faults.hit(&self.faults.columns, "add_columns")?;
+        self.connected()?.add_columns(columns)
     }
 }
 
@@ -165,6 +216,7 @@ pub struct World {
     pub faults: Arc<Faults>,
     pub stop: dkhost_engine::run::StopFlag,
     pub fresh: bool,
+    pub full: bool,
     pub accept_plan_change: bool,
 }
 
@@ -175,6 +227,7 @@ impl World {
             faults: Arc::default(),
             stop: Arc::default(),
             fresh: false,
+            full: false,
             accept_plan_change: false,
         }
     }
@@ -201,10 +254,10 @@ impl World {
     }
 
     pub fn plan(&self, toml: &str) -> Result<Plan> {
-        let purpose = if self.fresh {
-            Purpose::Anew
-        } else {
-            Purpose::Run
+        let purpose = match (self.full, self.fresh) {
+            (true, _) => Purpose::Full,
+            (false, true) => Purpose::Anew,
+            (false, false) => Purpose::Run,
         };
         Plan::make(self.job(toml)?, &self.registry(), purpose)
     }
@@ -212,7 +265,7 @@ impl World {
     pub fn options(&self, kind: &'static str) -> RunOptions<'static> {
         RunOptions {
             kind,
-            fresh: self.fresh,
+            fresh: self.fresh || self.full,
             accept_plan_change: self.accept_plan_change,
             stop: self.stop.clone(),
             on_start: &|_| {},

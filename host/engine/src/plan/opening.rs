@@ -1,0 +1,262 @@
+//! Opening the source: what it is asked to leave out itself, and what is left to do behind it.
+//!
+//! A filter can only be typed by the source's schema, so a source that checks conditions is opened
+//! twice: first for its columns, then with the parts of the filter that have the form of a
+//! [`Predicate`] and only the columns somebody looks at. What it takes is left out of the plan's
+//! stages; records that do not pass there are not read, and count nowhere.
+
+use chrono::{DateTime, Utc};
+use dkhost_core::{
+    Backend, Capabilities, Conflict, Error, Incremental, Node, NodeKind, OpenSource, Predicate,
+    Result, Schema, Source, SourceCapabilities,
+};
+
+use super::known_column;
+use crate::expr::{Expression, Scope};
+use crate::job::Job;
+
+/// A source that is open, and what of the job's `[source]` is left to the stages.
+pub(super) struct Opened {
+    pub source: Box<dyn Source>,
+    /// What the source does not check itself.
+    pub filter: Option<Expression>,
+    /// Parts of the filter the source checks, as they were written.
+    pub pushed: Vec<String>,
+    /// Whether it yields columns that only the filter or the key needs.
+    pub yields_more: bool,
+}
+
+/// What a source is opened for.
+pub(super) struct Opening<'a> {
+    pub job: &'a Job,
+    pub backend: &'a dyn Backend,
+    pub target: Capabilities,
+    pub incremental: Option<Incremental>,
+    pub now: DateTime<Utc>,
+}
+
+impl Opening<'_> {
+    /// Opens the source.
+    pub fn open(&self) -> Result<Opened> {
+        refuse(self.job, self.backend)?;
+        let opened = match self.job.source.filter {
+            Some(_) => self.filtered()?,
+            None => Opened {
+                source: self.source(self.wanted(), &[])?,
+                filter: None,
+                pushed: Vec::new(),
+                yields_more: false,
+            },
+        };
+        let schema = opened.source.schema();
+        let key = &self.job.source.key;
+        for name in &key.0 {
+            known_column(name, schema, &key.1, "the key")?;
+        }
+        // What is not among `columns` is the source's to find.
+        if let (Some(incremental), None) = (&self.job.source.incremental, self.wanted()) {
+            let (name, span) = &incremental.column;
+            known_column(name, schema, span, "`incremental`")?;
+        }
+        if let (Some(by), None) = (&self.job.source.partition_by, self.wanted()) {
+            known_column(&by.column.0, schema, &by.column.1, "`partitions`")?;
+        }
+        Ok(opened)
+    }
+
+    fn wanted(&self) -> Option<Vec<String>> {
+        let columns = self.job.source.columns.as_ref();
+        columns.map(|(columns, _)| columns.clone())
+    }
+
+    fn source(
+        &self,
+        columns: Option<Vec<String>>,
+        filter: &[Predicate],
+    ) -> Result<Box<dyn Source>> {
+        let (job, from) = (self.job, &self.job.source);
+        let by = from.partition_by.as_ref().filter(|_| from.limit.is_none());
+        let open = OpenSource {
+            base: job.base.clone(),
+            batch: job.run.batch,
+            columns,
+            key: from.key.0.clone(),
+            partitions: match from.limit {
+                Some(_) => 1,
+                None => from.partitions.unwrap_or(job.run.parallel),
+            },
+            explicit_nulls: self.target.documents,
+            filter: filter.to_vec(),
+            incremental: self.incremental.clone(),
+            partition_by: by.map(|by| (by.column.0.clone(), by.values.clone())),
+            repeatable: matches!(job.target.conflict.0, Conflict::Upsert | Conflict::Skip),
+        };
+        self.backend
+            .open_source(from.options.clone(), &open)
+            .map_err(|error| error.at_least(from.backend.1.clone()))
+    }
+
+    fn filtered(&self) -> Result<Opened> {
+        // A filter may look at columns that do not go on; they are left out behind it.
+        let source = self.source(None, &[])?;
+        let parts = self.parts(source.schema())?;
+        let offers: Vec<Option<Predicate>> = match self.backend.source_capabilities() {
+            SourceCapabilities { filters: true, .. } => parts
+                .iter()
+                .map(|part| part.predicate(source.schema()))
+                .collect(),
+            _ => vec![None; parts.len()],
+        };
+        if offers.iter().all(Option::is_none) {
+            let filter = Expression::all_of(&parts, &self.scope(source.schema()))?;
+            return Ok(Opened {
+                source,
+                filter,
+                pushed: Vec::new(),
+                yields_more: self.wanted().is_some(),
+            });
+        }
+        let schema = source.schema().clone();
+        // Two connections to one store may be one too many.
+        drop(source);
+        self.narrowed(&schema, parts, &offers)
+    }
+
+    /// Opens the source with the parts it may check, and without columns nobody looks at.
+    fn narrowed(
+        &self,
+        whole: &Schema,
+        parts: Vec<Expression>,
+        offers: &[Option<Predicate>],
+    ) -> Result<Opened> {
+        let filter: Vec<Predicate> = offers.iter().flatten().cloned().collect();
+        let mut left: Vec<bool> = offers.iter().map(Option::is_none).collect();
+        loop {
+            let columns = self.columns(whole, &parts, &left);
+            let source = self.source(columns.clone(), &filter)?;
+            same_types(whole, source.schema())?;
+            let taken = source.pushed();
+            let mut offered = 0..;
+            let now_left: Vec<bool> = offers
+                .iter()
+                .map(|offer| {
+                    offer.is_none() || !offered.next().is_some_and(|index| taken.contains(&index))
+                })
+                .collect();
+            if self.columns(whole, &parts, &now_left) != columns && now_left != left {
+                // It took less than it was offered, and the rest needs columns of its own.
+                left = now_left;
+                continue;
+            }
+            let (kept, gone): (Vec<_>, Vec<_>) = parts
+                .into_iter()
+                .zip(&now_left)
+                .partition(|(_, left)| **left);
+            let kept: Vec<Expression> = kept.into_iter().map(|(part, _)| part).collect();
+            return Ok(Opened {
+                filter: Expression::all_of(&kept, &self.scope(source.schema()))?,
+                pushed: gone
+                    .iter()
+                    .map(|(part, _)| part.text().to_owned())
+                    .collect(),
+                yields_more: columns != self.wanted(),
+                source,
+            });
+        }
+    }
+
+    /// The wanted columns, and those the key and the remaining parts need, behind them.
+    fn columns(&self, whole: &Schema, parts: &[Expression], left: &[bool]) -> Option<Vec<String>> {
+        let mut columns = self.wanted()?;
+        let read = parts.iter().zip(left).filter(|(_, left)| **left);
+        let read = read.flat_map(|(part, _)| part.columns());
+        for name in self.job.source.key.0.iter().chain(read) {
+            let is_data = whole.field(name).is_some_and(|field| field.role.is_none());
+            if is_data && !columns.contains(name) {
+                columns.push(name.clone());
+            }
+        }
+        Some(columns)
+    }
+
+    fn scope<'a>(&self, input: &'a Schema) -> Scope<'a> {
+        Scope::stage("source.filter", input).at(self.now)
+    }
+
+    fn parts(&self, input: &Schema) -> Result<Vec<Expression>> {
+        let Some((filter, span)) = &self.job.source.filter else {
+            return Ok(Vec::new());
+        };
+        let node = Node {
+            span: span.clone(),
+            kind: NodeKind::Text(filter.clone()),
+        };
+        let parts = Expression::parse_parts(&node, &self.scope(input))?;
+        Ok(parts)
+    }
+}
+
+/// Refuses what the backend cannot do, or what would not come out right in this target.
+fn refuse(job: &Job, backend: &dyn Backend) -> Result<()> {
+    let can = backend.source_capabilities();
+    if let Some(by) = &job.source.partition_by
+        && !can.partitions_by_values
+    {
+        return Err(Error::config(
+            "plan::no_slices_by_values",
+            format!(
+                "a {} source cannot be sliced by the values of a column",
+                backend.name()
+            ),
+        )
+        .at(by.span.clone(), "not with this source")
+        .help("a number or \"auto\" works with every source"));
+    }
+    let Some(incremental) = &job.source.incremental else {
+        return Ok(());
+    };
+    if !can.incremental {
+        return Err(Error::config(
+            "plan::not_incremental",
+            format!("a {} source cannot tell what changed since the last run", backend.name()),
+        )
+        .at(incremental.span.clone(), "not with this source")
+        .help("leave it out: every run then reads all, and on_conflict = \"upsert\" or \"skip\" takes the records a second time"));
+    }
+    let why = match job.target.conflict.0 {
+        Conflict::Upsert | Conflict::Skip => return Ok(()),
+        Conflict::Insert => {
+            "records at the cursor are read again, and on_conflict = \"insert\" takes none twice"
+        }
+        Conflict::ReplaceAll => {
+            "on_conflict = \"replace-all\" would leave only what changed in the target"
+        }
+    };
+    Err(Error::config(
+        "plan::incremental_conflict",
+        format!("`incremental` does not go with this target: {why}"),
+    )
+    .at(incremental.span.clone(), "reads only what changed")
+    .help("use on_conflict = \"upsert\", or \"skip\" where records never change, with a key"))
+}
+
+/// Between two openings somebody may alter the store.
+fn same_types(before: &Schema, now: &Schema) -> Result<()> {
+    let changed = now.fields.iter().find(|field| {
+        field.role.is_none()
+            && before
+                .field(&field.name)
+                .is_none_or(|old| old.logical != field.logical)
+    });
+    match changed {
+        None => Ok(()),
+        Some(field) => Err(Error::data(
+            "source::changed",
+            format!(
+                "the column `{}` changed while the plan was made",
+                field.name
+            ),
+        )
+        .help("run the same command again")),
+    }
+}
