@@ -21,6 +21,15 @@ pub(crate) struct Name {
 }
 
 impl Name {
+    /// A name that is known: both parts as the catalogue has them.
+    pub(crate) fn of(schema: &str, name: &str) -> Self {
+        Name {
+            schema: Some(schema.to_owned()),
+            name: name.to_owned(),
+            bare: false,
+        }
+    }
+
     /// Reads a name: parts are separated by a dot and may be quoted, with `""` for a quote.
     /// A part without quotes is taken as it is; one that is not found is looked for in lower case.
     ///

@@ -1,0 +1,171 @@
+//! Taking a target over: in one transaction the state is read, what another run left is dropped,
+//! the table is found or created, and the new epoch written down.
+
+use std::sync::PoisonError;
+use std::sync::atomic::Ordering;
+
+use dkhost_core::checkpoint::CHECKPOINT_VERSION;
+use dkhost_core::sink::next_epoch;
+use dkhost_core::{Claim, Claimed, Class, Conflict, Error, Result, fail};
+
+use super::state::{self, Memory, Owner, Whose};
+use super::{Target, plan, shape, sql, staging};
+use crate::catalog::Table;
+use crate::name::quote;
+use crate::session::Session;
+
+/// What the plan or the last look found; see [`super::sink::PostgresSink`].
+pub(super) type Unmoved<'a> = &'a dyn Fn(&Memory) -> Result<()>;
+
+/// Takes the target over.
+pub(super) fn claim(target: &Target, claim: &Claim, unmoved: Unmoved<'_>) -> Result<Claimed> {
+    let id = target.id();
+    let whose = Whose {
+        job: &claim.job,
+        target: &id,
+    };
+    let doing = format!("claim {}", target.label());
+    let mut session = Session::open(&target.server)?;
+    let begin = format!("BEGIN; {}", target.server.settings());
+    session.run(&doing, &begin)?;
+    fail::point("postgres.claim.opened")?;
+    state::create(&mut session)?;
+    let known = state::owner(&mut session, whose)?.map_or(0, |owner| owner.epoch);
+    let epoch = next_epoch(known, claim)?;
+    // One that is paused in a commit would keep us waiting for the owner's row.
+    state::end_others(&mut session, whose, epoch)?;
+    let memory = Memory::read(&mut session, whose)?;
+    let ours = memory
+        .as_ref()
+        .filter(|memory| memory.owner.run == claim.run);
+    let published = ours.is_some_and(|memory| memory.owner.published);
+    target.published.store(published, Ordering::SeqCst);
+    if target.is_staged() {
+        alone(target, &mut session, whose)?;
+    }
+    if let Some(memory) = memory.as_ref().filter(|_| ours.is_none()) {
+        unmoved(memory)?;
+        state::drop_checkpoints(&mut session, whose)?;
+        if memory.owner.replaces && !memory.owner.published {
+            let staging = sql(&target.staging_table())?;
+            session.run(&doing, &format!("DROP TABLE IF EXISTS {staging}"))?;
+        }
+    }
+    prepare(target, &mut session, &doing, ours)?;
+    let fresh = match ours {
+        Some(memory) => memory.owner.fresh,
+        None => {
+            target.conflict == Conflict::ReplaceAll
+                || plan::is_empty(&mut session, &sql(&target.name)?)?
+        }
+    };
+    target.plans.is_shared.store(!fresh, Ordering::SeqCst);
+    let owner = Owner {
+        version: CHECKPOINT_VERSION,
+        run: claim.run.clone(),
+        epoch,
+        plan_hash: claim.plan_hash.clone(),
+        fresh,
+        published,
+        replaces: target.conflict == Conflict::ReplaceAll,
+    };
+    state::write_owner(&mut session, whose, &owner)?;
+    fail::point("postgres.claim.prepared")?;
+    session.run(&doing, "COMMIT")?;
+    fail::point("postgres.claim.committed")?;
+    // One that began before the new epoch was written down.
+    state::end_others(&mut session, whose, epoch)?;
+    fail::point("postgres.claim.others-ended")?;
+    *target
+        .claimed
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner) = Some((claim.run.clone(), epoch));
+    Ok(Claimed {
+        epoch,
+        checkpoints: ours
+            .map(|memory| memory.checkpoints.clone())
+            .unwrap_or_default(),
+    })
+}
+
+/// Refuses to replace a table that another job is replacing: they would share the staging table.
+fn alone(target: &Target, session: &mut Session, whose: Whose<'_>) -> Result<()> {
+    let Some(other) = state::replacing(session, whose)? else {
+        return Ok(());
+    };
+    Err(Error::new(
+        Class::Locked,
+        "target::busy",
+        format!("job `{other}` is replacing {} and has not finished", target.label()),
+    )
+    .help(format!(
+        "finish job `{other}` first: `dkhost run` goes on with it, and starts it over with --no-resume; \
+         if nobody will: DELETE FROM dkhost.owner WHERE job = {}",
+        crate::name::literal(&other)
+    )))
+}
+
+/// Creates the table rows go to, or finds it as it was planned or left.
+fn prepare(
+    target: &Target,
+    session: &mut Session,
+    doing: &str,
+    ours: Option<&Memory>,
+) -> Result<()> {
+    let there = Table::find(session, &target.working_table())?;
+    let old = match target.is_staged() {
+        true => Table::find(session, &target.name)?,
+        false => there.clone(),
+    };
+    if let Some(memory) = ours {
+        let has_begun = memory
+            .checkpoints
+            .iter()
+            .any(|checkpoint| checkpoint.seq > 0);
+        return match there {
+            Some(_) => Ok(()),
+            None if has_begun => Err(Error::state(
+                "state::target_gone",
+                format!(
+                    "what run {} wrote for {} is gone",
+                    memory.owner.run,
+                    target.label()
+                ),
+            )
+            .help("start over with `dkhost run --no-resume`")),
+            None => create(target, session, doing, old.as_ref()),
+        };
+    }
+    if old.as_ref().map(plan::fingerprint) != target.found {
+        return Err(Error::config(
+            "target::changed",
+            format!(
+                "{} was created, altered or dropped since the plan was made",
+                target.label()
+            ),
+        )
+        .help("run the same command again"));
+    }
+    match there {
+        Some(_) if !target.is_staged() => Ok(()),
+        Some(_) => {
+            let staging = sql(&target.staging_table())?;
+            session.run(doing, &format!("DROP TABLE {staging}"))?;
+            create(target, session, doing, old.as_ref())
+        }
+        None => create(target, session, doing, old.as_ref()),
+    }
+}
+
+/// Creates a table: under its final name from the plan, as a staging table after the old one.
+fn create(target: &Target, session: &mut Session, doing: &str, old: Option<&Table>) -> Result<()> {
+    if let Some(old) = old {
+        return staging::create(session, doing, old, &target.staging_table());
+    }
+    if !plan::has_schema(session, &target.name)? {
+        let create = format!("CREATE SCHEMA {}", quote(target.schema_name())?);
+        session.run(doing, &create)?;
+    }
+    let create = shape::create_table(&target.working_table(), &target.create)?;
+    session.run(doing, &create)
+}

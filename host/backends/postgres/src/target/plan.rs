@@ -1,0 +1,441 @@
+//! Plans a target: finds the table or lays it out, and says all that can be known to go wrong.
+
+use std::sync::Mutex;
+use std::sync::atomic::AtomicBool;
+
+use dkhost_core::{
+    Conflict, Error, Field, OpenTarget, Options, Result, Role, Schema, Span, TargetPlan,
+};
+use tokio_postgres::types::Type;
+
+use super::columns::{self, Held};
+use super::state::{Memory, Whose};
+use super::{Plans, Target, ddl, shown};
+use crate::catalog::{Kind, Name, OUR_SCHEMA, Table, no_table};
+use crate::name::{quote, quote_all};
+use crate::server::Server;
+use crate::session::Session;
+
+/// MaxHeapAttributeNumber, less what temporary tables add.
+const COLUMNS_MAX: usize = 1590;
+
+const LOOKING: &str = "look at the target";
+
+/// Plans the target. Nothing is written.
+pub(super) fn target(mut options: Options, open: &OpenTarget) -> Result<Target> {
+    let server = Server::take(&mut options, &open.base)?;
+    let span = options.span_of("table");
+    let text: String = options.require("table")?;
+    let name = Name::parse(&text, span.clone())?;
+    check_name(&name, &span)?;
+    check_schema(&open.schema)?;
+    let mut session = Session::open(&server)?;
+    let found = Table::find(&mut session, &name)?;
+    if let Some(table) = &found {
+        check_kind(table, open, &mut session).map_err(|error| error.at_least(span.clone()))?;
+    } else if !open.create {
+        let absent = no_table(&mut session, &server.name, &text, span);
+        return Err(absent);
+    }
+    let name = match &found {
+        Some(table) => Name::of(&table.schema, &table.name),
+        None => placed(&mut session, &name)?,
+    };
+    let types = ddl::types(&mut session, &open.schema.fields)?;
+    let create = ddl::body(&open.schema, &types)?;
+    let definition = match &found {
+        Some(table) => table.clone(),
+        None => draft(&mut session, &name, &create)?,
+    };
+    let held = columns::find(&definition, &open.schema.fields)?;
+    let key = key(&definition, open)?;
+    check_writable(&definition, &held, found.is_some())?;
+    check_rights(&mut session, found.as_ref(), &name, open)?;
+    let id = format!("{}.{}", definition.schema, definition.name);
+    let whose = Whose {
+        job: &open.job,
+        target: &id,
+    };
+    let memory = Memory::read(&mut session, whose)?;
+    let planned = Planned {
+        server: &server,
+        found: found.as_ref(),
+        definition: &definition,
+        name: &name,
+        open,
+        held: &held,
+        key: &key,
+    };
+    let plans = planned.plans(&mut session, memory)?;
+    Ok(Target {
+        job: open.job.clone(),
+        conflict: open.conflict,
+        schema: open.schema.clone(),
+        found: found.as_ref().map(fingerprint),
+        content: open.content,
+        create,
+        plans,
+        claimed: Mutex::new(None),
+        published: AtomicBool::new(false),
+        server,
+        name,
+        key,
+    })
+}
+
+/// What must not change between plan and claim.
+pub(super) fn fingerprint(table: &Table) -> String {
+    format!("{} {:?} {:?}", table.oid, table.columns, table.unique)
+}
+
+fn check_name(name: &Name, span: &Span) -> Result<()> {
+    let schema = name.schema.as_deref().unwrap_or_default();
+    if schema != OUR_SCHEMA && !schema.starts_with("pg_") && schema != "information_schema" {
+        return Ok(());
+    }
+    Err(Error::config(
+        "postgres::reserved_name",
+        format!("a target cannot be in the schema `{schema}`"),
+    )
+    .at(span.clone(), "another schema")
+    .help("schemas that begin with `pg_` are the server's own, `dkhost` is ours"))
+}
+
+fn check_schema(schema: &Schema) -> Result<()> {
+    if let Some(rest) = schema.role(Role::Rest) {
+        return Err(Error::config(
+            "postgres::no_rest",
+            format!(
+                "a table has no place for the fields in `{}`",
+                schema.fields[rest].name
+            ),
+        )
+        .help("choose what becomes of them with run.schema_drift, or use layout = \"dataknobs\""));
+    }
+    if schema.fields.len() > COLUMNS_MAX {
+        return Err(Error::config(
+            "postgres::too_many_columns",
+            format!(
+                "{} columns are to be written, and a table of PostgreSQL takes {COLUMNS_MAX}",
+                schema.fields.len()
+            ),
+        )
+        .help("choose columns with a step: keep = [\"…\"]"));
+    }
+    Ok(())
+}
+
+fn check_kind(table: &Table, open: &OpenTarget, session: &mut Session) -> Result<()> {
+    if !matches!(table.kind, Kind::Table | Kind::Partitioned) {
+        return Err(Error::config(
+            "postgres::not_a_table",
+            format!("{} cannot be a target", table.label()),
+        )
+        .help("name the table behind it"));
+    }
+    if open.conflict != Conflict::ReplaceAll {
+        return Ok(());
+    }
+    let sql = "SELECT conrelid::regclass::text FROM pg_catalog.pg_constraint \
+               WHERE contype = 'f' AND confrelid = $1::oid AND conrelid <> confrelid AND conparentid = 0";
+    let oid = i64::from(table.oid);
+    let rows = session.rows(LOOKING, sql, &[(&oid, Type::INT8)])?;
+    let Some(row) = rows.first() else {
+        return Ok(());
+    };
+    let other: &str = row.get(0);
+    Err(Error::config(
+        "postgres::referred_to",
+        format!(
+            "rows of {other} refer to rows of {}, so these cannot be replaced all at once",
+            table.label()
+        ),
+    )
+    .help("use on_conflict = \"upsert\", or drop the foreign key for the time of the run"))
+}
+
+/// A new table's name with the schema it will be in.
+fn placed(session: &mut Session, name: &Name) -> Result<Name> {
+    if let Some(schema) = &name.schema {
+        return Ok(Name::of(schema, &name.name));
+    }
+    let rows = session.rows(LOOKING, "SELECT current_schema()::text", &[])?;
+    match rows.first().and_then(|row| row.get::<_, Option<String>>(0)) {
+        Some(schema) => Ok(Name::of(&schema, &name.name)),
+        None => Err(Error::config(
+            "postgres::no_schema",
+            format!("there is no schema to create `{}` in", name.name),
+        )
+        .help(format!("name one: table = \"public.{}\"", name.name))),
+    }
+}
+
+/// The table as it will be, tried out as a temporary one: what the server refuses is known now.
+fn draft(session: &mut Session, name: &Name, body: &str) -> Result<Table> {
+    let create = format!("BEGIN; CREATE TEMPORARY TABLE dkhost_draft ({body}) ON COMMIT DROP");
+    let drafted = session
+        .run(&format!("create a table such as `{}`", name.name), &create)
+        .and_then(|()| Table::find(session, &Name::of("pg_temp", "dkhost_draft")));
+    session.run(LOOKING, "ROLLBACK")?;
+    let mut table =
+        drafted?.ok_or_else(|| Error::bug("a table that was just created is not there"))?;
+    table.schema = name.schema.clone().unwrap_or_default();
+    table.name = name.name.clone();
+    Ok(table)
+}
+
+/// The table's columns that the conflict mode goes by.
+fn key(table: &Table, open: &OpenTarget) -> Result<Vec<String>> {
+    let declared: Vec<&str> = open
+        .key()
+        .into_iter()
+        .map(|field| field.name.as_str())
+        .collect();
+    let given = |name: &&str| open.schema.index_of(name).is_some();
+    let meets = matches!(open.conflict, Conflict::Upsert | Conflict::Skip);
+    let usable = |unique: &&crate::catalog::Unique| {
+        !(unique.deferrable && meets)
+            && unique
+                .plain()
+                .is_some_and(|columns| columns.iter().all(given))
+    };
+    let unique = match declared.is_empty() {
+        true => table.unique.iter().find(usable),
+        false => table.unique_on(&declared).filter(|unique| usable(&unique)),
+    };
+    match unique.and_then(crate::catalog::Unique::plain) {
+        Some(columns) => Ok(columns.into_iter().map(str::to_owned).collect()),
+        None if !meets => Ok(Vec::new()),
+        None => Err(no_key(table, &declared, open.conflict)),
+    }
+}
+
+fn no_key(table: &Table, declared: &[&str], conflict: Conflict) -> Error {
+    let mode = conflict.word();
+    let error = Error::config(
+        "postgres::no_key",
+        format!(
+            "on_conflict = \"{mode}\" needs a key, and {} has no unique index on these columns that can be met",
+            table.label()
+        ),
+    );
+    if declared.is_empty() {
+        return error.help("set `key` in [source] to the columns that tell records apart");
+    }
+    error.help(format!(
+        "CREATE UNIQUE INDEX ON {} ({})",
+        table.sql().unwrap_or_default(),
+        quote_all(declared.iter().copied()).unwrap_or_default()
+    ))
+}
+
+fn check_writable(table: &Table, held: &[Held], exists: bool) -> Result<()> {
+    let is_written = |name: &str| held.iter().any(|held| held.field.name == name);
+    let needed = table.columns.iter().find(|column| {
+        let fills_itself = column.has_default || column.generated || column.identity.is_some();
+        column.not_null && !fills_itself && !is_written(&column.name)
+    });
+    if let Some(column) = needed {
+        return Err(Error::config(
+            "postgres::not_null_column",
+            format!(
+                "`{}` of {} must have a value, and no column of the job has its name",
+                column.name,
+                table.label()
+            ),
+        )
+        .help(format!(
+            "give it one in a step, as in set = {{ {:?} = \"…\" }}, or give it a default in the table",
+            column.name
+        )));
+    }
+    if exists && held.is_empty() {
+        return Err(Error::config(
+            "postgres::no_columns",
+            format!("there is nothing to write into {}", table.label()),
+        ));
+    }
+    Ok(())
+}
+
+/// Asks the server what we may do, so that nothing is refused in the middle.
+fn check_rights(
+    session: &mut Session,
+    found: Option<&Table>,
+    name: &Name,
+    open: &OpenTarget,
+) -> Result<()> {
+    let schema = name.schema.clone().unwrap_or_default();
+    let table = found.map_or(0, |table| i64::from(table.oid));
+    let needed = match open.conflict {
+        Conflict::Upsert => "SELECT, INSERT, UPDATE",
+        Conflict::ReplaceAll => "SELECT, INSERT, TRUNCATE",
+        Conflict::Insert | Conflict::Skip => "SELECT, INSERT",
+    };
+    let sql = "SELECT right_ FROM (VALUES \
+        ('GRANT CREATE ON DATABASE', to_regnamespace('dkhost') IS NULL AND NOT has_database_privilege(current_database(), 'CREATE')), \
+        ('GRANT TEMPORARY ON DATABASE', NOT has_database_privilege(current_database(), 'TEMPORARY')), \
+        ('GRANT CREATE ON SCHEMA', $1 = 0 AND EXISTS (SELECT FROM pg_namespace WHERE nspname = $2) \
+           AND NOT coalesce((SELECT has_schema_privilege(oid, 'CREATE') FROM pg_namespace WHERE nspname = $2), true)), \
+        ('GRANT CREATE ON DATABASE', $1 = 0 AND NOT EXISTS (SELECT FROM pg_namespace WHERE nspname = $2) \
+           AND NOT has_database_privilege(current_database(), 'CREATE')), \
+        ('GRANT ' || $3 || ' ON TABLE', $1 <> 0 AND EXISTS (SELECT FROM unnest(string_to_array($3, ', ')) AS p \
+           WHERE NOT coalesce(has_table_privilege($1::oid, p), true) \
+             AND NOT (p IN ('SELECT', 'INSERT', 'UPDATE') AND coalesce(has_any_column_privilege($1::oid, p), true)))) \
+      ) AS t(right_, missing) WHERE missing";
+    let rows = session.rows(
+        LOOKING,
+        sql,
+        &[
+            (&table, Type::INT8),
+            (&schema, Type::TEXT),
+            (&needed, Type::TEXT),
+        ],
+    )?;
+    let Some(row) = rows.first() else {
+        return Ok(());
+    };
+    let right: &str = row.get(0);
+    let on = match right.rsplit(' ').next() {
+        Some("TABLE") => format!("{}.{}", quote(&schema)?, quote(&name.name)?),
+        Some("SCHEMA") => quote(&schema)?,
+        _ => "…".to_owned(),
+    };
+    Err(Error::config(
+        "postgres::denied",
+        format!(
+            "the user of this connection may not write to `{}`",
+            shown(name)
+        ),
+    )
+    .help(format!("{right} {on} TO …")))
+}
+
+/// What is known when the plan is written down.
+struct Planned<'a> {
+    server: &'a Server,
+    found: Option<&'a Table>,
+    definition: &'a Table,
+    name: &'a Name,
+    open: &'a OpenTarget,
+    held: &'a [Held],
+    key: &'a [String],
+}
+
+impl Planned<'_> {
+    fn plans(&self, session: &mut Session, memory: Option<Memory>) -> Result<Plans> {
+        // A run that goes on finds its own rows; whose they are was written down when it began.
+        let own = memory.filter(|memory| !memory.owner.published);
+        let fresh = self.open.conflict == Conflict::ReplaceAll
+            || match (own, self.found) {
+                (Some(memory), _) => memory.owner.fresh,
+                (None, Some(table)) => is_empty(session, &table.sql()?)?,
+                (None, None) => true,
+            };
+        let planned = TargetPlan {
+            label: format!("table {} in {}", shown(self.name), self.server.name),
+            promise: "effectively-once".to_owned(),
+            mechanism: "rows and checkpoint in one transaction of the database".to_owned(),
+            effects: self.effects(session)?,
+            notes: self.notes(),
+            columns: self.held.iter().map(|held| held.shown.clone()).collect(),
+            fresh,
+            concurrent: true,
+        };
+        let shared = TargetPlan {
+            fresh: false,
+            ..planned.clone()
+        };
+        Ok(Plans {
+            planned,
+            shared,
+            is_shared: AtomicBool::new(false),
+        })
+    }
+
+    fn effects(&self, session: &mut Session) -> Result<Vec<String>> {
+        let name = shown(self.name);
+        let mut effects = Vec::new();
+        if self.found.is_none() && !has_schema(session, self.name)? {
+            let schema = self.name.schema.clone().unwrap_or_default();
+            effects.push(format!("creates schema {schema}"));
+        }
+        let key = self.key.join(", ");
+        effects.push(match (self.found, self.open.conflict) {
+            (None, _) => format!("creates table {name} ({} columns)", self.definition.columns.len()),
+            (Some(_), Conflict::ReplaceAll) => format!(
+                "collects the rows in a table of schema {OUR_SCHEMA} and, in one transaction at the end, \
+                 empties table {name} and puts them there; nobody can use it meanwhile"
+            ),
+            (Some(_), Conflict::Insert) => format!("adds rows to table {name}"),
+            (Some(_), Conflict::Upsert) => {
+                format!("adds rows to table {name} and replaces those with the same {key}")
+            }
+            (Some(_), Conflict::Skip) => {
+                format!("adds rows to table {name} and keeps those with the same {key}")
+            }
+        });
+        effects.push(format!(
+            "keeps checkpoints in schema {OUR_SCHEMA} until the run is done"
+        ));
+        Ok(effects)
+    }
+
+    fn notes(&self) -> Vec<String> {
+        let mut notes = Vec::new();
+        let (table, name) = (self.definition, shown(self.name));
+        if table.triggers > 0 {
+            let when = match self.open.conflict {
+                Conflict::ReplaceAll => "which run for every row when the result is published",
+                _ => "which run for every row",
+            };
+            notes.push(format!("table {name} has triggers, {when}"));
+        }
+        if table.row_security {
+            notes.push(format!(
+                "row security hides rows of table {name} from this user: only what it shows is counted and compared"
+            ));
+        }
+        if !table.permanent && self.found.is_some() {
+            notes.push(format!(
+                "table {name} is unlogged: a crash of the server empties it"
+            ));
+        }
+        let computed: Vec<&str> = table
+            .columns
+            .iter()
+            .filter(|column| column.generated)
+            .map(|column| column.name.as_str())
+            .collect();
+        if !computed.is_empty() {
+            notes.push(format!("the server computes {}", computed.join(", ")));
+        }
+        let declared = self.open.key();
+        if self.key.is_empty() && !declared.is_empty() {
+            let names: Vec<&str> = declared
+                .iter()
+                .map(|field: &&Field| field.name.as_str())
+                .collect();
+            notes.push(format!(
+                "table {name} has no unique index on {}: a record whose key is there already is added beside it",
+                names.join(", ")
+            ));
+        }
+        notes
+    }
+}
+
+/// Whether a table has no rows that we see.
+pub(super) fn is_empty(session: &mut Session, table: &str) -> Result<bool> {
+    let sql = format!("SELECT NOT EXISTS (SELECT FROM {table})");
+    let rows = session.rows(LOOKING, &sql, &[])?;
+    Ok(rows.first().is_some_and(|row| row.get(0)))
+}
+
+/// Whether the name's schema is there.
+pub(super) fn has_schema(session: &mut Session, name: &Name) -> Result<bool> {
+    let schema = name.schema.clone().unwrap_or_default();
+    let sql = "SELECT EXISTS (SELECT FROM pg_catalog.pg_namespace WHERE nspname = $1)";
+    let rows = session.rows(LOOKING, sql, &[(&schema, Type::TEXT)])?;
+    Ok(rows.first().is_some_and(|row| row.get(0)))
+}

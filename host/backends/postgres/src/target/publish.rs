@@ -1,0 +1,188 @@
+//! The end of a run: the result becomes visible, counters of the table go past what was written,
+//! and what only a resume needs is removed.
+
+use std::sync::atomic::Ordering;
+
+use dkhost_core::{Conflict, Error, Result, fail};
+use tokio_postgres::types::Type;
+
+use super::state::{self, Memory, Owner, Whose};
+use super::{Target, sql};
+use crate::catalog::Table;
+use crate::name::{literal, quote, quote_all};
+use crate::session::Session;
+
+/// Makes the result visible under its final name.
+pub(super) fn publish(target: &Target) -> Result<()> {
+    let (run, epoch) = target.claimed()?;
+    let id = target.id();
+    let whose = Whose {
+        job: &target.job,
+        target: &id,
+    };
+    let doing = format!("publish {}", target.label());
+    let mut session = Session::open(&target.server)?;
+    session.run(&doing, &format!("BEGIN; {}", target.server.settings()))?;
+    // Also keeps a claim waiting until this is over.
+    let lock = "SELECT FROM dkhost.owner WHERE job = $1 AND target = $2 FOR UPDATE";
+    let owner = state::fence(&mut session, whose, &run, epoch)?;
+    session.rows(
+        &doing,
+        lock,
+        &[(&target.job, Type::TEXT), (&id, Type::TEXT)],
+    )?;
+    let owner = match owner.published {
+        true => return session.run(&doing, "ROLLBACK"),
+        false => state::fence(&mut session, whose, &run, epoch)?,
+    };
+    if target.conflict == Conflict::ReplaceAll {
+        swap(target, &mut session, &doing)?;
+    }
+    advance_counters(target, &mut session, &doing)?;
+    let published = Owner {
+        published: true,
+        ..owner
+    };
+    state::write_owner(&mut session, whose, &published)?;
+    fail::point("postgres.publish.prepared")?;
+    session.run(&doing, "COMMIT")?;
+    fail::point("postgres.publish.committed")?;
+    target.published.store(true, Ordering::SeqCst);
+    Ok(())
+}
+
+/// Puts what was collected into the target. The table itself stays: with it everything that hangs
+/// on it (indexes, grants, defaults, comments, views, policies).
+fn swap(target: &Target, session: &mut Session, doing: &str) -> Result<()> {
+    let staging = Table::find(session, &target.staging_table())?.ok_or_else(|| {
+        Error::state(
+            "state::target_gone",
+            format!(
+                "the table that holds the result for {} is gone",
+                target.label()
+            ),
+        )
+        .help("start over with `dkhost run --no-resume`")
+    })?;
+    let (from, to) = (staging.sql()?, sql(&target.name)?);
+    if Table::find(session, &target.name)?.is_none() {
+        let rename = format!(
+            "ALTER TABLE {from} SET SCHEMA {}; ALTER TABLE {}.{} RENAME TO {}",
+            quote(target.schema_name())?,
+            quote(target.schema_name())?,
+            quote(&staging.name)?,
+            quote(&target.name.name)?,
+        );
+        session.run(doing, &rename)?;
+        fail::point("postgres.swap.renamed")?;
+        return rename_key(target, session, doing, &staging.name);
+    }
+    let written = staging.columns.iter().filter(|column| !column.generated);
+    let columns = quote_all(written.map(|column| column.name.as_str()))?;
+    session.run(doing, &format!("TRUNCATE {to}"))?;
+    fail::point("postgres.swap.emptied")?;
+    let insert = match columns.is_empty() {
+        true => format!("INSERT INTO {to} SELECT FROM {from}"),
+        false => format!(
+            "INSERT INTO {to} ({columns}) OVERRIDING SYSTEM VALUE SELECT {columns} FROM {from}"
+        ),
+    };
+    let moved = session.execute(doing, &insert, &[])?;
+    let rows = session.rows(doing, &format!("SELECT count(*) FROM {from}"), &[])?;
+    let staged: i64 = rows.first().map_or(0, |row| row.get(0));
+    if moved != staged.unsigned_abs() {
+        return Err(Error::data(
+            "postgres::trigger",
+            format!(
+                "a trigger of {} keeps {} rows of the result out",
+                target.label(),
+                staged.unsigned_abs() - moved.min(staged.unsigned_abs())
+            ),
+        )
+        .help("disable the trigger for the time of the run, or use on_conflict = \"upsert\""));
+    }
+    fail::point("postgres.swap.filled")?;
+    session.run(doing, &format!("DROP TABLE {from}"))
+}
+
+/// The primary key of a table that was staged is called after the staging table.
+fn rename_key(target: &Target, session: &mut Session, doing: &str, staged: &str) -> Result<()> {
+    let sql_name = sql(&target.name)?;
+    let query = "SELECT c.conname::text FROM pg_catalog.pg_constraint c \
+                 WHERE c.conrelid = $1::regclass AND c.contype = 'p' AND starts_with(c.conname::text, $2)";
+    let rows = session.rows(
+        doing,
+        &query.replace("$1::regclass", "$1::text::regclass"),
+        &[(&sql_name, Type::TEXT), (&staged, Type::TEXT)],
+    )?;
+    let Some(row) = rows.first() else {
+        return Ok(());
+    };
+    // As the server cuts what it makes up.
+    let mut name = target.name.name.clone();
+    while name.len() > crate::name::NAME_BYTES - "_pkey".len() {
+        name.pop();
+    }
+    let rename = format!(
+        "ALTER TABLE {sql_name} RENAME CONSTRAINT {} TO {}",
+        quote(row.get(0))?,
+        quote(&format!("{name}_pkey"))?
+    );
+    session.run(doing, &rename)
+}
+
+/// Moves the counters of columns that were written past the highest value, so that the next insert
+/// of anybody else meets nothing.
+fn advance_counters(target: &Target, session: &mut Session, doing: &str) -> Result<()> {
+    let table = sql(&target.name)?;
+    for field in &target.schema.fields {
+        let query = format!(
+            "SELECT pg_catalog.pg_get_serial_sequence({}, {})",
+            literal(&table),
+            literal(&field.name)
+        );
+        let rows = session.rows(doing, &query, &[])?;
+        let Some(sequence) = rows.first().and_then(|row| row.get::<_, Option<String>>(0)) else {
+            continue;
+        };
+        let column = quote(&field.name)?;
+        let advance = format!(
+            "SELECT setval({}, most) FROM (SELECT max({column})::bigint AS most FROM {table}) m, {sequence} s, \
+             (SELECT seqmax, seqmin, seqincrement FROM pg_catalog.pg_sequence WHERE seqrelid = {}::regclass) q \
+             WHERE most BETWEEN q.seqmin AND q.seqmax AND q.seqincrement > 0 \
+               AND (most > s.last_value OR (most = s.last_value AND NOT s.is_called))",
+            literal(&sequence),
+            literal(&sequence)
+        );
+        session.run(doing, &advance)?;
+    }
+    Ok(())
+}
+
+/// Forgets the run. Without a claim only one that published its result.
+pub(super) fn retire(target: &Target) -> Result<()> {
+    let claimed = target.claimed().ok();
+    let id = target.id();
+    let whose = Whose {
+        job: &target.job,
+        target: &id,
+    };
+    let doing = format!("retire {}", target.label());
+    let is_ours = |memory: &Memory| match &claimed {
+        Some((run, epoch)) => (&memory.owner.run, memory.owner.epoch) == (run, *epoch),
+        None => memory.owner.published,
+    };
+    let mut session = Session::open(&target.server)?;
+    // Nothing if it is retired already, or taken over by a process that will.
+    if Memory::read(&mut session, whose)?.filter(is_ours).is_none() {
+        return Ok(());
+    }
+    session.run(&doing, &format!("BEGIN; {}", target.server.settings()))?;
+    state::create(&mut session)?;
+    if Memory::read(&mut session, whose)?.filter(is_ours).is_some() {
+        state::forget(&mut session, whose)?;
+    }
+    fail::point("postgres.retire.prepared")?;
+    session.run(&doing, "COMMIT")?;
+    fail::point("postgres.retire.forgotten")
+}

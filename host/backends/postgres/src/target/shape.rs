@@ -1,0 +1,301 @@
+//! How batches of one schema are written: the statements, put together once.
+
+use dkhost_core::{Conflict, Result, Schema};
+
+use super::columns::{self, Held};
+use super::{Target, sql};
+use crate::catalog::{Identity, Kind, Table};
+use crate::copy::Wire;
+use crate::name::quote_all;
+
+/// The temporary table that a batch goes to first.
+pub(super) const BATCH: &str = "pg_temp.dkhost_batch";
+
+/// What is prepared for batches of a schema.
+pub(super) struct Shape {
+    pub schema: Schema,
+    pub held: Vec<Held>,
+    pub wires: Vec<Wire>,
+    /// The table rows go to, as it stands in SQL.
+    pub table: String,
+    /// The columns of the plan, as a list.
+    columns: String,
+    /// Indexes of the columns that tell rows apart; empty where nothing is met by key.
+    pub key: Vec<usize>,
+    /// Columns that are replaced when a row meets another.
+    replaced: Vec<usize>,
+    /// Whether every column takes what is sent as it is, and COPY may be used on the table.
+    pub direct: bool,
+    /// Whether triggers may keep rows out.
+    pub has_triggers: bool,
+    is_partitioned: bool,
+    pub conflict: Conflict,
+}
+
+impl Shape {
+    /// The statements for batches of `schema` into `table`.
+    pub(super) fn new(target: &Target, table: &Table, schema: &Schema) -> Result<Self> {
+        let held = columns::find(table, &schema.fields)?;
+        let names = schema.fields.iter().map(|field| field.name.as_str());
+        let meets = matches!(target.conflict, Conflict::Upsert | Conflict::Skip);
+        let key = match meets {
+            true => target
+                .key
+                .iter()
+                .filter_map(|name| schema.index_of(name))
+                .collect(),
+            false => Vec::new(),
+        };
+        let replaced =
+            (0..held.len()).filter(|index| is_replaced(&held[*index], table, &key, *index));
+        Ok(Shape {
+            wires: held.iter().map(|held| held.writing.wire).collect(),
+            table: table.sql()?,
+            columns: quote_all(names)?,
+            direct: !meets && !table.row_security && held.iter().all(Held::is_direct),
+            has_triggers: table.triggers > 0 || table.kind == Kind::Partitioned,
+            is_partitioned: table.kind == Kind::Partitioned,
+            conflict: target.conflict,
+            replaced: replaced.collect(),
+            schema: schema.clone(),
+            held,
+            key,
+        })
+    }
+
+    /// COPY into the table itself.
+    pub(super) fn copy_direct(&self) -> String {
+        match self.held.is_empty() {
+            true => format!("COPY {} FROM STDIN (FORMAT binary)", self.table),
+            false => format!(
+                "COPY {} ({}) FROM STDIN (FORMAT binary)",
+                self.table, self.columns
+            ),
+        }
+    }
+
+    /// The temporary table for a batch: the row's number, and each value as it is sent.
+    pub(super) fn create_batch(&self) -> String {
+        let columns: String = (0..self.held.len())
+            .map(|index| format!(", c{index} {}", self.held[index].writing.stage))
+            .collect();
+        format!("CREATE TEMPORARY TABLE dkhost_batch (n integer NOT NULL{columns}) ON COMMIT DROP")
+    }
+
+    /// The value of a column, from the row `s` of the temporary table.
+    pub(super) fn value(&self, index: usize) -> String {
+        self.held[index].value(&format!("s.c{index}"), &self.table)
+    }
+
+    fn values(&self) -> String {
+        let values: Vec<String> = (0..self.held.len())
+            .map(|index| self.value(index))
+            .collect();
+        values.join(", ")
+    }
+
+    /// The key's values, from the row `s` of the temporary table.
+    pub(super) fn key_values(&self) -> String {
+        let values: Vec<String> = self
+            .key
+            .iter()
+            .map(|index| self.key_value(*index))
+            .collect();
+        values.join(", ")
+    }
+
+    fn key_value(&self, index: usize) -> String {
+        format!("({}){}", self.value(index), self.held[index].collate)
+    }
+
+    /// Whether row `t` of the table has the key of row `s`.
+    pub(super) fn meets(&self) -> String {
+        let equal: Vec<String> = self
+            .key
+            .iter()
+            .map(|index| {
+                format!(
+                    "t.{} = {}",
+                    self.held[*index].quoted,
+                    self.key_value(*index)
+                )
+            })
+            .collect();
+        equal.join(" AND ")
+    }
+
+    /// What finds rows whose value its column would change: row number and column. `None` where
+    /// no column does.
+    pub(super) fn changed(&self) -> Option<String> {
+        let cases: String = (0..self.held.len())
+            .filter_map(|index| {
+                let keeps = self.held[index].keeps(&format!("s.c{index}"), &self.table)?;
+                Some(format!(" WHEN ({keeps}) IS FALSE THEN {index}"))
+            })
+            .collect();
+        (!cases.is_empty()).then(|| {
+            format!("SELECT n, changed FROM (SELECT s.n, CASE{cases} END AS changed FROM {{from}}) x WHERE changed IS NOT NULL")
+        })
+    }
+
+    /// Inserts the rows of `from` in the order of `by`.
+    pub(super) fn insert(&self, from: &str, by: &str) -> String {
+        let order = match self.held.is_empty() {
+            true => String::new(),
+            false => format!(" ORDER BY {by}"),
+        };
+        match self.held.is_empty() {
+            // A table without a column of ours takes rows of defaults.
+            true => format!("INSERT INTO {} SELECT FROM {from}{order}", self.table),
+            false => format!(
+                "INSERT INTO {} ({}) OVERRIDING SYSTEM VALUE SELECT {} FROM {from}{order}",
+                self.table,
+                self.columns,
+                self.values()
+            ),
+        }
+    }
+
+    /// The order in which rows are inserted: by key, so that two writers meet in one order.
+    pub(super) fn insert_order(&self, target_key: &[usize]) -> String {
+        let mut by: Vec<String> = target_key.iter().map(|index| self.value(*index)).collect();
+        by.push("s.n".to_owned());
+        by.join(", ")
+    }
+
+    /// Writes the rows of `from` that are the last (under `skip` the first) of their key, and says
+    /// of each row what became of it: `d` folded, `i` inserted, `r` put in another's place, `u`
+    /// kept out. `tail` is the SELECT or INSERT … SELECT over `s` and `up`.
+    pub(super) fn merge(&self, from: &str, rank: &str, tail: &str) -> String {
+        let columns: String = (0..self.held.len())
+            .map(|index| format!(", {} AS v{index}", self.value(index)))
+            .collect();
+        let met = match self.is_partitioned {
+            true => format!(
+                ", EXISTS (SELECT FROM {} t WHERE {}) AS met",
+                self.table,
+                self.meets()
+            ),
+            false => String::new(),
+        };
+        let values: Vec<String> = (0..self.held.len())
+            .map(|index| format!("v{index}"))
+            .collect();
+        let keys: Vec<String> = self
+            .key
+            .iter()
+            .map(|index| format!("v{index}{}", self.held[*index].collate))
+            .collect();
+        let returned: Vec<String> = self
+            .key
+            .iter()
+            .map(|index| format!("t.{} AS v{index}", self.held[*index].quoted))
+            .collect();
+        let new = match self.is_partitioned {
+            true => "true".to_owned(),
+            false => "(t.xmax = 0)".to_owned(),
+        };
+        format!(
+            "WITH s AS MATERIALIZED (SELECT s.n, {rank}{columns}{met} FROM {from}), \
+             up AS (INSERT INTO {} AS t ({}) OVERRIDING SYSTEM VALUE SELECT {} FROM s WHERE r = 1 ORDER BY {} \
+             ON CONFLICT ({}) {} RETURNING {}, {new} AS new) {tail}",
+            self.table,
+            self.columns,
+            values.join(", "),
+            keys.join(", "),
+            self.key
+                .iter()
+                .map(|index| self.held[*index].quoted.clone())
+                .collect::<Vec<_>>()
+                .join(", "),
+            self.action(),
+            returned.join(", "),
+        )
+    }
+
+    /// What became of a row of [`Shape::merge`], and the join that tells.
+    pub(super) fn fate(&self) -> (String, String) {
+        let new = match self.is_partitioned {
+            true => "NOT s.met",
+            false => "up.new",
+        };
+        let folded = if self.conflict == Conflict::Skip {
+            'u'
+        } else {
+            'd'
+        };
+        let fate = format!(
+            "CASE WHEN s.r > 1 THEN '{folded}' WHEN up.new IS NULL THEN 'u' WHEN {new} THEN 'i' ELSE 'r' END"
+        );
+        let on: Vec<String> = self
+            .key
+            .iter()
+            .map(|index| format!("up.v{index} = s.v{index}{}", self.held[*index].collate))
+            .collect();
+        (
+            fate,
+            format!("s LEFT JOIN up ON s.r = 1 AND {}", on.join(" AND ")),
+        )
+    }
+
+    /// How rows of one key are numbered: 1 for the one that counts.
+    pub(super) fn rank(&self) -> String {
+        let order = if self.conflict == Conflict::Skip {
+            "ASC"
+        } else {
+            "DESC"
+        };
+        format!(
+            "row_number() OVER (PARTITION BY {} ORDER BY s.n {order}) AS r",
+            self.key_values()
+        )
+    }
+
+    fn action(&self) -> String {
+        if self.conflict == Conflict::Skip || self.replaced.is_empty() {
+            return "DO NOTHING".to_owned();
+        }
+        let list = |from: &str| {
+            let columns = self
+                .replaced
+                .iter()
+                .map(|index| format!("{from}.{}", self.held[*index].quoted));
+            columns.collect::<Vec<_>>().join(", ")
+        };
+        let set: Vec<String> = self
+            .replaced
+            .iter()
+            .map(|index| {
+                let name = &self.held[*index].quoted;
+                format!("{name} = excluded.{name}")
+            })
+            .collect();
+        // Byte for byte, also where a type has no equality or one that is blind to case or scale.
+        format!(
+            "DO UPDATE SET {} WHERE pg_catalog.record_image_ne(ROW({}), ROW({}))",
+            set.join(", "),
+            list("t"),
+            list("excluded")
+        )
+    }
+
+    /// Reads rows `t` of the table back, in the plan's schema or, with `fields`, its first columns.
+    pub(super) fn reads(&self, fields: usize) -> String {
+        let reads = self.held[..fields].iter().map(|held| held.read());
+        reads.collect::<Vec<_>>().join(", ")
+    }
+}
+
+/// Whether a column is set when a row meets another: a key's value is there already, unless equal
+/// does not mean the same; and what counts up by itself cannot be set.
+fn is_replaced(held: &Held, table: &Table, key: &[usize], index: usize) -> bool {
+    let Some(column) = table.column(&held.field.name) else {
+        return false;
+    };
+    column.identity != Some(Identity::Always) && (!key.contains(&index) || !held.equal_is_same)
+}
+
+/// The statement for a name and columns of ours, used where there is no table yet.
+pub(super) fn create_table(name: &crate::catalog::Name, body: &str) -> Result<String> {
+    Ok(format!("CREATE TABLE {} ({body})", sql(name)?))
+}

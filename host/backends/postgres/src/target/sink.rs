@@ -1,0 +1,150 @@
+//! The target as a whole: claimed, scanned, published, retired.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use arrow::array::RecordBatch;
+use dkhost_core::{
+    Claim, Claimed, Class, Error, Partition, Result, Sink, TargetPlan, TargetState, Writer,
+};
+
+use super::shape::Shape;
+use super::state::{self, Memory, Whose};
+use super::writer::PostgresWriter;
+use super::{Target, claim, publish, scan};
+use crate::catalog::Table;
+use crate::session::Session;
+
+/// An open target.
+pub(super) struct PostgresSink {
+    target: Arc<Target>,
+    /// What the last look found: whoever decides to begin anew decides by it.
+    seen: Mutex<Option<Progress>>,
+}
+
+/// How far somebody's run is: run, epoch and batches over all partitions; `None` for no run.
+type Progress = Option<(String, u64, u64)>;
+
+fn progress(memory: Option<&Memory>) -> Progress {
+    memory.map(|memory| {
+        let batches = memory.checkpoints.iter().map(|checkpoint| checkpoint.seq);
+        (memory.owner.run.clone(), memory.owner.epoch, batches.sum())
+    })
+}
+
+impl PostgresSink {
+    pub(super) fn new(target: Target) -> Self {
+        PostgresSink {
+            target: Arc::new(target),
+            seen: Mutex::default(),
+        }
+    }
+
+    /// Opens the target to read back what this run wrote, unless somebody took it over: then the
+    /// staging table may be gone or another's. What is read is of one moment.
+    fn open_ours(&self, doing: &str) -> Result<(Session, Table)> {
+        let target = &self.target;
+        let mut session = Session::open(&target.server)?;
+        let begin = format!(
+            "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; {}",
+            target.server.settings()
+        );
+        session.run(doing, &begin)?;
+        let id = target.id();
+        let whose = Whose {
+            job: &target.job,
+            target: &id,
+        };
+        if let Ok((run, epoch)) = target.claimed() {
+            state::fence(&mut session, whose, &run, epoch)?;
+        }
+        let found = Table::find(&mut session, &target.working_table())?;
+        let table = found.ok_or_else(|| {
+            Error::state("state::target_gone", format!("{} is gone", target.label()))
+                .help("start over with `dkhost run --no-resume`")
+        })?;
+        Ok((session, table))
+    }
+
+    /// Refuses to begin anew where another process has moved on since we looked: its rows would stay
+    /// in the table, and ours come on top.
+    fn ensure_unmoved(&self, memory: &Memory) -> Result<()> {
+        let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        if seen
+            .as_ref()
+            .is_none_or(|seen| *seen == progress(Some(memory)))
+        {
+            return Ok(());
+        }
+        Err(Error::new(
+            Class::Locked,
+            "target::busy",
+            format!(
+                "another process began to write to {} meanwhile",
+                self.target.label()
+            ),
+        )
+        .help("run the same command again: it goes on with what that process began"))
+    }
+}
+
+impl Sink for PostgresSink {
+    fn plan(&self) -> &TargetPlan {
+        self.target.plan()
+    }
+
+    fn inspect(&self, job: &str) -> Result<Option<TargetState>> {
+        let id = self.target.id();
+        let mut session = Session::open(&self.target.server)?;
+        let memory = Memory::read(&mut session, Whose { job, target: &id })?;
+        *self.seen.lock().unwrap_or_else(PoisonError::into_inner) = Some(progress(memory.as_ref()));
+        Ok(memory.map(Memory::into_state))
+    }
+
+    fn claim(&self, claimed: &Claim) -> Result<Claimed> {
+        claim::claim(&self.target, claimed, &|memory| self.ensure_unmoved(memory))
+    }
+
+    fn writer(&self, partition: &Partition) -> Result<Box<dyn Writer>> {
+        Ok(Box::new(PostgresWriter::open(
+            self.target.clone(),
+            partition.index,
+        )?))
+    }
+
+    fn count(&self) -> Result<u64> {
+        let doing = format!("count the rows of {}", self.target.label());
+        let (mut session, table) = self.open_ours(&doing)?;
+        let rows = session.rows(
+            &doing,
+            &format!("SELECT count(*) FROM {}", table.sql()?),
+            &[],
+        )?;
+        Ok(rows
+            .first()
+            .map_or(0, |row| row.get::<_, i64>(0).unsigned_abs()))
+    }
+
+    fn scan(&self, each: &mut dyn FnMut(RecordBatch) -> Result<()>) -> Result<()> {
+        let target = &self.target;
+        let doing = format!("read back {}", target.label());
+        let (mut session, table) = self.open_ours(&doing)?;
+        let shape = Shape::new(target, &table, &target.schema)?;
+        let fields = target.schema.fields.len();
+        let query = format!("SELECT {} FROM {} t", shape.reads(fields), shape.table);
+        scan::read(
+            &mut session,
+            &doing,
+            &query,
+            &shape.read_columns(fields),
+            each,
+        )
+    }
+
+    fn publish(&self) -> Result<()> {
+        publish::publish(&self.target)
+    }
+
+    fn retire(&self) -> Result<()> {
+        publish::retire(&self.target)
+    }
+}
