@@ -12,7 +12,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 
-/// `$1` is the folder, `$2` the size of the disk it is to have for `data`, in MiB, or 0.
+/// `$1` is the folder, `$2` the size of the disk it is to have for `data`, in MiB, or 0, `$3` the
+/// signal that ends the server at once. One that does not end is killed.
 const KEEPER: &str = r#"
 trap '' INT TERM HUP PIPE QUIT
 folder=$1; pid=
@@ -20,7 +21,9 @@ folder=$1; pid=
 stop() { # the signal; what is paused goes on, or it could not end
     [ -z "$pid" ] && return
     kill "-$1" "$pid"; kill -CONT "$pid" $(cat "/proc/$pid/task/$pid/children")
+    { sleep 20; kill -KILL "$pid"; } & local late=$!
     wait "$pid"; pid=
+    kill "$late"
 }
 while read -r word signal; do
     case $word in
@@ -29,7 +32,7 @@ while read -r word signal; do
         stop) stop "$signal"; echo done ;;
     esac
 done
-stop QUIT
+stop "$3"
 [ "$2" = 0 ] || umount "$folder/data"
 rm -rf "$folder"
 "#;
@@ -46,8 +49,8 @@ pub(crate) struct Kept {
 
 impl Kept {
     /// A keeper with a new folder below the temporary one, in which everybody may make files.
-    /// `disk_mib` bounds the folder `data` in it.
-    pub(crate) fn new(what: &str, disk_mib: Option<u32>) -> Result<Self, String> {
+    /// `disk_mib` bounds the folder `data` in it; the signal `end` ends the server in the end.
+    pub(crate) fn new(what: &str, disk_mib: Option<u32>, end: &str) -> Result<Self, String> {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let count = COUNT.fetch_add(1, Ordering::Relaxed);
         // Short: the path of a unix socket holds a hundred bytes.
@@ -69,7 +72,7 @@ impl Kept {
             command.args(["-m", "sh"]);
         }
         command.args(["-c", KEEPER, "keeper"]).arg(&folder);
-        command.arg(disk_mib.unwrap_or(0).to_string());
+        command.arg(disk_mib.unwrap_or(0).to_string()).arg(end);
         command
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())

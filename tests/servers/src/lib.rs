@@ -12,14 +12,20 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+#[cfg(feature = "certificates")]
+mod certificates;
 mod database;
 mod kept;
+mod pooler;
 pub mod programs;
 mod server;
 
 use std::sync::OnceLock;
 
+#[cfg(feature = "certificates")]
+pub use certificates::{Authority, Certificate};
 pub use database::Database;
+pub use pooler::Pooler;
 pub use server::{Server, Settings, Stop};
 
 /// The variable that names a running server: `postgres://user@host:port/database`, as a user who
@@ -32,6 +38,13 @@ pub const POSTGRES_URL: &str = "DKHOST_TEST_POSTGRES_URL";
 /// With a sentence, if there is no server and none can be installed or started.
 pub fn postgres() -> Database {
     Database::create(&postgres_url()).unwrap_or_else(|why| panic!("{why}"))
+}
+
+/// What `psql` answers to SQL at an address: a row a line, columns separated by `|`.
+///
+/// *Errors* – what the server or `psql` said.
+pub fn query(url: &str, sql: &str) -> Result<String, String> {
+    database::query(url, sql)
 }
 
 /// The address of the server that this process's tests share; started on the first call, unless

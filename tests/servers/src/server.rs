@@ -38,7 +38,8 @@ impl Settings {
         self
     }
 
-    /// A data folder on a disk of this size, which only root can make; an empty server takes 60.
+    /// Tables on a disk of this size, which only root can make; an empty database takes 8, an
+    /// empty server 40.
     #[must_use]
     pub fn disk_mib(mut self, mib: u32) -> Self {
         self.disk_mib = Some(mib);
@@ -88,7 +89,7 @@ impl Server {
                     .to_owned(),
             );
         }
-        let mut kept = Kept::new("pg", settings.disk_mib)?;
+        let mut kept = Kept::new("pg", settings.disk_mib, "QUIT")?;
         prepare(&kept, settings)?;
         kept.init()?;
         // Between the search for a free port and the start another process may take it.
@@ -244,7 +245,8 @@ fn prepare(kept: &Kept, settings: &Settings) -> Result<(), String> {
     words.extend(arguments.map(str::to_owned));
     words.push(data);
     if settings.disk_mib.is_some() {
-        words.push("--wal-segsize=1".to_owned());
+        // Where its log does not fit any more a server dies; where tables do not fit, it refuses.
+        words.push(format!("--waldir={}/wal", kept.folder.display()));
     }
     kept.script("init.sh", &words)
 }
@@ -263,16 +265,6 @@ fn start_words(kept: &Kept, settings: &Settings, port: u16) -> Result<Vec<String
     ];
     if !settings.durable {
         all.extend(["fsync", "full_page_writes"].map(|name| (name.to_owned(), "off".to_owned())));
-    }
-    if settings.disk_mib.is_some() {
-        all.extend(
-            [
-                ("max_wal_size", "2MB"),
-                ("min_wal_size", "2MB"),
-                ("wal_recycle", "off"),
-            ]
-            .map(|(n, v)| (n.to_owned(), v.to_owned())),
-        );
     }
     all.extend(settings.settings.iter().cloned());
     let mut words = programs::as_ordinary_user();

@@ -12,7 +12,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use dkhost_servers::{POSTGRES_URL, Server, Settings, Stop};
+use dkhost_servers::{POSTGRES_URL, Pooler, Server, Settings, Stop};
 
 #[test]
 fn each_database_is_fresh_and_goes_with_its_test() {
@@ -44,6 +44,35 @@ fn a_server_stopped_like_a_power_cut_comes_back_with_what_was_committed() {
     server.stop(Stop::Fast).unwrap();
     server.start_again().unwrap();
     assert_eq!(database.sql("SELECT * FROM t"), "1");
+}
+
+#[test]
+fn a_pooler_gives_many_clients_few_sessions() {
+    let server = Server::start(&Settings::default()).unwrap();
+    let (pooler, database) = (
+        Pooler::start(&server, 1).unwrap(),
+        server.database().unwrap(),
+    );
+    let url = pooler.url(&database.name);
+    let ask = |sql: &str| dkhost_servers::query(&url, sql).unwrap();
+    // Two clients, one session: what the first leaves in it the second finds.
+    ask("SET application_name = 'left behind'");
+    assert_eq!(
+        ask("SELECT pg_backend_pid()"),
+        ask("SELECT pg_backend_pid()")
+    );
+    assert_eq!(ask("SELECT current_database()"), database.name);
+}
+
+#[test]
+fn a_disk_of_its_own_fills_up() {
+    let server = Server::start(&Settings::default().disk_mib(80)).unwrap();
+    let database = server.database().unwrap();
+    database.sql("CREATE TABLE t (a text)");
+    let much = "INSERT INTO t SELECT repeat(md5(i::text), 30) FROM generate_series(1, 200000) i";
+    let why = dkhost_servers::query(&database.url, much).unwrap_err();
+    assert!(why.contains("No space left on device"), "{why}");
+    assert_eq!(database.sql("SELECT count(*) FROM t"), "0");
 }
 
 #[test]
@@ -86,7 +115,11 @@ fn nothing_stays_when_the_process_is_killed() {
     }
     let note = std::env::temp_dir().join(format!("dkhost-orphan-{}", std::process::id()));
     let mut child = Command::new(std::env::current_exe().unwrap())
-        .args(["nothing_stays_when_the_process_is_killed", "--exact", "--nocapture"])
+        .args([
+            "nothing_stays_when_the_process_is_killed",
+            "--exact",
+            "--nocapture",
+        ])
         .env("DKHOST_TEST_WAITS", &note)
         .env_remove(POSTGRES_URL)
         .stdout(Stdio::piped())
