@@ -9,6 +9,7 @@
 //!
 //! *Source* – PostgreSQL, "COPY", "Binary Format", and the `recv` and `send` functions of each type.
 
+mod cells;
 mod column;
 mod decode;
 mod encode;

@@ -1,291 +1,372 @@
-//! `numeric`: groups of four decimal digits, to integers and text and back.
+//! `numeric` in its binary form: digits to the base of 10000, and how many of their decimal digits
+//! after the point are shown.
 //!
 //! ```text
-//! groups i16 │ weight i16 │ sign u16 │ scale u16 │ group u16 …      value = Σ groupᵢ × 10000^(weight−i)
+//! ndigits:i16 weight:i16 sign:u16 dscale:i16 digit:i16…     value = Σ digit[i] × 10000^(weight-i)
 //! ```
+//!
+//! *Source* – `numeric_send` and `numeric_recv`, `src/backend/utils/adt/numeric.c`.
+
+use dkhost_core::text;
 
 const NEGATIVE: u16 = 0x4000;
-const NOT_A_NUMBER: u16 = 0xC000;
+const NAN: u16 = 0xC000;
 const INFINITY: u16 = 0xD000;
 const MINUS_INFINITY: u16 = 0xF000;
 
-/// Digits before the point, and after it, that a server holds.
-///
-/// *Source* – "Numeric Types": up to 131072 digits before the decimal point, 16383 after it.
-const MAX_BEFORE: i64 = 131_072;
-const MAX_AFTER: i64 = 16_383;
+/// Decimal digits that may stand before and after the point.
+const BEFORE_MAX: i64 = 131_072;
+const AFTER_MAX: i64 = 16_383;
 
-/// Why a value is no number of ours.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Odd {
-    NotANumber,
-    Infinite,
-    /// It has more digits than its column.
-    TooLong,
-    /// These bytes are no `numeric`.
-    Malformed,
-}
+const POWERS: [u64; 20] = {
+    let mut powers = [1; 20];
+    let mut i = 1;
+    while i < 20 {
+        powers[i] = powers[i - 1] * 10;
+        i += 1;
+    }
+    powers
+};
 
-/// A value, taken apart.
-struct Parts<'a> {
-    negative: bool,
+/// A number as it came.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Numeric<'a> {
     weight: i32,
+    sign: u16,
     scale: usize,
-    groups: &'a [u8],
+    digits: &'a [[u8; 2]],
 }
 
-fn parts(bytes: &[u8]) -> Result<Parts<'_>, Odd> {
-    let (head, groups) = bytes.split_first_chunk::<8>().ok_or(Odd::Malformed)?;
-    let word = |at: usize| u16::from_be_bytes([head[at], head[at + 1]]);
-    let negative = match word(4) {
-        0 => false,
-        NEGATIVE => true,
-        NOT_A_NUMBER => return Err(Odd::NotANumber),
-        INFINITY | MINUS_INFINITY => return Err(Odd::Infinite),
-        _ => return Err(Odd::Malformed),
-    };
-    let is_group = |pair: &[u8]| u16::from_be_bytes([pair[0], pair[1]]) < 10_000;
-    if groups.len() != usize::from(word(0)) * 2 || !groups.chunks_exact(2).all(is_group) {
-        return Err(Odd::Malformed);
+impl<'a> Numeric<'a> {
+    /// `None` if the bytes are no number.
+    #[inline]
+    pub(super) fn read(bytes: &'a [u8]) -> Option<Self> {
+        let (head, digits) = bytes.split_first_chunk::<8>()?;
+        let word = |at: usize| u16::from_be_bytes([head[at], head[at + 1]]);
+        let (digits, rest) = digits.as_chunks::<2>();
+        let (sign, scale) = (word(4), word(6));
+        let is_sound = rest.is_empty()
+            && digits.len() == usize::from(word(0))
+            && matches!(sign, 0 | NEGATIVE | NAN | INFINITY | MINUS_INFINITY)
+            && (i64::from(scale) <= AFTER_MAX || sign & NAN == NAN)
+            && digits
+                .iter()
+                .all(|digit| u16::from_be_bytes(*digit) < 10_000);
+        is_sound.then_some(Numeric {
+            weight: i32::from(word(2) as i16),
+            sign,
+            scale: usize::from(scale),
+            digits,
+        })
     }
-    Ok(Parts {
-        negative,
-        weight: i32::from(word(2) as i16),
-        scale: usize::from(word(6)),
-        groups,
-    })
-}
 
-impl Parts<'_> {
-    /// The group that counts 10000^`power`.
-    fn group(&self, power: i32) -> u16 {
-        let index = usize::try_from(self.weight - power).ok();
-        let pair = index.and_then(|index| self.groups.get(index * 2..index * 2 + 2));
-        pair.map_or(0, |pair| u16::from_be_bytes([pair[0], pair[1]]))
+    /// Its name, if it is no number but stands in for one.
+    #[inline]
+    pub(super) fn special(&self) -> Option<&'static str> {
+        match self.sign {
+            NAN => Some("NaN"),
+            INFINITY => Some("Infinity"),
+            MINUS_INFINITY => Some("-Infinity"),
+            _ => None,
+        }
     }
-}
 
-/// The value times 10^`scale`, of at most `precision` digits.
-pub(super) fn to_decimal(bytes: &[u8], precision: u8, scale: i8) -> Result<i128, Odd> {
-    let parts = parts(bytes)?;
-    let mut value: i128 = 0;
-    for pair in parts.groups.chunks_exact(2) {
-        let group = i128::from(u16::from_be_bytes([pair[0], pair[1]]));
-        value = value
-            .checked_mul(10_000)
-            .and_then(|value| value.checked_add(group))
-            .ok_or(Odd::TooLong)?;
+    #[inline]
+    fn digit(&self, at: i32) -> u16 {
+        let digit = usize::try_from(at).ok().and_then(|at| self.digits.get(at));
+        digit.map_or(0, |digit| u16::from_be_bytes(*digit))
     }
-    let count = (parts.groups.len() / 2) as i32;
-    let power = 4 * (parts.weight - count + 1) + i32::from(scale);
-    let ten = |power: u32| 10_i128.checked_pow(power);
-    value = match power {
-        0.. if value == 0 => 0,
-        0.. => ten(power as u32)
-            .and_then(|ten| value.checked_mul(ten))
-            .ok_or(Odd::TooLong)?,
-        _ => match ten(power.unsigned_abs()) {
-            Some(ten) if value % ten == 0 => value / ten,
-            _ if value == 0 => 0,
-            _ => return Err(Odd::TooLong),
-        },
-    };
-    match ten(u32::from(precision)) {
-        Some(limit) if value >= limit => Err(Odd::TooLong),
-        _ if parts.negative => Ok(-value),
-        _ => Ok(value),
-    }
-}
 
-/// Appends the value as text, with as many digits after the point as it has.
-pub(super) fn write_text(bytes: &[u8], out: &mut Vec<u8>) -> Result<(), Odd> {
-    let parts = parts(bytes)?;
-    if parts.negative {
-        out.push(b'-');
+    fn is_negative(&self) -> bool {
+        self.sign == NEGATIVE && self.digits.iter().any(|digit| *digit != [0, 0])
     }
-    if parts.weight < 0 {
-        out.push(b'0');
-    }
-    for power in (0..=parts.weight).rev() {
-        let digits = four(parts.group(power));
-        // Only the first group goes without its zeros.
-        let skip = match power == parts.weight {
-            true => digits.iter().take(3).take_while(|digit| **digit == b'0').count(),
-            false => 0,
-        };
-        out.extend_from_slice(&digits[skip..]);
-    }
-    if parts.scale > 0 {
+
+    /// Writes its decimal text, with as many digits after the point as it is shown with.
+    pub(super) fn write(&self, out: &mut Vec<u8>) {
+        if self.is_negative() {
+            out.push(b'-');
+        }
+        let first = (0..=self.weight).find(|at| self.digit(*at) != 0);
+        match first {
+            None => out.push(b'0'),
+            Some(first) => {
+                out.extend_from_slice(itoa::Buffer::new().format(self.digit(first)).as_bytes());
+                for at in first + 1..=self.weight {
+                    out.extend_from_slice(&four(self.digit(at)));
+                }
+            }
+        }
+        if self.scale == 0 {
+            return;
+        }
         out.push(b'.');
-        let end = out.len() + parts.scale;
-        let mut power = -1;
+        let end = out.len() + self.scale;
+        // Zeros between the point and the first digit, where the number is small.
+        let zeros = (-1 - self.weight).max(0) as usize * 4;
+        out.resize((out.len() + zeros).min(end), b'0');
+        let mut at = (self.weight + 1).max(0);
         while out.len() < end {
-            out.extend_from_slice(&four(parts.group(power)));
-            power -= 1;
+            out.extend_from_slice(&four(self.digit(at)));
+            at += 1;
         }
         out.truncate(end);
     }
+
+    /// The number × 10^`scale`, if that is an integer of at most `precision` digits.
+    #[inline]
+    pub(super) fn decimal(&self, precision: u8, scale: i8) -> Option<i128> {
+        if self.digits.is_empty() {
+            return Some(0);
+        }
+        let last = self.weight - (self.digits.len() as i32 - 1);
+        let power = last * 4 + i32::from(scale);
+        let absolute = match self.digits.len() {
+            0..=4 => {
+                let mantissa = self.mantissa()?;
+                match usize::try_from(power) {
+                    Ok(power) => {
+                        i128::from(mantissa).checked_mul(10i128.checked_pow(power as u32)?)?
+                    }
+                    Err(_) => {
+                        let Some(divisor) = POWERS.get(power.unsigned_abs() as usize) else {
+                            return (mantissa == 0).then_some(0);
+                        };
+                        (mantissa % divisor == 0).then(|| i128::from(mantissa / divisor))?
+                    }
+                }
+            }
+            _ => self.long(power)?,
+        };
+        if absolute >= 10i128.checked_pow(u32::from(precision))? {
+            return None;
+        }
+        Some(if self.sign == NEGATIVE {
+            -absolute
+        } else {
+            absolute
+        })
+    }
+
+    /// The digits as one integer, of at most four.
+    #[inline]
+    fn mantissa(&self) -> Option<u64> {
+        let one = |sum: u64, digit: &[u8; 2]| sum * 10_000 + u64::from(u16::from_be_bytes(*digit));
+        Some(self.digits.iter().fold(0, one))
+    }
+
+    fn long(&self, power: i32) -> Option<i128> {
+        // The last digit may have zeros that a scale of ours has no place for: up to three.
+        let (last, before) = self.digits.split_last()?;
+        let mut sum = 0i128;
+        for digit in before {
+            sum = sum
+                .checked_mul(10_000)?
+                .checked_add(i128::from(u16::from_be_bytes(*digit)))?;
+        }
+        let last = i128::from(u16::from_be_bytes(*last));
+        if power >= 0 {
+            let whole = sum.checked_mul(10_000)?.checked_add(last)?;
+            return whole.checked_mul(10i128.checked_pow(power as u32)?);
+        }
+        let cut = power.unsigned_abs();
+        if cut <= 3 {
+            let divisor = 10i128.pow(cut);
+            let kept = sum.checked_mul(10i128.pow(4 - cut))?;
+            return (last % divisor == 0).then(|| kept.checked_add(last / divisor))?;
+        }
+        if last != 0 {
+            return None;
+        }
+        let rest = Numeric {
+            digits: self.digits.get(..self.digits.len() - 1)?,
+            ..*self
+        };
+        rest.long(power + 4)
+    }
+}
+
+fn four(digit: u16) -> [u8; 4] {
+    let ascii = |value: u16| b'0' + (value % 10) as u8;
+    [
+        ascii(digit / 1000),
+        ascii(digit / 100),
+        ascii(digit / 10),
+        ascii(digit),
+    ]
+}
+
+/// Why a text is no `numeric`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Unsayable {
+    /// `-0`, which would come back as `0`.
+    MinusZero,
+    /// More digits than the server keeps.
+    TooLong,
+    /// No number at all.
+    NoNumber,
+}
+
+/// Appends `value` × 10^-`scale` with its length before it.
+pub(super) fn put_decimal(value: i128, scale: i8, out: &mut Vec<u8>) -> Result<(), Unsayable> {
+    let pad = (4 - scale.rem_euclid(4)) % 4;
+    let short = u64::try_from(value.unsigned_abs()).ok();
+    let Some(mut rest) = short
+        .filter(|_| scale >= 0)
+        .and_then(|short| short.checked_mul(POWERS[pad as usize]))
+    else {
+        let mut text = Vec::with_capacity(48);
+        text::write_decimal(value, scale, &mut text);
+        return put_text(&text, out);
+    };
+    let mut weight = -1 - (i16::from(scale) + i16::from(pad)) / 4;
+    let (mut digits, mut from, mut until) = ([0u8; 10], 10, 10);
+    while rest != 0 {
+        let digit = (rest % 10_000) as u16;
+        rest /= 10_000;
+        weight += 1;
+        if digit == 0 && from == until {
+            until -= 2;
+            from -= 2;
+            continue;
+        }
+        from -= 2;
+        digits[from..from + 2].copy_from_slice(&digit.to_be_bytes());
+    }
+    let digits = &digits[from..until];
+    let sign = if value < 0 { NEGATIVE } else { 0 };
+    let weight = if digits.is_empty() { 0 } else { weight };
+    put_head(digits.len() / 2, weight, sign, scale as u16, out);
+    out.extend_from_slice(digits);
     Ok(())
 }
 
-fn four(group: u16) -> [u8; 4] {
-    let digit = |by: u16| b'0' + (group / by % 10) as u8;
-    [digit(1000), digit(100), digit(10), digit(1)]
+fn put_head(digits: usize, weight: i16, sign: u16, scale: u16, out: &mut Vec<u8>) {
+    out.extend_from_slice(&(8 + 2 * digits as u32).to_be_bytes());
+    out.extend_from_slice(&(digits as u16).to_be_bytes());
+    out.extend_from_slice(&weight.to_be_bytes());
+    out.extend_from_slice(&sign.to_be_bytes());
+    out.extend_from_slice(&scale.to_be_bytes());
 }
 
-/// Appends a decimal number (`-12.50`, `1.5e300`) as `numeric`, its length first; false if it is
-/// none, or has more digits than a server holds. Nothing is appended then.
-pub(super) fn write_binary(text: &str, digits: &mut Vec<u8>, out: &mut Vec<u8>) -> bool {
-    let Some(number) = Written::parse(text, digits) else {
-        return false;
+/// Appends the number that a decimal text spells, with its length before it; also `NaN`, `inf`.
+pub(super) fn put_text(text: &[u8], out: &mut Vec<u8>) -> Result<(), Unsayable> {
+    let special = match text {
+        b"NaN" => Some(NAN),
+        b"inf" => Some(INFINITY),
+        b"-inf" => Some(MINUS_INFINITY),
+        _ => None,
     };
-    let Written {
-        negative,
-        point,
-        scale,
-    } = number;
-    // Groups are counted from the point; what is missing to a whole group on either side is zero.
-    let first = point.div_euclid(4) + i64::from(point.rem_euclid(4) != 0) - 1;
-    let last = (point - digits.len() as i64).div_euclid(4);
-    let digit = |place: i64| -> u16 {
-        let index = usize::try_from(place).ok();
-        index.and_then(|index| digits.get(index)).map_or(0, |digit| u16::from(digit - b'0'))
-    };
-    let group = |power: i64| {
-        let start = point - (power + 1) * 4;
-        (0..4).fold(0, |group, at| group * 10 + digit(start + at))
-    };
-    let count = match digits.is_empty() {
-        true => 0,
-        false => first - last + 1,
-    };
-    out.extend_from_slice(&(8 + 2 * count as i32).to_be_bytes());
-    out.extend_from_slice(&(count as i16).to_be_bytes());
-    out.extend_from_slice(&(if count == 0 { 0 } else { first } as i16).to_be_bytes());
-    out.extend_from_slice(&(if negative { NEGATIVE } else { 0 }).to_be_bytes());
-    out.extend_from_slice(&(scale as u16).to_be_bytes());
-    for power in (0..count).map(|index| first - index) {
-        out.extend_from_slice(&group(power).to_be_bytes());
+    if let Some(sign) = special {
+        put_head(0, 0, sign, 0, out);
+        return Ok(());
     }
-    true
+    let parts = Parts::of(text).ok_or(Unsayable::NoNumber)?;
+    let after = (parts.after as i64).saturating_sub(parts.power).max(0);
+    let significant = |digit: &u8| *digit != b'0';
+    let digits = || parts.whole.iter().chain(parts.fraction);
+    let Some(zeros) = digits().position(|digit| significant(digit)) else {
+        return match (parts.negative, after > AFTER_MAX) {
+            (true, _) => Err(Unsayable::MinusZero),
+            (_, true) => Err(Unsayable::TooLong),
+            _ => {
+                put_head(0, 0, 0, after as u16, out);
+                Ok(())
+            }
+        };
+    };
+    // Decimal digits before the point; negative for zeros behind it.
+    let before = (parts.whole.len() as i64 - zeros as i64).saturating_add(parts.power);
+    if before > BEFORE_MAX || after > AFTER_MAX {
+        return Err(Unsayable::TooLong);
+    }
+    let weight = (before - 1).div_euclid(4);
+    let mut place = 4 - (before - 4 * weight);
+    let head = out.len();
+    put_head(
+        0,
+        weight as i16,
+        if parts.negative { NEGATIVE } else { 0 },
+        after as u16,
+        out,
+    );
+    let (mut digit, mut end) = (0u16, out.len());
+    for ascii in digits().skip(zeros) {
+        digit = digit * 10 + u16::from(ascii - b'0');
+        place += 1;
+        if place == 4 {
+            out.extend_from_slice(&digit.to_be_bytes());
+            if digit != 0 {
+                end = out.len();
+            }
+            (digit, place) = (0, 0);
+        }
+    }
+    if digit != 0 {
+        for _ in place..4 {
+            digit *= 10;
+        }
+        out.extend_from_slice(&digit.to_be_bytes());
+        end = out.len();
+    }
+    out.truncate(end);
+    let length = end - head - 4;
+    out[head..head + 4].copy_from_slice(&(length as u32).to_be_bytes());
+    out[head + 4..head + 6].copy_from_slice(&((length as u16 - 8) / 2).to_be_bytes());
+    Ok(())
 }
 
-/// A number as it is written down; its digits, without zeros at either end, stand elsewhere.
-struct Written {
+/// A decimal text taken apart.
+struct Parts<'a> {
     negative: bool,
-    /// How many of the digits stand before the point; may be below zero, or more than there are.
-    point: i64,
-    /// Digits after the point, zeros at the end included.
-    scale: i64,
+    whole: &'a [u8],
+    fraction: &'a [u8],
+    after: usize,
+    power: i64,
 }
 
-impl Written {
-    fn parse(text: &str, digits: &mut Vec<u8>) -> Option<Self> {
-        digits.clear();
-        let (negative, unsigned) = match text.strip_prefix('-') {
-            Some(rest) => (true, rest),
-            None => (false, text.strip_prefix('+').unwrap_or(text)),
+impl<'a> Parts<'a> {
+    fn of(text: &'a [u8]) -> Option<Self> {
+        let (negative, unsigned) = match text {
+            [b'-', rest @ ..] => (true, rest),
+            [b'+', rest @ ..] => (false, rest),
+            _ => (false, text),
         };
-        let (mantissa, exponent) = match unsigned.split_once(['e', 'E']) {
-            Some((mantissa, exponent)) => (mantissa, exponent.parse::<i64>().ok()?),
-            None => (unsigned, 0),
+        let run = |from: usize| {
+            let rest = &unsigned[from..];
+            from + rest.iter().take_while(|byte| byte.is_ascii_digit()).count()
         };
-        let (before, after) = mantissa.split_once('.').unwrap_or((mantissa, ""));
-        digits.extend_from_slice(before.as_bytes());
-        digits.extend_from_slice(after.as_bytes());
-        if digits.is_empty() || !digits.iter().all(u8::is_ascii_digit) {
-            return None;
-        }
-        let mut point = (before.len() as i64).checked_add(exponent)?;
-        let scale = (digits.len() as i64 - point).max(0);
-        let zeros = digits.iter().take_while(|digit| **digit == b'0').count();
-        digits.drain(..zeros);
-        point -= zeros as i64;
-        while digits.last() == Some(&b'0') {
-            digits.pop();
-        }
-        if digits.is_empty() {
-            point = 0;
-        }
-        let fits = point <= MAX_BEFORE && scale <= MAX_AFTER;
-        fits.then_some(Written {
-            negative: negative && !digits.is_empty(),
-            point,
-            scale,
+        let whole = run(0);
+        let (start, end) = match unsigned.get(whole) {
+            Some(b'.') => (whole + 1, run(whole + 1)),
+            _ => (whole, whole),
+        };
+        let power = match unsigned.get(end..) {
+            Some([]) => 0,
+            Some([b'e' | b'E', power @ ..]) => exponent(power)?,
+            _ => return None,
+        };
+        (whole + (end - start) > 0).then_some(Parts {
+            negative,
+            whole: &unsigned[..whole],
+            fraction: &unsigned[start..end],
+            after: end - start,
+            power,
         })
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn round_trip(text: &str) -> Option<String> {
-        let (mut digits, mut binary, mut back) = (Vec::new(), Vec::new(), Vec::new());
-        if !write_binary(text, &mut digits, &mut binary) {
-            assert!(binary.is_empty());
-            return None;
-        }
-        assert_eq!(binary.len() - 4, i32::from_be_bytes(binary[..4].try_into().unwrap()) as usize);
-        write_text(&binary[4..], &mut back).unwrap();
-        Some(String::from_utf8(back).unwrap())
+/// A power of ten; one that no server takes for all that are too large.
+fn exponent(text: &[u8]) -> Option<i64> {
+    let (negative, digits) = match text {
+        [b'-', rest @ ..] => (true, rest),
+        [b'+', rest @ ..] => (false, rest),
+        _ => (false, text),
+    };
+    if digits.is_empty() || !digits.iter().all(u8::is_ascii_digit) {
+        return None;
     }
-
-    #[test]
-    fn text_keeps_its_digits_after_the_point() {
-        for text in [
-            "0", "0.00", "1", "-1", "10000", "9999", "12345678.9", "0.0001", "0.00012345", "-0.5",
-            "1.50", "100000000", "99999999999999999999999999999999999999.9999999999", "0.000000001",
-        ] {
-            assert_eq!(round_trip(text).as_deref(), Some(text));
-        }
-        assert_eq!(round_trip("-0").as_deref(), Some("0"));
-        assert_eq!(round_trip("1.5e3").as_deref(), Some("1500"));
-        assert_eq!(round_trip("15E-1").as_deref(), Some("1.5"));
-        assert_eq!(round_trip("1e5").as_deref(), Some("100000"));
-        assert_eq!(round_trip("007.10").as_deref(), Some("7.10"));
-        assert_eq!(round_trip("1.5e-6").as_deref(), Some("0.0000015"));
-    }
-
-    #[test]
-    fn what_no_server_holds_is_refused() {
-        for text in ["", "-", ".", "x", "1e", "1e999999999999", "1e200000", "1e-20000", "NaN", "1_0"] {
-            assert_eq!(round_trip(text), None, "{text}");
-        }
-        assert!(round_trip(&format!("1{}", "0".repeat(131_071))).is_some());
-        assert!(round_trip(&format!("1{}", "0".repeat(131_072))).is_none());
-    }
-
-    #[test]
-    fn decimals_are_exact_or_refused() {
-        let decimal = |text: &str, precision, scale| {
-            let mut binary = Vec::new();
-            assert!(write_binary(text, &mut Vec::new(), &mut binary));
-            to_decimal(&binary[4..], precision, scale)
-        };
-        assert_eq!(decimal("-12.50", 10, 2), Ok(-1250));
-        assert_eq!(decimal("12.5", 10, 2), Ok(1250));
-        assert_eq!(decimal("12.505", 10, 2), Err(Odd::TooLong));
-        assert_eq!(decimal("99999999.99", 10, 2), Ok(9_999_999_999));
-        assert_eq!(decimal("100000000", 10, 2), Err(Odd::TooLong));
-        assert_eq!(decimal("0", 38, 38), Ok(0));
-        assert_eq!(decimal(&"9".repeat(38), 38, 0), Ok(10_i128.pow(38) - 1));
-        assert_eq!(decimal(&"9".repeat(60), 38, 0), Err(Odd::TooLong));
-        assert_eq!(decimal("1e37", 38, 0), Ok(10_i128.pow(37)));
-        assert_eq!(decimal("0.00000000000000000000000000000000000001", 38, 38), Ok(1));
-    }
-
-    #[test]
-    fn what_is_no_numeric_is_found_out() {
-        let mut binary = Vec::new();
-        write_binary("12.5", &mut Vec::new(), &mut binary);
-        let whole = &binary[4..];
-        for end in 0..whole.len() {
-            assert_eq!(write_text(&whole[..end], &mut Vec::new()), Err(Odd::Malformed));
-        }
-        let nan = [0, 0, 0, 0, 0xC0, 0, 0, 0];
-        assert_eq!(to_decimal(&nan, 5, 2), Err(Odd::NotANumber));
-        let infinite = [0, 0, 0, 0, 0xD0, 0, 0, 0x20];
-        assert_eq!(write_text(&infinite, &mut Vec::new()), Err(Odd::Infinite));
-    }
+    let power = digits.iter().fold(0i64, |sum, digit| {
+        (sum * 10 + i64::from(digit - b'0')).min(1 << 40)
+    });
+    Some(if negative { -power } else { power })
 }
