@@ -6,6 +6,7 @@
 //! ([`target`]). With `layout = "dataknobs"` either is a table of documents as `dataknobs-data`
 //! keeps them.
 
+mod backend;
 mod catalog;
 mod copy;
 mod fault;
@@ -13,3 +14,14 @@ mod kind;
 mod name;
 mod server;
 mod session;
+mod source;
+mod target;
+
+use dkhost_core::{OpenSource, Options, Result, Source};
+
+/// Opens a source: a table, view or query of a database.
+pub fn open_source(options: Options, open: &OpenSource) -> Result<Box<dyn Source>> {
+    Ok(Box::new(source::PostgresSource::open(options, open)?))
+}
+
+pub use backend::PostgresBackend;
