@@ -320,7 +320,7 @@ fn values_that_cannot_be() {
         ),
         (with("[state]\nurl = \"mysql://x\""), value, 13),
         (with("[state]\nurl = \"sqlite:\""), value, 13),
-        (with("[state]\nurl = \"postgres://x\""), "job::later", 13),
+        (with("[state]\nurl = \"postgres://x\""), value, 13),
     ] {
         refused(job, code, line);
     }

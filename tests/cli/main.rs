@@ -17,4 +17,5 @@ mod mistakes;
 mod paths;
 mod real;
 mod rude;
+mod state_postgres;
 mod texts;

@@ -40,7 +40,7 @@ impl StateUrl {
             Some(path) if !path.is_empty() => Ok(Self::sqlite(base.join(path))),
             _ if url.contains("${") => Err(unset(url)),
             _ if url.starts_with("postgres://") || url.starts_with("postgresql://") => {
-                server(url).map(|options| StateUrl(Place::Postgres(Box::new(options))))
+                server(url, base).map(|options| StateUrl(Place::Postgres(Box::new(options))))
             }
             _ if url.contains("://") => Err(Error::config(
                 "job::wrong_value",
@@ -71,7 +71,7 @@ impl StateUrl {
         }
     }
 
-    /// What the history lies in: `file` or `server`.
+    /// Whether it is kept on a server, and not in a file.
     pub fn is_server(&self) -> bool {
         matches!(self.0, Place::Postgres(_))
     }
@@ -107,27 +107,40 @@ impl fmt::Debug for StateUrl {
     }
 }
 
-fn server(url: &str) -> Result<PgConnectOptions> {
+fn server(url: &str, base: &Path) -> Result<PgConnectOptions> {
     let named = parameters(url)?;
-    let options: PgConnectOptions = url.parse().map_err(|_| {
+    // Without one the driver would take whoever happens to be logged in.
+    let (_, address) = url.split_once("://").unwrap_or_default();
+    if !address.split('/').next().is_some_and(|host| host.contains('@')) {
+        return Err(Error::config(
+            "job::wrong_value",
+            "the address of the history names no user",
+        )
+        .help("write postgres://user@host:5432/database"));
+    }
+    let mut options: PgConnectOptions = url.parse().map_err(|_| {
         Error::config("job::wrong_value", "the address of the history cannot be read")
             .help("write postgres://user:password@host:5432/database; characters like @ : / in a password are written %40 %3A %2F")
     })?;
-    let here = options.get_socket().is_some()
-        || matches!(
-            options.get_host(),
-            "localhost" | "127.0.0.1" | "::1" | "[::1]"
-        )
-        || options.get_host().starts_with('/');
-    let options = if named.contains(&"sslmode") {
-        options
-    } else if here {
-        options.ssl_mode(PgSslMode::Disable)
-    } else {
-        // Never "prefer": whoever can break the handshake could then read everything.
-        options.ssl_mode(PgSslMode::VerifyFull)
+    let value = |wanted: &str| {
+        let found = named.iter().find(|(name, _)| *name == wanted);
+        found.map(|(_, value)| *value)
+    };
+    // Paths start where those of the job do.
+    let path = |name| value(name).map(|path| base.join(path));
+    if let Some(path) = path("sslrootcert") {
+        options = options.ssl_root_cert(path);
+    }
+    if let (Some(certificate), Some(key)) = (path("sslcert"), path("sslkey")) {
+        options = options.ssl_client_cert(certificate).ssl_client_key(key);
+    }
+    let mode = match value("sslmode") {
+        Some(word) => mode(word)?,
+        None if is_here(&options) => PgSslMode::Disable,
+        None => PgSslMode::VerifyFull,
     };
     Ok(options
+        .ssl_mode(mode)
         .application_name("dkhost")
         // A pooler may hand the next transaction to another session, which knows no statement of
         // ours by name; it also refuses settings it does not know at the start.
@@ -135,16 +148,42 @@ fn server(url: &str) -> Result<PgConnectOptions> {
         .extra_float_digits(None))
 }
 
-/// The names of the parameters behind `?`.
-fn parameters(url: &str) -> Result<Vec<&str>> {
+/// Whether the server is on this machine.
+fn is_here(options: &PgConnectOptions) -> bool {
+    let host = options.get_host();
+    options.get_socket().is_some()
+        || host.starts_with('/')
+        || ["localhost", "127.0.0.1", "::1", "[::1]"].contains(&host)
+}
+
+/// "prefer" and "allow" are none: whoever can break the handshake could then read everything.
+fn mode(word: &str) -> Result<PgSslMode> {
+    match word {
+        "disable" => Ok(PgSslMode::Disable),
+        "require" => Ok(PgSslMode::Require),
+        "verify-ca" => Ok(PgSslMode::VerifyCa),
+        "verify-full" => Ok(PgSslMode::VerifyFull),
+        _ => Err(Error::config(
+            "job::wrong_value",
+            format!(
+                "the address of the history asks for sslmode `{}`",
+                word.escape_debug()
+            ),
+        )
+        .help("use disable, require, verify-ca or verify-full")),
+    }
+}
+
+/// The parameters behind `?`, as they are written.
+fn parameters(url: &str) -> Result<Vec<(&str, &str)>> {
     let query = url.split_once('?').map_or("", |(_, query)| query);
-    let names = query.split('&').filter(|part| !part.is_empty());
-    let names: Vec<&str> = names
-        .map(|part| part.split_once('=').map_or(part, |(name, _)| name))
+    let parts = query.split('&').filter(|part| !part.is_empty());
+    let named: Vec<(&str, &str)> = parts
+        .map(|part| part.split_once('=').unwrap_or((part, "")))
         .collect();
-    match names.iter().find(|name| !PARAMETERS.contains(name)) {
-        None => Ok(names),
-        Some(unknown) => Err(Error::config(
+    match named.iter().find(|(name, _)| !PARAMETERS.contains(name)) {
+        None => Ok(named),
+        Some((unknown, _)) => Err(Error::config(
             "job::wrong_value",
             format!(
                 "the address of the history has a parameter `{}` that dkhost does not know",
@@ -152,7 +191,7 @@ fn parameters(url: &str) -> Result<Vec<&str>> {
             ),
         )
         .help(format!(
-            "known are {}; the history has the schema `{SCHEMA}`",
+            "known are {}; the schema is always `{SCHEMA}`",
             PARAMETERS.join(", ")
         ))),
     }

@@ -274,7 +274,7 @@ fn state_section(mut options: Options, base: &Path) -> Result<StateUrl> {
     let url: String = options
         .take("url")?
         .unwrap_or_else(|| DEFAULT_STATE.to_owned());
-    StateUrl::parse(&url, base).map_err(|error| match url.starts_with("postgres") {
+    StateUrl::parse(&url, base).map_err(|error| match url.contains("://") && url.contains('@') {
         // The line would be printed, and a password with it.
         true => error,
         false => error.at_least(span),

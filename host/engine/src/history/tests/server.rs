@@ -279,7 +279,14 @@ fn an_address_that_cannot_be_read_is_not_repeated() {
             "postgres://a:secret@h/db?sslmod=require",
             "job::wrong_value",
         ),
-        ("postgres://a:secret@h/db?sslmode=maybe", "job::wrong_value"),
+        (
+            "postgres://a:secret@h/db?sslmode=prefer",
+            "job::wrong_value",
+        ),
+        (
+            "postgres://a:secret@h/db?sslmod=require",
+            "job::wrong_value",
+        ),
         ("postgres://a:secret@${HOST}/db", "job::unset_variable"),
         ("mysql://a:secret@h/db", "job::wrong_value"),
     ] {
