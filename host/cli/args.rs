@@ -131,8 +131,11 @@ pub struct RunArgs {
     /// Start over although an interrupted run could go on
     #[arg(long)]
     pub no_resume: bool,
-    /// Go on with an interrupted run although the job or a plugin changed
+    /// Start over and read everything, wherever the cursor of an incremental job stands
     #[arg(long, conflicts_with = "no_resume")]
+    pub full: bool,
+    /// Go on with an interrupted run although the job or a plugin changed
+    #[arg(long, conflicts_with_all = ["no_resume", "full"])]
     pub accept_plan_change: bool,
     /// Print errors only
     #[arg(long, short, conflicts_with = "json")]

@@ -22,18 +22,14 @@ pub fn run(args: &RunArgs, screen: &mut Screen) -> Result<i32> {
     }
     let job = load_job(&args.job)?;
     let registry = registry::registry(&job, log_to(&voice));
-    let purpose = if args.no_resume {
-        Purpose::Anew
-    } else {
-        Purpose::Run
-    };
+    let purpose = purpose(args);
     let plan = Plan::make(job, &registry, purpose)?;
     let history = History::open(&plan.job.state)?;
     promise(&plan, &voice);
     let watch = Watch::new(&plan.job, &voice, args.quiet, screen);
     let options = RunOptions {
         kind: "run",
-        fresh: args.no_resume,
+        fresh: args.no_resume || args.full,
         accept_plan_change: args.accept_plan_change,
         stop: stop_flag(&voice)?,
         on_start: &|progress| watch.start(progress),
@@ -41,6 +37,14 @@ pub fn run(args: &RunArgs, screen: &mut Screen) -> Result<i32> {
     let ended = dkhost_engine::run::run(&plan, &history, &options);
     let peak = watch.end();
     conclude(&ended?, &plan.job, peak, args.quiet, screen)
+}
+
+fn purpose(args: &RunArgs) -> Purpose {
+    match (args.full, args.no_resume) {
+        (true, _) => Purpose::Full,
+        (false, true) => Purpose::Anew,
+        (false, false) => Purpose::Run,
+    }
 }
 
 /// What is promised, before anything is written.
@@ -57,7 +61,7 @@ fn promise(plan: &Plan, voice: &Voice) {
 
 /// Everything but writing: the plan, then every record through every step.
 fn dry_run(args: &RunArgs, voice: &Voice, screen: &mut Screen) -> Result<i32> {
-    let mut plan = make_plan(&args.job, Purpose::Run, log_to(voice))?;
+    let mut plan = make_plan(&args.job, purpose(args), log_to(voice))?;
     let stop = stop_flag(voice)?;
     if !args.quiet {
         plan::show(&plan, screen)?;

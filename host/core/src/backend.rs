@@ -106,8 +106,8 @@ pub struct Incremental {
     /// The column that grows with every change.
     pub column: String,
     /// How far before the cursor reading begins, for rows that were committed late: `10m` for a
-    /// time, a number for a number ([`Lookback::parse`] reads it; the engine has checked that it
-    /// can, and that it fits the column's type).
+    /// time, a number for a number; [`Lookback::parse`] reads it. The engine has checked that it can,
+    /// and that it fits the column's type where that is among the columns read.
     pub lookback: Option<String>,
     /// Up to where the last run read, as [`crate::Source::cursor`] gave it; `None` reads all,
     /// records without a value included.

@@ -5,6 +5,7 @@
 mod support;
 
 use dkhost_core::Class;
+use dkhost_core::SourceCapabilities;
 use expect_test::{Expect, expect};
 use support::World;
 
@@ -60,7 +61,7 @@ fn a_misspelt_key_names_the_one_that_is_meant() {
         expect![[r#"
         job::unknown_key at "recods": did you mean `records`?
         [source] has no key `recods`
-        known keys: records, name, fields, infer, backend, columns, key, filter, partitions, limit"#]],
+        known keys: records, name, fields, infer, backend, columns, key, filter, incremental, partitions, limit"#]],
     );
 }
 
@@ -131,11 +132,6 @@ fn what_belongs_to_later_versions_is_refused_with_a_sentence() {
         (
             "rename = { title = \"name\" }",
             "migrate = { schema = \"user\", to = \"2.0.0\" }",
-        ),
-        ("records =", "incremental = { column = \"id\" }\nrecords ="),
-        (
-            "records =",
-            "partitions = { by = \"id\", values = [\"1\"] }\nrecords =",
         ),
         (
             "backend = \"memory\"\nrecords",
@@ -262,4 +258,116 @@ fn set_overrides_any_key() {
     .unwrap();
     assert_eq!(job.run.parallel, 7);
     assert_eq!(job.target.conflict.0.word(), "replace-all");
+}
+
+#[test]
+fn an_incremental_read_that_cannot_come_out_right_is_refused() {
+    let incremental = "incremental = { column = \"id\" }\nrecords =";
+    check(
+        "records =",
+        incremental,
+        expect![[r#"
+        plan::incremental_conflict at "{ column = \"id\" }": reads only what changed
+        `incremental` does not go with this target: records at the cursor are read again, and on_conflict = "insert" takes none twice
+        use on_conflict = "upsert", or "skip" where records never change, with a key"#]],
+    );
+    let replaced = GOOD.replace(
+        "name = \"plans\"",
+        "name = \"plans\"\non_conflict = \"replace-all\"",
+    );
+    let error = World::new()
+        .plan(&replaced.replace("records =", incremental))
+        .map(|_| ())
+        .unwrap_err();
+    expect![[r#"`incremental` does not go with this target: on_conflict = "replace-all" would leave only what changed in the target"#]].assert_eq(&error.to_string());
+    let upsert = "name = \"plans\"\non_conflict = \"upsert\"\nkey = [\"id\"]";
+    let upsert = GOOD.replace("name = \"plans\"", upsert);
+    let with = |more: &str| {
+        World::new()
+            .plan(&upsert.replace("records =", &format!("{more}\nrecords =")))
+            .map(|_| ())
+    };
+    with("incremental = { column = \"id\", lookback = 10 }").unwrap();
+    let unknown = with("incremental = { column = \"ids\" }").unwrap_err();
+    assert_eq!(
+        (unknown.code(), unknown.place().unwrap().1),
+        ("plan::unknown_field", "did you mean `id`?")
+    );
+    for lookback in ["\"10 furlongs\"", "\"-1d\"", "-1", "true", "\"\""] {
+        let error = with(&format!(
+            "incremental = {{ column = \"id\", lookback = {lookback} }}"
+        ))
+        .unwrap_err();
+        assert_eq!(error.code(), "job::wrong_value", "{lookback}");
+    }
+    let time = with("incremental = { column = \"id\", lookback = \"10m\" }").unwrap_err();
+    expect![[r#"
+        a lookback of `10m` says nothing about `id`, which is int64
+        write it as a number: lookback = 1000"#]].assert_eq(&format!("{time}\n{}", time.help_text().unwrap()));
+    let flag = "incremental = { column = \"flag\" }\nfields = { flag = \"boolean\" }";
+    expect!["`flag` is boolean, and of such values none is the last"].assert_eq(&with(flag).unwrap_err().to_string());
+    let world = World::new();
+    *world.faults.can.lock().unwrap() = Some(SourceCapabilities::default());
+    let error = world
+        .plan(&upsert.replace("records =", incremental))
+        .map(|_| ())
+        .unwrap_err();
+    expect![[r#"
+        a memory source cannot tell what changed since the last run
+        leave it out: every run then reads all, and on_conflict = "upsert" or "skip" takes the records a second time"#]].assert_eq(&format!("{error}\n{}", error.help_text().unwrap()));
+}
+
+#[test]
+fn slices_by_values_that_cannot_be_are_refused() {
+    check(
+        "records =",
+        "partitions = { by = \"ids\", values = [1] }\nrecords =",
+        expect![[r#"
+            plan::unknown_field at "\"ids\"": did you mean `id`?
+            `partitions` names the column `ids`, which is not there
+            the columns are: id, title, gross, _rest"#]],
+    );
+    check(
+        "records =",
+        "partitions = { by = \"id\", values = [1, 2, 1] }\nrecords =",
+        expect![[r#"
+            job::wrong_value at "1": named before
+            `values` has 1 twice
+            `dkhost backends` and `dkhost job schema` say what every key takes"#]],
+    );
+    check(
+        "records =",
+        "partitions = { by = \"id\", values = [] }\nrecords =",
+        expect![[r#"
+            job::wrong_value at "[]": this is a list
+            `values` must be a list of 1 to 10000 values
+            `dkhost backends` and `dkhost job schema` say what every key takes"#]],
+    );
+    check(
+        "records =",
+        "partitions = { by = \"id\", values = [{}] }\nrecords =",
+        expect![[r#"
+            job::wrong_value at "{}": this is a table
+            `values` must be a list of texts, numbers, true or false
+            `dkhost backends` and `dkhost job schema` say what every key takes"#]],
+    );
+    check(
+        "records =",
+        "partitions = { by = \"id\", value = [1] }\nrecords =",
+        expect![[r#"
+            job::unknown_key at "value": did you mean `values`?
+            `partitions` has no key `value`
+            known keys: by, values"#]],
+    );
+    let world = World::new();
+    *world.faults.can.lock().unwrap() = Some(SourceCapabilities::default());
+    let toml = GOOD.replace(
+        "records =",
+        "partitions = { by = \"id\", values = [1] }\nrecords =",
+    );
+    let error = world.plan(&toml).map(|_| ()).unwrap_err();
+    expect![[r#"
+        a memory source cannot be sliced by the values of a column
+        a number or "auto" works with every source"#]]
+    .assert_eq(&format!("{error}\n{}", error.help_text().unwrap()));
 }

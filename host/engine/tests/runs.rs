@@ -546,3 +546,55 @@ fn an_empty_store_of_documents_is_a_valid_source() {
     assert!(ended.error.is_none(), "{:?}", ended.error);
     assert_eq!((ended.report.counts.read, ended.report.exit_code), (0, 0));
 }
+
+#[test]
+fn a_writer_that_lost_its_connection_is_replaced_and_no_row_comes_twice() {
+    for (kind, nth) in [
+        ("write", 1),
+        ("write", 2),
+        ("commit", 1),
+        ("commit", 2),
+        ("commit", 4),
+    ] {
+        let world = World::new();
+        let table = format!("lost at {kind} {nth}");
+        let counter = match kind {
+            "write" => &world.faults.disconnects,
+            _ => &world.faults.lost_commits,
+        };
+        counter.store(nth, Ordering::SeqCst);
+        let toml = job(&table, &numbered(8), SMALL).replacen(&table, "lost", 1);
+        let ended = world.run(&toml).unwrap();
+        assert!(ended.error.is_none(), "{table}: {:?}", ended.error);
+        let counts = ended.report.counts;
+        assert_eq!(
+            (counts.read, counts.written, rows(&table).len()),
+            (8, 8, 8),
+            "{table}"
+        );
+        // Three batches and the end; a commit that is lost for good is not asked for again.
+        let asked = world.faults.commits_asked.load(Ordering::SeqCst);
+        assert_eq!(asked, if kind == "write" { 4 } else { 5 }, "{table}");
+    }
+}
+
+#[test]
+fn an_error_for_good_stays_what_it_is_where_the_connection_went_with_it() {
+    let world = World::new();
+    world.faults.disconnects.store(2, Ordering::SeqCst);
+    let toml = job(
+        "went",
+        &numbered(8),
+        &SMALL.replace("initial = \"1ms\"", "max_retries = 0"),
+    );
+    let ended = world.run(&toml).unwrap();
+    let error = ended.error.unwrap();
+    assert_eq!(
+        (error.code(), error.class()),
+        ("test::gone", Class::Transient)
+    );
+    assert_eq!(ended.report.counts.read, 3, "the first batch stays");
+    let ended = world.run(&toml).unwrap();
+    assert!(ended.error.is_none() && ended.report.resumed);
+    assert_eq!(rows("went").len(), 8);
+}

@@ -1,7 +1,7 @@
 //! One run: how it stands, where its records went, its partitions, steps, plugins and remarks.
 
 use dkhost_core::Checkpoint;
-use dkhost_engine::history::RunRecord;
+use dkhost_engine::history::{RunRecord, Window};
 use serde_json::{Value, json};
 
 use super::{moment, status};
@@ -76,6 +76,9 @@ fn facts(record: &RunRecord, (letters, open): (u64, u64), paint: Paint) -> Vec<S
             duration(record.cpu_ms)
         )),
     );
+    if let Some(cursor) = &record.cursor {
+        fact("cursor", Cell::new(escape(&range(cursor))));
+    }
     if record.epoch > 1 {
         fact("epoch", Cell::new(record.epoch.to_string()));
     }
@@ -93,6 +96,16 @@ fn facts(record: &RunRecord, (letters, open): (u64, u64), paint: Paint) -> Vec<S
         )),
     );
     table.lines()
+}
+
+/// What an incremental run reads: `at from 20 to 30`.
+fn range(cursor: &Window) -> String {
+    let column = &cursor.column;
+    match (&cursor.from, &cursor.until) {
+        (_, None) => format!("{column}, of which there was none"),
+        (None, Some(until)) => format!("{column} up to {until}"),
+        (Some(from), Some(until)) => format!("{column} from {from} to {until}"),
+    }
 }
 
 /// Partitions shown; the rest is in `--json`.

@@ -39,6 +39,7 @@ impl MemorySink {
             .run
             .as_ref()
             .is_some_and(|run| run.job == open.job && !run.published);
+        let was_fresh = ours && state.run.as_ref().is_some_and(|run| run.fresh);
         let effect = match &state.visible {
             None if !open.create => {
                 return Err(Error::config(
@@ -62,7 +63,9 @@ impl MemorySink {
             effects: vec![effect],
             notes: vec!["nothing survives the process".to_owned()],
             columns: open.schema.fields.iter().map(column).collect(),
-            fresh: replaces || ours || state.visible.as_ref().is_none_or(|table| table.len() == 0),
+            fresh: replaces
+                || was_fresh
+                || state.visible.as_ref().is_none_or(|table| table.len() == 0),
             concurrent: false,
         };
         drop(state);
@@ -153,6 +156,7 @@ impl Sink for MemorySink {
                 plan_hash: claim.plan_hash.clone(),
                 checkpoints: Default::default(),
                 published: false,
+                fresh: self.target.plan.fresh,
             });
         }
         let published = state.run.as_ref().is_some_and(|run| run.published);

@@ -34,6 +34,8 @@ pub(super) struct Run {
     pub plan_hash: String,
     pub checkpoints: BTreeMap<u32, Checkpoint>,
     pub published: bool,
+    /// Whether the table held nothing of anybody else when the run began.
+    pub fresh: bool,
 }
 
 impl Store {

@@ -1,19 +1,20 @@
 //! Opening the source: what it is asked to leave out itself, and what is left to do behind it.
 //!
-//! A filter can only be typed by the source's schema, so a source that checks conditions is opened
-//! twice: first for its columns, then with the parts of the filter that have the form of a
-//! [`Predicate`] and only the columns somebody looks at. What it takes is left out of the plan's
-//! stages; records that do not pass there are not read, and count nowhere.
+//! What selects records (`filter`, `incremental`, `partitions` by values) can only be checked against
+//! the source's schema, so a source that selects itself is opened twice: first for its columns,
+//! then with the cursor, the parts of the filter that have the form of a [`Predicate`], and only the
+//! columns somebody looks at. What it takes is left out of the plan's stages; records that do not
+//! pass there are not read, and count nowhere.
 
 use chrono::{DateTime, Utc};
 use dkhost_core::{
-    Backend, Capabilities, Conflict, Error, Incremental, Node, NodeKind, OpenSource, Predicate,
-    Result, Schema, Source, SourceCapabilities,
+    Backend, Capabilities, Conflict, Error, Incremental, LogicalType, Lookback, Node, NodeKind,
+    OpenSource, Predicate, Result, Schema, Source, SourceCapabilities,
 };
 
 use super::known_column;
 use crate::expr::{Expression, Scope};
-use crate::job::Job;
+use crate::job::{IncrementalSettings, Job};
 
 /// A source that is open, and what of the job's `[source]` is left to the stages.
 pub(super) struct Opened {
@@ -35,33 +36,37 @@ pub(super) struct Opening<'a> {
     pub now: DateTime<Utc>,
 }
 
+/// What is asked of a source beyond reading everything.
+enum Asked<'a> {
+    /// To tell its columns.
+    Nothing,
+    /// What the job says, and these parts of its filter.
+    All(&'a [Predicate]),
+}
+
 impl Opening<'_> {
     /// Opens the source.
     pub fn open(&self) -> Result<Opened> {
         refuse(self.job, self.backend)?;
-        let opened = match self.job.source.filter {
-            Some(_) => self.filtered()?,
-            None => Opened {
-                source: self.source(self.wanted(), &[])?,
+        let from = &self.job.source;
+        let opened = match from.filter.is_some() || !self.reads_plainly() {
+            true => self.selected()?,
+            false => Opened {
+                source: self.source(self.wanted(), Asked::Nothing)?,
                 filter: None,
                 pushed: Vec::new(),
                 yields_more: false,
             },
         };
-        let schema = opened.source.schema();
-        let key = &self.job.source.key;
-        for name in &key.0 {
-            known_column(name, schema, &key.1, "the key")?;
-        }
-        // What is not among `columns` is the source's to find.
-        if let (Some(incremental), None) = (&self.job.source.incremental, self.wanted()) {
-            let (name, span) = &incremental.column;
-            known_column(name, schema, span, "`incremental`")?;
-        }
-        if let (Some(by), None) = (&self.job.source.partition_by, self.wanted()) {
-            known_column(&by.column.0, schema, &by.column.1, "`partitions`")?;
+        for name in &from.key.0 {
+            known_column(name, opened.source.schema(), &from.key.1, "the key")?;
         }
         Ok(opened)
+    }
+
+    /// Whether every record is read, in slices of the source's own.
+    fn reads_plainly(&self) -> bool {
+        self.job.source.incremental.is_none() && self.job.source.partition_by.is_none()
     }
 
     fn wanted(&self) -> Option<Vec<String>> {
@@ -69,13 +74,15 @@ impl Opening<'_> {
         columns.map(|(columns, _)| columns.clone())
     }
 
-    fn source(
-        &self,
-        columns: Option<Vec<String>>,
-        filter: &[Predicate],
-    ) -> Result<Box<dyn Source>> {
+    fn source(&self, columns: Option<Vec<String>>, asked: Asked<'_>) -> Result<Box<dyn Source>> {
         let (job, from) = (self.job, &self.job.source);
-        let by = from.partition_by.as_ref().filter(|_| from.limit.is_none());
+        let (filter, incremental, by) = match asked {
+            Asked::Nothing => (&[][..], None, None),
+            Asked::All(filter) => {
+                let by = from.partition_by.as_ref().filter(|_| from.limit.is_none());
+                (filter, self.incremental.clone(), by)
+            }
+        };
         let open = OpenSource {
             base: job.base.clone(),
             batch: job.run.batch,
@@ -87,7 +94,7 @@ impl Opening<'_> {
             },
             explicit_nulls: self.target.documents,
             filter: filter.to_vec(),
-            incremental: self.incremental.clone(),
+            incremental,
             partition_by: by.map(|by| (by.column.0.clone(), by.values.clone())),
             repeatable: matches!(job.target.conflict.0, Conflict::Upsert | Conflict::Skip),
         };
@@ -96,9 +103,10 @@ impl Opening<'_> {
             .map_err(|error| error.at_least(from.backend.1.clone()))
     }
 
-    fn filtered(&self) -> Result<Opened> {
+    fn selected(&self) -> Result<Opened> {
         // A filter may look at columns that do not go on; they are left out behind it.
-        let source = self.source(None, &[])?;
+        let source = self.source(None, Asked::Nothing)?;
+        self.check_columns(source.schema())?;
         let parts = self.parts(source.schema())?;
         let offers: Vec<Option<Predicate>> = match self.backend.source_capabilities() {
             SourceCapabilities { filters: true, .. } => parts
@@ -107,7 +115,7 @@ impl Opening<'_> {
                 .collect(),
             _ => vec![None; parts.len()],
         };
-        if offers.iter().all(Option::is_none) {
+        if self.reads_plainly() && offers.iter().all(Option::is_none) {
             let filter = Expression::all_of(&parts, &self.scope(source.schema()))?;
             return Ok(Opened {
                 source,
@@ -122,6 +130,21 @@ impl Opening<'_> {
         self.narrowed(&schema, parts, &offers)
     }
 
+    /// The columns by which is read, among all there are.
+    fn check_columns(&self, schema: &Schema) -> Result<()> {
+        if let Some(incremental) = &self.job.source.incremental {
+            let (name, span) = &incremental.column;
+            known_column(name, schema, span, "`incremental`")?;
+            if let Some(field) = schema.field(name) {
+                grows(incremental, &field.logical)?;
+            }
+        }
+        match &self.job.source.partition_by {
+            Some(by) => known_column(&by.column.0, schema, &by.column.1, "`partitions`"),
+            None => Ok(()),
+        }
+    }
+
     /// Opens the source with the parts it may check, and without columns nobody looks at.
     fn narrowed(
         &self,
@@ -133,7 +156,7 @@ impl Opening<'_> {
         let mut left: Vec<bool> = offers.iter().map(Option::is_none).collect();
         loop {
             let columns = self.columns(whole, &parts, &left);
-            let source = self.source(columns.clone(), &filter)?;
+            let source = self.source(columns.clone(), Asked::All(&filter))?;
             same_types(whole, source.schema())?;
             let taken = source.pushed();
             let mut offered = 0..;
@@ -165,9 +188,12 @@ impl Opening<'_> {
         }
     }
 
-    /// The wanted columns, and those the key and the remaining parts need, behind them.
+    /// The wanted columns, and behind them those that a filter's remaining parts and the key need.
     fn columns(&self, whole: &Schema, parts: &[Expression], left: &[bool]) -> Option<Vec<String>> {
         let mut columns = self.wanted()?;
+        if parts.is_empty() {
+            return Some(columns);
+        }
         let read = parts.iter().zip(left).filter(|(_, left)| **left);
         let read = read.flat_map(|(part, _)| part.columns());
         for name in self.job.source.key.0.iter().chain(read) {
@@ -238,6 +264,43 @@ fn refuse(job: &Job, backend: &dyn Backend) -> Result<()> {
     )
     .at(incremental.span.clone(), "reads only what changed")
     .help("use on_conflict = \"upsert\", or \"skip\" where records never change, with a key"))
+}
+
+/// Refuses a column without an order that means anything, and a lookback in another measure.
+fn grows(incremental: &IncrementalSettings, logical: &LogicalType) -> Result<()> {
+    let (name, span) = &incremental.column;
+    let is_time = matches!(logical, LogicalType::Date32 | LogicalType::Timestamp(_));
+    let is_text = matches!(logical, LogicalType::Utf8 | LogicalType::Uuid);
+    if !is_time && !is_text && !logical.is_numeric() {
+        return Err(Error::config(
+            "plan::incremental_type",
+            format!("`{name}` is {logical}, and of such values none is the last"),
+        )
+        .at(span.clone(), "no cursor")
+        .help("name a column that grows with every change: a timestamp, a date, a number"));
+    }
+    let Some((lookback, span)) = &incremental.lookback else {
+        return Ok(());
+    };
+    let fits = match Lookback::parse(lookback) {
+        Some(Lookback::Time(_)) => is_time,
+        Some(Lookback::Number(_)) => logical.is_numeric(),
+        None => false,
+    };
+    if fits {
+        return Ok(());
+    }
+    let wanted = match (is_time, logical.is_numeric()) {
+        (true, _) => "write it as a length of time: \"10m\", \"2h\", \"1d\"",
+        (_, true) => "write it as a number: lookback = 1000",
+        _ => "leave it out: nothing can be taken from a text",
+    };
+    Err(Error::config(
+        "plan::incremental_type",
+        format!("a lookback of `{lookback}` says nothing about `{name}`, which is {logical}"),
+    )
+    .at(span.clone(), "of another measure")
+    .help(wanted))
 }
 
 /// Between two openings somebody may alter the store.
