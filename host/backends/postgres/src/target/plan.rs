@@ -175,7 +175,12 @@ fn draft(session: &mut Session, name: &Name, body: &str) -> Result<Table> {
     let create = format!("BEGIN; CREATE TEMPORARY TABLE dkhost_draft ({body}) ON COMMIT DROP");
     let drafted = session
         .run(&format!("create a table such as `{}`", name.name), &create)
-        .and_then(|()| Table::find(session, &Name::of("pg_temp", "dkhost_draft")));
+        .and_then(|()| {
+            let sql = "SELECT 'pg_temp.dkhost_draft'::regclass::oid::int8";
+            let rows = session.rows(LOOKING, sql, &[])?;
+            let oid = rows.first().map_or(0, |row| row.get::<_, i64>(0));
+            Table::by_oid(session, oid as u32)
+        });
     session.run(LOOKING, "ROLLBACK")?;
     let mut table =
         drafted?.ok_or_else(|| Error::bug("a table that was just created is not there"))?;

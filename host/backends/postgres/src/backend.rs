@@ -1,0 +1,93 @@
+//! What the engine is given: the backend's name, its options, and both of its ends.
+
+use dkhost_core::{
+    Backend, Capabilities, OpenSource, OpenTarget, OptionSpec, OptionType, Options, Result, Sink,
+    Source, SourceCapabilities,
+};
+
+use crate::server::OPTIONS;
+use crate::{source, target};
+
+/// The backend `postgres`.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct PostgresBackend;
+
+const SOURCE: [OptionSpec; 2] = [
+    OptionSpec {
+        name: "table",
+        ty: OptionType::Text,
+        required: false,
+        help: "The table or view to read: customers, crm.customers or crm.\"Odd.Name\".",
+    },
+    OptionSpec {
+        name: "query",
+        ty: OptionType::Text,
+        required: false,
+        help: "A SELECT to read instead of a table; with `key`, a resumed run goes on where it stopped.",
+    },
+];
+
+const TARGET: [OptionSpec; 1] = [OptionSpec {
+    name: "table",
+    ty: OptionType::Text,
+    required: true,
+    help: "The table to write: customers, crm.customers or crm.\"Odd.Name\".",
+}];
+
+const SOURCE_OPTIONS: [OptionSpec; OPTIONS.len() + SOURCE.len()] = joined(&SOURCE);
+const TARGET_OPTIONS: [OptionSpec; OPTIONS.len() + TARGET.len()] = joined(&TARGET);
+
+/// The options of the server, and those of one end.
+const fn joined<const N: usize>(own: &[OptionSpec]) -> [OptionSpec; N] {
+    let mut all = [OPTIONS[0]; N];
+    let mut at = 0;
+    while at < N {
+        all[at] = match at < OPTIONS.len() {
+            true => OPTIONS[at],
+            false => own[at - OPTIONS.len()],
+        };
+        at += 1;
+    }
+    all
+}
+
+impl Backend for PostgresBackend {
+    fn name(&self) -> &'static str {
+        "postgres"
+    }
+
+    fn summary(&self) -> &'static str {
+        "tables and queries of a PostgreSQL database"
+    }
+
+    fn source_options(&self) -> &'static [OptionSpec] {
+        &SOURCE_OPTIONS
+    }
+
+    fn target_options(&self) -> &'static [OptionSpec] {
+        &TARGET_OPTIONS
+    }
+
+    fn source_capabilities(&self) -> SourceCapabilities {
+        SourceCapabilities {
+            filters: true,
+            incremental: true,
+            partitions_by_values: true,
+        }
+    }
+
+    fn target_capabilities(&self, _options: &Options) -> Result<Capabilities> {
+        Ok(Capabilities {
+            documents: false,
+            evolves: true,
+        })
+    }
+
+    fn open_source(&self, options: Options, open: &OpenSource) -> Result<Box<dyn Source>> {
+        Ok(Box::new(source::PostgresSource::open(options, open)?))
+    }
+
+    fn open_target(&self, options: Options, open: &OpenTarget) -> Result<Box<dyn Sink>> {
+        target::open(options, open)
+    }
+}

@@ -1,0 +1,202 @@
+//! Commits: rows and checkpoint together or not at all, whoever dies in between.
+
+use dkhost_core::{Class, Conflict};
+use dkhost_servers::Database;
+
+use crate::support::{
+    Cells, Run, assert_no_leftovers, database, fates, partition, refused, rows, schema, sink,
+};
+
+const FIELDS: &[&str] = &["!id int32", "v utf8"];
+
+fn row(id: &'static str) -> [Option<&'static str>; 2] {
+    [Some(id), Some("v")]
+}
+
+/// Ends every connection that writes to the target.
+fn cut(database: &Database) {
+    database.sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'dkhost' AND datname = current_database()");
+}
+
+fn started(database: &Database) -> Run {
+    Run::start(
+        sink(database, "t", &schema(FIELDS), Conflict::Insert).unwrap(),
+        1,
+    )
+}
+
+#[test]
+fn a_commit_is_repeated_without_harm() {
+    let database = database("");
+    let mut run = started(&database);
+    run.write(&rows(&schema(FIELDS), &[&row("1")]));
+    run.commit();
+    run.write(&rows(&schema(FIELDS), &[&row("2")]));
+    // The reply to the first commit was lost.
+    run.writer.commit(&run.checkpoint).unwrap();
+    assert_eq!(database.sql("SELECT id FROM t"), "1");
+    run.write(&rows(&schema(FIELDS), &[&row("3")]));
+    run.commit();
+    run.finish();
+    assert_eq!(database.sql("SELECT id FROM t ORDER BY 1"), "1\n3");
+}
+
+#[test]
+fn a_connection_that_ends_before_the_commit_loses_the_batch_and_nothing_else() {
+    let database = database("");
+    let mut run = started(&database);
+    run.write(&rows(&schema(FIELDS), &[&row("1")]));
+    run.commit();
+    run.write(&rows(&schema(FIELDS), &[&row("2")]));
+    cut(&database);
+    assert_eq!(refused(run.try_commit()).class(), Class::Transient);
+    let lost = refused(run.try_commit());
+    assert_eq!(lost.code(), dkhost_core::sink::STAGED_LOST);
+    run.writer.roll_back().unwrap();
+    let report = run.write(&rows(&schema(FIELDS), &[&row("2")]));
+    assert_eq!(fates(&report, 1), "w");
+    run.commit();
+    run.finish();
+    assert_eq!(database.sql("SELECT id FROM t ORDER BY 1"), "1\n2");
+    assert_no_leftovers(&database);
+}
+
+#[test]
+fn a_commit_whose_reply_is_lost_is_found_when_it_is_repeated() {
+    let database = database("");
+    let mut run = started(&database);
+    run.write(&rows(&schema(FIELDS), &[&row("1")]));
+    run.commit();
+    let last = run.checkpoint.clone();
+    // A writer that does not know of its commit, as after a lost reply.
+    let mut other = run.sink.writer(&partition(0)).unwrap();
+    cut(&database);
+    let next = dkhost_core::Checkpoint {
+        seq: last.seq + 1,
+        ..last.clone()
+    };
+    assert_eq!(refused(other.commit(&next)).class(), Class::Transient);
+    assert_eq!(
+        refused(other.commit(&next)).code(),
+        dkhost_core::sink::STAGED_LOST
+    );
+    database.sql("UPDATE dkhost.checkpoint SET seq = seq + 1, body = replace(body, '\"seq\":1', '\"seq\":2')");
+    other.commit(&next).unwrap();
+    assert_eq!(database.sql("SELECT id FROM t"), "1");
+}
+
+#[test]
+fn a_batch_is_written_again_on_a_new_connection() {
+    let database = database("");
+    let mut run = started(&database);
+    cut(&database);
+    let records = rows(&schema(FIELDS), &[&row("1")]);
+    let first = run.try_write(&records);
+    if first.is_err() {
+        assert_eq!(refused(first).class(), Class::Transient);
+        run.writer.roll_back().unwrap();
+        run.write(&records);
+    }
+    run.commit();
+    assert_eq!(database.sql("SELECT id FROM t"), "1");
+}
+
+#[test]
+fn an_older_epoch_is_fenced_and_keeps_nobody_waiting() {
+    let database = database("");
+    let mut paused = started(&database);
+    paused.write(&rows(&schema(FIELDS), &[&row("1")]));
+    let mut taker = Run::over(
+        sink(&database, "t", &schema(FIELDS), Conflict::Insert).unwrap(),
+        1,
+        1,
+    );
+    // The same key, which the paused one holds uncommitted.
+    let report = taker.write(&rows(&schema(FIELDS), &[&row("1")]));
+    assert_eq!(fates(&report, 1), "w");
+    assert_eq!(refused(paused.try_commit()).code(), "run::fenced");
+    assert_eq!(
+        refused(paused.try_write(&rows(&schema(FIELDS), &[&row("2")]))).class(),
+        Class::Transient
+    );
+    paused.writer.roll_back().unwrap();
+    assert_eq!(
+        refused(paused.try_write(&rows(&schema(FIELDS), &[&row("2")]))).code(),
+        "run::fenced"
+    );
+    taker.commit();
+    taker.finish();
+    assert_eq!(database.sql("SELECT id FROM t"), "1");
+}
+
+#[test]
+fn writers_of_two_partitions_write_at_once() {
+    let database = database("");
+    let schema = schema(FIELDS);
+    let mut run = started(&database);
+    let mut second = run.sink.writer(&partition(1)).unwrap();
+    run.write(&rows(&schema, &[&row("1")]));
+    second
+        .write(&crate::support::batch(rows(&schema, &[&row("2")])))
+        .unwrap();
+    let there = dkhost_core::Checkpoint {
+        partition: 1,
+        seq: 1,
+        ..run.checkpoint.clone()
+    };
+    second.commit(&there).unwrap();
+    run.commit();
+    drop(second);
+    run.finish();
+    assert_eq!(database.sql("SELECT id FROM t ORDER BY 1"), "1\n2");
+}
+
+#[test]
+fn a_row_that_somebody_locks_makes_the_batch_transient() {
+    let database =
+        database("CREATE TABLE t (id int PRIMARY KEY, v text); INSERT INTO t VALUES (1, 'old')");
+    let options = serde_json::json!({"url": database.url, "table": "t", "lock_timeout_ms": 200});
+    let schema = schema(FIELDS);
+    let open = crate::support::sink_at(options, &schema, Conflict::Upsert, |_| ());
+    let mut run = Run::start(open.unwrap(), 1);
+    let url = database.url.clone();
+    let locking = std::thread::spawn(move || {
+        let other = std::process::Command::new(dkhost_servers::programs::postgres("psql").unwrap())
+            .args(["-X", "-q", "-d", &url, "-c"])
+            .arg(
+                "BEGIN; SELECT * FROM t FOR UPDATE; SELECT pg_advisory_lock(1); SELECT pg_sleep(3)",
+            )
+            .output();
+        other.unwrap();
+    });
+    while database.sql(
+        "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND objid = 1 AND classid = 0",
+    ) != "1"
+    {
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+    let error = refused(run.try_write(&rows(&schema, &[&row("1")])));
+    assert_eq!(
+        (error.class(), error.code()),
+        (Class::Transient, "postgres::locked")
+    );
+    locking.join().unwrap();
+    run.writer.roll_back().unwrap();
+    run.write(&rows(&schema, &[&row("1")]));
+    run.commit();
+    assert_eq!(database.sql("SELECT v FROM t"), "v");
+}
+
+#[test]
+fn what_is_written_without_a_key_is_read_back_in_order() {
+    let database = database("CREATE TABLE t (id int, v text)");
+    let schema = schema(&["id int32", "v utf8"]);
+    let mut run = Run::start(sink(&database, "t", &schema, Conflict::Insert).unwrap(), 1);
+    let cells: Cells<'_> = &[&row("3"), &row("1"), &row("3"), &[None, Some("x")]];
+    run.write(&rows(&schema, cells));
+    let back = run.writer.read_back().unwrap();
+    assert_eq!(
+        dkhost_core::content::row_hashes(&back).unwrap(),
+        dkhost_core::content::row_hashes(&rows(&schema, cells)).unwrap()
+    );
+}

@@ -1,0 +1,223 @@
+//! A record whose key is there already: insert, upsert, skip, replace-all.
+
+use dkhost_core::content::row_hashes;
+use dkhost_core::{Conflict, ContentSum};
+
+use crate::support::{
+    Cells, Run, assert_no_leftovers, database, fates, load, refused, rows, schema, sink, sink_with,
+    whys,
+};
+
+const TABLE: &str = "CREATE TABLE t (a text, b bigint, v text, PRIMARY KEY (a, b));";
+
+const PARTITIONED: &str = "CREATE TABLE t (a text, b bigint, v text, PRIMARY KEY (a, b)) PARTITION BY LIST (a); \
+    CREATE TABLE t_x PARTITION OF t FOR VALUES IN ('x'); CREATE TABLE t_rest PARTITION OF t DEFAULT;";
+
+#[test]
+fn an_upsert_replaces_keeps_and_folds() {
+    for table in [TABLE, PARTITIONED] {
+        let database = database(&format!(
+            "{table} INSERT INTO t VALUES ('x', 1, 'old'), ('x', 2, 'same'), ('y', 1, 'other')"
+        ));
+        let schema = schema(&["v utf8", "!a utf8", "!b int64"]);
+        let cells: Cells<'_> = &[
+            &[Some("1st"), Some("x"), Some("1")],
+            &[Some("same"), Some("x"), Some("2")],
+            &[Some("2nd"), Some("x"), Some("1")],
+            &[Some("new"), Some("z"), Some("1")],
+            &[Some("newer"), Some("z"), Some("1")],
+            &[Some("other"), Some("y"), Some("1")],
+            &[Some("only"), Some("q"), Some("1")],
+        ];
+        let mut run = Run::start(sink(&database, "t", &schema, Conflict::Upsert).unwrap(), 1);
+        let report = run.write(&rows(&schema, cells));
+        assert_eq!(fates(&report, 7), "duwdwuw");
+        let old = rows(&schema, &[&[Some("old"), Some("x"), Some("1")]]);
+        assert_eq!(
+            (report.replaced, report.replaced_rows),
+            (ContentSum::of(&old).unwrap(), 1)
+        );
+        let written = rows(&schema, &[cells[2], cells[4], cells[6]]);
+        assert_eq!(
+            row_hashes(&run.writer.read_back().unwrap()).unwrap(),
+            row_hashes(&written).unwrap()
+        );
+        run.commit();
+        run.finish();
+        assert_eq!(
+            database.sql("SELECT * FROM t ORDER BY a, b"),
+            "q|1|only\nx|1|2nd\nx|2|same\ny|1|other\nz|1|newer"
+        );
+    }
+}
+
+#[test]
+fn what_was_replaced_is_counted_where_its_content_is_not_asked_for() {
+    let database = database(&format!("{TABLE} INSERT INTO t VALUES ('x', 1, 'old')"));
+    let schema = schema(&["!a utf8", "!b int64", "v utf8"]);
+    let open = sink_with(&database, "t", &schema, Conflict::Upsert, |open| {
+        open.content = false
+    });
+    let mut run = Run::start(open.unwrap(), 1);
+    let report = run.write(&rows(&schema, &[&[Some("x"), Some("1"), Some("new")]]));
+    assert_eq!(
+        (report.replaced, report.replaced_rows),
+        (ContentSum::default(), 1)
+    );
+}
+
+#[test]
+fn skip_keeps_what_is_there_and_the_first_of_two() {
+    for table in [TABLE, PARTITIONED] {
+        let database = database(&format!("{table} INSERT INTO t VALUES ('x', 1, 'old')"));
+        let schema = schema(&["!a utf8", "!b int64", "v utf8"]);
+        let cells: Cells<'_> = &[
+            &[Some("x"), Some("1"), Some("new")],
+            &[Some("y"), Some("1"), Some("first")],
+            &[Some("y"), Some("1"), Some("second")],
+        ];
+        let (fates, _) = load(&database, "t", &schema, Conflict::Skip, cells);
+        assert_eq!(fates, "uwu");
+        assert_eq!(database.sql("SELECT v FROM t ORDER BY a"), "old\nfirst");
+    }
+}
+
+#[test]
+fn insert_refuses_what_is_there_and_the_second_of_two_by_name() {
+    let database = database(&format!("{TABLE} INSERT INTO t VALUES ('x', 1, 'old')"));
+    let schema = schema(&["!a utf8", "!b int64", "v utf8"]);
+    let cells: Cells<'_> = &[
+        &[Some("y"), Some("1"), Some("first")],
+        &[Some("x"), Some("1"), Some("new")],
+        &[Some("y"), Some("1"), Some("second")],
+    ];
+    let (fates, whys) = load(&database, "t", &schema, Conflict::Insert, cells);
+    assert_eq!(fates, "wxx");
+    for why in &whys {
+        assert!(
+            why.contains("postgres::constraint")
+                && why.contains("\"t_pkey\"")
+                && why.contains("23505"),
+            "{why}"
+        );
+    }
+    assert_eq!(database.sql("SELECT v FROM t ORDER BY a"), "old\nfirst");
+}
+
+#[test]
+fn of_one_key_the_last_that_can_be_held_is_written() {
+    let database = database(
+        "CREATE TABLE t (k int PRIMARY KEY, v int CHECK (v < 10)); INSERT INTO t VALUES (1, 0)",
+    );
+    let schema = schema(&["!k int32", "v int32"]);
+    let cells: Cells<'_> = &[
+        &[Some("1"), Some("1")],
+        &[Some("1"), Some("2")],
+        &[Some("1"), Some("99")],
+        &[Some("2"), Some("99")],
+        &[Some("3"), Some("3")],
+    ];
+    let mut run = Run::start(sink(&database, "t", &schema, Conflict::Upsert).unwrap(), 1);
+    let report = run.write(&rows(&schema, cells));
+    assert_eq!(fates(&report, 5), "dwxxw");
+    let old = rows(&schema, &[&[Some("1"), Some("0")]]);
+    assert_eq!(
+        (report.replaced, report.replaced_rows),
+        (ContentSum::of(&old).unwrap(), 1)
+    );
+    run.commit();
+    run.finish();
+    assert_eq!(database.sql("SELECT * FROM t ORDER BY k"), "1|2\n3|3");
+}
+
+#[test]
+fn a_key_without_a_value_meets_nothing_and_is_refused() {
+    let database = database("CREATE TABLE t (k int UNIQUE, v int)");
+    let schema = schema(&["!k int32", "v int32"]);
+    let cells: Cells<'_> = &[&[None, Some("1")], &[Some("1"), None]];
+    let (fates, whys) = load(&database, "t", &schema, Conflict::Upsert, cells);
+    assert_eq!(fates, "xw");
+    assert!(whys[0].starts_with("0 postgres::null_key k:"), "{whys:?}");
+}
+
+#[test]
+fn without_an_index_to_meet_by_the_plan_says_which_is_missing() {
+    let database = database("CREATE TABLE t (k int, v int, UNIQUE (k) DEFERRABLE)");
+    let schema = schema(&["!k int32", "v int32"]);
+    let error = refused(sink(&database, "t", &schema, Conflict::Upsert));
+    assert_eq!(error.code(), "postgres::no_key");
+    assert_eq!(
+        error.help_text(),
+        Some("CREATE UNIQUE INDEX ON \"public\".\"t\" (\"k\")")
+    );
+}
+
+#[test]
+fn replace_all_keeps_what_hangs_on_the_table_and_shows_nothing_before() {
+    let database = database(
+        "CREATE TABLE t (id int PRIMARY KEY, v text DEFAULT 'd', n int GENERATED ALWAYS AS IDENTITY); \
+         CREATE INDEX by_v ON t (v); COMMENT ON TABLE t IS 'ours'; COMMENT ON COLUMN t.v IS 'value'; \
+         CREATE VIEW w AS SELECT v FROM t; GRANT SELECT ON t TO PUBLIC; INSERT INTO t VALUES (1, 'old')",
+    );
+    let what = "SELECT indexdef FROM pg_indexes WHERE tablename = 't' UNION ALL \
+         SELECT relacl::text || obj_description(oid) FROM pg_class WHERE relname = 't' UNION ALL \
+         SELECT column_default FROM information_schema.columns WHERE table_name = 't' AND column_name = 'v' UNION ALL \
+         SELECT col_description('t'::regclass, 2)";
+    let before = database.sql(what);
+    let schema = schema(&["!id int32", "v utf8"]);
+    let mut run = Run::start(
+        sink(&database, "t", &schema, Conflict::ReplaceAll).unwrap(),
+        1,
+    );
+    let cells: Cells<'_> = &[
+        &[Some("7"), Some("new")],
+        &[Some("7"), Some("twice")],
+        &[Some("8"), None],
+    ];
+    let report = run.write(&rows(&schema, cells));
+    assert_eq!(fates(&report, 3), "wxw");
+    assert!(
+        whys(&report)[0].contains("\"t_pkey\""),
+        "{:?}",
+        whys(&report)
+    );
+    run.commit();
+    assert_eq!(database.sql("SELECT id, v FROM t"), "1|old");
+    assert_eq!(run.sink.count().unwrap(), 2);
+    run.finish();
+    assert_eq!(database.sql("SELECT id, v FROM t ORDER BY id"), "7|new\n8|");
+    assert_eq!(database.sql("SELECT * FROM w ORDER BY v"), "new");
+    assert_eq!(database.sql(what), before);
+    assert_no_leftovers(&database);
+}
+
+#[test]
+fn replace_all_of_a_table_that_others_refer_to_is_refused_in_the_plan() {
+    let database =
+        database("CREATE TABLE t (id int PRIMARY KEY); CREATE TABLE u (t int REFERENCES t)");
+    let error = refused(sink(
+        &database,
+        "t",
+        &schema(&["!id int32"]),
+        Conflict::ReplaceAll,
+    ));
+    assert_eq!(error.code(), "postgres::referred_to");
+}
+
+#[test]
+fn replace_all_refuses_rows_that_the_target_will_refuse() {
+    let database = database(
+        "CREATE TABLE other (id int PRIMARY KEY); INSERT INTO other VALUES (1); \
+         CREATE TABLE t (id int, o int REFERENCES other, up int, PRIMARY KEY (id)) PARTITION BY RANGE (id); \
+         CREATE TABLE t1 PARTITION OF t FOR VALUES FROM (0) TO (10)",
+    );
+    let schema = schema(&["!id int32", "o int32"]);
+    let cells: Cells<'_> = &[
+        &[Some("1"), Some("1")],
+        &[Some("2"), Some("9")],
+        &[Some("50"), Some("1")],
+    ];
+    let (fates, _) = load(&database, "t", &schema, Conflict::ReplaceAll, cells);
+    assert_eq!(fates, "wxx");
+    assert_eq!(database.sql("SELECT id FROM t"), "1");
+}

@@ -1,0 +1,8 @@
+//! PostgreSQL as a target, on a real server.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "these are tests")]
+
+mod commits;
+mod conflicts;
+mod refusals;
+mod support;
+mod tables;

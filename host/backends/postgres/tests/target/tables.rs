@@ -1,0 +1,236 @@
+//! Tables as they are found and made: types, names, columns the server fills, plans that say no.
+
+use dkhost_core::{Conflict, Field};
+
+use crate::support::{
+    Cells, Run, assert_no_leftovers, database, load, refused, rows, scan, schema, sink, sink_with,
+};
+
+#[test]
+fn a_table_is_created_from_the_plan_with_key_and_types() {
+    let database = database("");
+    let mut schema = schema(&[
+        "!id int64",
+        "b boolean",
+        "n number",
+        "d decimal(10,2)",
+        "t timestamp",
+        "z timestamp(UTC)",
+        "j json",
+        "u uuid",
+        "f float32",
+        "x binary",
+    ]);
+    schema.fields[1].nullable = false;
+    let cells: Cells<'_> = &[&[
+        Some("1"),
+        Some("true"),
+        Some("1.50"),
+        Some("2.50"),
+        Some("2024-01-01T00:00:00"),
+        Some("2024-01-01T00:00:00Z"),
+        Some("{\"a\": 1}"),
+        Some("0191f2a0-1234-7abc-8def-0123456789ab"),
+        Some("0.5"),
+        Some("AQI="),
+    ]];
+    let (fates, _) = load(
+        &database,
+        "new.\"Odd.Table\"",
+        &schema,
+        Conflict::Insert,
+        cells,
+    );
+    assert_eq!(fates, "w");
+    let columns = "SELECT attname || ' ' || format_type(atttypid, atttypmod) || CASE WHEN attnotnull THEN ' !' ELSE '' END \
+                   FROM pg_attribute WHERE attrelid = 'new.\"Odd.Table\"'::regclass AND attnum > 0 ORDER BY attnum";
+    assert_eq!(
+        database.sql(columns),
+        "id bigint !\nb boolean !\nn numeric\nd numeric(10,2)\nt timestamp without time zone\nz timestamp with time zone\n\
+         j json\nu uuid\nf real\nx bytea"
+    );
+    assert_eq!(
+        database.sql("SELECT n, d, j, x FROM new.\"Odd.Table\""),
+        "1.50|2.50|{\"a\": 1}|\\x0102"
+    );
+}
+
+#[test]
+fn a_new_table_keeps_the_types_of_its_source_that_the_server_knows() {
+    let database = database("CREATE TYPE mood AS ENUM ('ok'); CREATE TYPE pair AS (a int, b text)");
+    let typed = |name: &str, logical: &str, source: &str| Field {
+        source_type: Some(source.to_owned()),
+        ..Field::new(name, logical.parse().unwrap())
+    };
+    let schema = dkhost_core::Schema::new(vec![
+        typed("v", "utf8", "character varying(30)"),
+        typed("m", "utf8", "mood"),
+        typed("r", "utf8", "int4range"),
+        typed("j", "json", "jsonb"),
+        typed("a", "json", "integer[]"),
+        typed("s", "int32", "smallint"),
+        typed("i", "int64", "INTEGER"),
+        typed("q", "utf8", "no such type"),
+    ]);
+    let cells: Cells<'_> = &[&[
+        Some("x"),
+        Some("ok"),
+        Some("[1,5)"),
+        Some("{\"a\": 1}"),
+        Some("[1,2]"),
+        Some("7"),
+        Some("8"),
+        Some("9"),
+    ]];
+    let mut run = Run::start(sink(&database, "t", &schema, Conflict::Insert).unwrap(), 1);
+    assert!(
+        run.sink
+            .plan()
+            .columns
+            .iter()
+            .all(|column| column.lossy.is_none())
+    );
+    run.write(&rows(&schema, cells));
+    run.commit();
+    assert_eq!(
+        scan(run.sink.as_ref()),
+        [
+            r#"{"v":"x","m":"ok","r":"[1,5)","j":{"a":1},"a":[1,2],"s":7,"i":8,"q":"9"}"#
+                .replace("\"a\":1}", "\"a\": 1}")
+        ]
+    );
+    run.finish();
+    let columns = "SELECT string_agg(format_type(atttypid, atttypmod), ', ' ORDER BY attnum) \
+                   FROM pg_attribute WHERE attrelid = 't'::regclass AND attnum > 0";
+    assert_eq!(
+        database.sql(columns),
+        "character varying(30), mood, int4range, jsonb, integer[], smallint, bigint, text"
+    );
+}
+
+#[test]
+fn names_may_have_any_character() {
+    let name = "a \"b\".%s$dkhost0$;--ü";
+    let database = database("");
+    let schema = dkhost_core::Schema::new(vec![
+        Field {
+            key: Some(0),
+            ..Field::new("lo", "int32".parse().unwrap())
+        },
+        Field::new(name, "utf8".parse().unwrap()),
+        Field::new("s", "utf8".parse().unwrap()),
+    ]);
+    let table = "\"S $1\".\"t \"\"x\"\" $$\"";
+    for conflict in [
+        Conflict::Insert,
+        Conflict::Upsert,
+        Conflict::Skip,
+        Conflict::ReplaceAll,
+    ] {
+        let cells: Cells<'_> = &[
+            &[Some("1"), Some("a"), Some("b")],
+            &[Some("1"), Some("a"), Some("a\0b")],
+            &[Some("2"), Some("c"), None],
+            &[Some("2"), Some("c"), None],
+        ];
+        load(&database, table, &schema, conflict, cells);
+    }
+    assert_eq!(
+        database.sql("SELECT * FROM \"S $1\".\"t \"\"x\"\" $$\" ORDER BY 1"),
+        "1|a|b\n2|c|"
+    );
+}
+
+#[test]
+fn columns_the_server_fills_are_left_to_it_and_counters_go_on_behind() {
+    let database = database(
+        "CREATE TABLE t (id int GENERATED ALWAYS AS IDENTITY PRIMARY KEY, s serial, a int, twice int GENERATED ALWAYS AS (a * 2) STORED)",
+    );
+    let schema = schema(&["!id int32", "s int32", "a int32"]);
+    for conflict in [Conflict::Insert, Conflict::Upsert, Conflict::ReplaceAll] {
+        let cells: Cells<'_> = &[
+            &[Some("40"), Some("50"), Some("1")],
+            &[Some("41"), Some("51"), Some("2")],
+        ];
+        database.sql("TRUNCATE t RESTART IDENTITY");
+        let (fates, _) = load(&database, "t", &schema, conflict, cells);
+        assert_eq!(fates, "ww");
+        assert_eq!(
+            database.sql("INSERT INTO t (a) VALUES (3) RETURNING id, s, twice"),
+            "42|52|6"
+        );
+    }
+    let error = refused(sink(
+        &database,
+        "t",
+        &crate::support::schema(&["twice int32"]),
+        Conflict::Insert,
+    ));
+    assert_eq!(error.code(), "postgres::generated_column");
+}
+
+#[test]
+fn columns_are_added_and_read_back_beside_the_plans() {
+    let database = database("");
+    let schema = schema(&["!id int32", "v utf8"]);
+    let mut wider = schema.clone();
+    wider
+        .fields
+        .push(Field::new("extra", "utf8".parse().unwrap()));
+    let mut run = Run::start(sink(&database, "t", &schema, Conflict::Insert).unwrap(), 1);
+    run.write(&rows(&schema, &[&[Some("1"), Some("a")]]));
+    run.commit();
+    run.writer.add_columns(&wider.fields[2..]).unwrap();
+    run.write(&rows(&wider, &[&[Some("2"), Some("b"), Some("more")]]));
+    run.commit();
+    run.finish();
+    assert_eq!(
+        database.sql("SELECT * FROM t ORDER BY id"),
+        "1|a|\n2|b|more"
+    );
+}
+
+#[test]
+fn the_plan_refuses_what_cannot_go_well() {
+    let database = database(
+        "CREATE TABLE t (id int PRIMARY KEY, needed text NOT NULL, p point); CREATE VIEW w AS SELECT 1 AS id",
+    );
+    let code = |table: &str, fields: &[&str]| {
+        refused(sink(&database, table, &schema(fields), Conflict::Insert)).code()
+    };
+    assert_eq!(code("t", &["!id int32"]), "postgres::not_null_column");
+    assert_eq!(
+        code("t", &["!id int32", "needed utf8", "nope utf8"]),
+        "postgres::missing_column"
+    );
+    assert_eq!(
+        code("t", &["!id int32", "needed utf8", "p boolean"]),
+        "postgres::wrong_type"
+    );
+    assert_eq!(code("w", &["!id int32"]), "postgres::not_a_table");
+    assert_eq!(code("dkhost.t", &["!id int32"]), "postgres::reserved_name");
+    let absent = sink_with(
+        &database,
+        "absent",
+        &schema(&["!id int32"]),
+        Conflict::Insert,
+        |open| open.create = false,
+    );
+    assert!(refused(absent).help_text().is_some());
+    assert_no_leftovers(&database);
+}
+
+#[test]
+fn a_target_that_changed_since_the_plan_is_not_claimed() {
+    let database = database("CREATE TABLE t (id int)");
+    let sink = sink(&database, "t", &schema(&["id int32"]), Conflict::Insert).unwrap();
+    database.sql("ALTER TABLE t ADD COLUMN other text NOT NULL");
+    let claim = dkhost_core::Claim {
+        job: "job".into(),
+        run: "run".into(),
+        plan_hash: String::new(),
+        epoch_floor: 0,
+    };
+    assert_eq!(refused(sink.claim(&claim)).code(), "target::changed");
+    assert_no_leftovers(&database);
+}
