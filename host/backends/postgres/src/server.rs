@@ -5,6 +5,8 @@
 //! system trusts. What cannot be had is an error that says what to write.
 
 mod address;
+#[cfg(test)]
+pub(crate) mod tests;
 mod tls;
 
 use std::path::Path;

@@ -12,6 +12,9 @@
 //! every server has from the start (cast what is not: `::text`), because for others the driver
 //! prepares names that stay.
 
+#[cfg(test)]
+mod tests;
+
 use std::pin::{Pin, pin};
 use std::time::Duration;
 
