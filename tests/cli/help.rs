@@ -75,6 +75,8 @@ fn run_shows_its_options_and_examples() {
               --json                  JSON instead of text
               --dry-run               Plan, and check every record, but write nothing
               --no-resume             Start over although an interrupted run could go on
+              --full                  Start over and read everything, wherever the cursor of an incremental
+                                      job stands
               --accept-plan-change    Go on with an interrupted run although the job or a plugin changed
           -q, --quiet                 Print errors only
           -h, --help                  Print help

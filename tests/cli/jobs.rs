@@ -213,7 +213,17 @@ fn keys_that_cannot_be() {
         ),
         (with("[[steps]]\nfliter = \"id > 1\""), unknown, 13),
         (with("run = 5"), unknown, 12),
-        (source("incremental = { column = \"id\" }"), "job::later", 6),
+        (
+            source("incremental = { column = \"id\" }"),
+            "plan::not_incremental",
+            6,
+        ),
+        (
+            source("partitions = { by = \"id\", values = [1] }"),
+            "plan::no_slices_by_values",
+            6,
+        ),
+        (source("incremental = { colum = \"id\" }"), unknown, 6),
         (top("\"name\" = \"x\""), "job::duplicate_key", 2),
         (with("[source]\nlimit = 1"), "job::duplicate_key", 12),
         (

@@ -9,6 +9,7 @@ mod documents;
 mod drift;
 mod escapes;
 mod help;
+mod incremental;
 mod interruptions;
 mod jobs;
 mod letters;
