@@ -144,9 +144,10 @@ impl CsvScanner {
         };
         for (row, range) in records.rows.iter().enumerate() {
             let mut scan = Scan::new(*self, everything);
-            let record = range.of(bytes);
-            if scan.run(record).is_none() {
-                scan.finish(record);
+            // A carriage return at its end is its own: what ended the line was cut off.
+            let line = [range.of(bytes), b"\r\n"].concat();
+            if scan.run(&line).is_none() {
+                scan.finish(&line);
             }
             let moved = |cell: &Cell| Cell {
                 start: cell.start + range.start,
