@@ -185,8 +185,11 @@ impl Reader {
             };
             member(&mut self.fields, name, value.raw);
             let usual = self.usual_type(&plain, &value.kind);
-            let same = object.declared.is_none_or(|declared| declared == usual);
-            let named = object.name.is_none_or(|own| own == name);
+            // However it is spelled: a store writes what is not ASCII as an escape.
+            let is =
+                |raw: &str, text: &str| raw == text || *unescape(raw, raw.contains('\\')) == *text;
+            let same = object.declared.is_none_or(|declared| is(declared, usual));
+            let named = object.name.is_none_or(|own| own == name || is(own, &plain));
             let bare_metadata = object.metadata.is_none_or(|metadata| metadata == "{}");
             if let Some(declared) = object
                 .declared
