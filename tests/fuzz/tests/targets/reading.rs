@@ -29,6 +29,7 @@ struct Seen {
     /// The row as JSON, or why it was refused.
     what: Result<String, (String, String)>,
     offset: Option<u64>,
+    id: Option<String>,
     payload: Vec<u8>,
 }
 
@@ -161,6 +162,7 @@ fn seen(batch: &Batch, into: &mut Vec<Seen>) {
                 .0
                 .get("offset")
                 .and_then(Value::as_u64),
+            id: batch.source.id(record),
             payload: batch.source.payload(record).bytes,
         });
     }
@@ -241,7 +243,7 @@ fn letter(seen: &Seen) -> Option<DeadLetter> {
         partition: 0,
         batch: 0,
         row: 0,
-        source_id: None,
+        source_id: seen.id.clone(),
         locator: dkhost_core::Locator::of([]),
         kind: dkhost_core::dead_letter::StageKind::Decode,
         stage: "source".into(),

@@ -6,7 +6,7 @@ use dkhost_core::json::RowError;
 use dkhost_core::{Batch, DeadLetter, Position, Result};
 
 use super::decoded::Decoded;
-use super::json::Documents;
+use super::json::{Documents, no_id};
 use super::rows::LetterRows;
 use super::split::{Range, Records};
 use super::stream::Piece;
@@ -17,7 +17,12 @@ pub fn documents(letters: &[DeadLetter], mut documents: Documents, keyed: bool) 
     let (mut origin, mut refused) = (Vec::new(), Vec::new());
     for (row, letter) in letters.iter().enumerate() {
         let id = letter.source_id.as_deref().filter(|_| keyed);
-        match whole(letter).and_then(|payload| documents.push(payload, id)) {
+        let taken = whole(letter).and_then(|payload| match id {
+            // It was refused for its id, which a record without one would have lost.
+            None if keyed => Err(no_id()),
+            id => documents.push(payload, id),
+        });
+        match taken {
             Ok(()) => origin.push(row as u32),
             Err(error) => refused.push((row as u32, error)),
         }

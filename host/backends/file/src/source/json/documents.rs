@@ -44,10 +44,7 @@ impl Documents {
                 false => self.push(object, None),
                 true => match unescape(records.keys[row].of(bytes)) {
                     Some(id) => self.push(object, Some(&id)),
-                    None => Err(RowError::new(
-                        "json::not_utf8",
-                        "the id is no text: not UTF-8, or half a surrogate pair",
-                    )),
+                    None => Err(no_id()),
                 },
             };
             match taken {
@@ -83,6 +80,14 @@ impl Documents {
     pub fn finish(&mut self) -> Result<RecordBatch> {
         self.decoder.finish()
     }
+}
+
+/// The error for a record whose key in the object of records is no text.
+pub fn no_id() -> RowError {
+    RowError::new(
+        "json::not_utf8",
+        "the id is no text: not UTF-8, or half a surrogate pair",
+    )
 }
 
 /// The value of a field of a document as text, for locators and dead letters.

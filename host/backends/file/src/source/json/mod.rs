@@ -7,6 +7,6 @@ mod scan;
 mod split;
 
 pub use cursor::unescape;
-pub use documents::{Documents, id_of};
+pub use documents::{Documents, id_of, no_id};
 pub use pointer::parse_pointer;
 pub use split::{Container, JsonSplitter, Nesting};
