@@ -5,6 +5,8 @@
 
 use std::path::PathBuf;
 
+use dkhost_servers::{POSTGRES_URL, Server, Settings};
+
 use crate::shell::{self, Outcome};
 
 /// The target plugins are compiled for.
@@ -57,16 +59,7 @@ pub fn fault_tools() -> Outcome {
             continue;
         }
         println!("  installing {package}, which the recovery suite causes faults with");
-        let install = ["apt-get", "install", "-y", "-qq", package];
-        let refresh = ["apt-get", "update", "-qq"];
-        let as_root: [&[&str]; 2] = [&[], &["sudo", "-n"]];
-        let done = as_root.into_iter().any(|prefix| {
-            let run = |words: &[&str]| {
-                let words = [prefix, words].concat();
-                shell::works(words[0], &words[1..])
-            };
-            run(&install) || (run(&refresh) && run(&install))
-        });
+        let done = dkhost_servers::programs::install(package);
         if !done || !shell::works(program, probe) {
             return Err(format!(
                 "the recovery suite needs a working `{program}`, and it could not be installed\n  \
@@ -81,6 +74,21 @@ pub fn fault_tools() -> Outcome {
         false => Err("the recovery suite mounts disks of a megabyte, which needs root or user namespaces\n  \
              help: run it as root, or: sudo sysctl kernel.unprivileged_userns_clone=1".to_owned()),
     }
+}
+
+/// The PostgreSQL that all test binaries share, unless the variable names one; it ends when the
+/// result is dropped, or with this process.
+pub fn postgres() -> Outcome<Option<Server>> {
+    if let Some(url) = std::env::var_os(POSTGRES_URL) {
+        // As the user wrote it, but for what may be a password.
+        let url = url.to_string_lossy();
+        let place = url.rsplit_once('@').map_or(&*url, |(_, place)| place);
+        println!("PostgreSQL is the one at {place}, as {POSTGRES_URL} says");
+        return Ok(None);
+    }
+    let server = Server::start(&Settings::default())?;
+    println!("PostgreSQL is there, on port {}", server.port());
+    Ok(Some(server))
 }
 
 /// `rustc 1.95.0 (…)`.

@@ -7,6 +7,8 @@ use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::Stdio;
 
+use dkhost_servers::POSTGRES_URL;
+
 use crate::needs;
 use crate::shell::{self, Outcome};
 
@@ -14,7 +16,12 @@ use crate::shell::{self, Outcome};
 pub fn run(rest: &[String]) -> Outcome {
     println!("{}; {}", needs::compiler()?, needs::plugin_target()?);
     needs::fault_tools()?;
+    // Ends with this function.
+    let postgres = needs::postgres()?;
     let mut cargo = shell::cargo();
+    if let Some(server) = &postgres {
+        cargo.env(POSTGRES_URL, server.url());
+    }
     cargo
         .args(["test", "--workspace", "--no-fail-fast"])
         .args(rest)

@@ -7,6 +7,8 @@
 
 use std::time::Instant;
 
+use dkhost_servers::{POSTGRES_URL, Server};
+
 use crate::needs;
 use crate::shell::{self, Outcome};
 
@@ -28,9 +30,11 @@ pub fn run(arguments: &[String]) -> Outcome {
     let wish = parse(arguments)?;
     println!("{}; {}", needs::compiler()?, needs::plugin_target()?);
     needs::fault_tools()?;
+    let postgres = needs::postgres()?;
+    let url = postgres.as_ref().map(Server::url);
     let failed: Vec<&str> = steps(&wish)
         .into_iter()
-        .filter(|step| !passes(step))
+        .filter(|step| !passes(step, url.as_deref()))
         .map(|step| step.what)
         .collect();
     match failed.is_empty() {
@@ -82,10 +86,13 @@ fn steps(wish: &Wish) -> Vec<Step> {
     ]
 }
 
-fn passes(step: &Step) -> bool {
+fn passes(step: &Step, postgres: Option<&str>) -> bool {
     let (name, value) = &step.variable;
     let mut cargo = shell::cargo();
     cargo.args(step.arguments).env(name, value);
+    if let Some(url) = postgres {
+        cargo.env(POSTGRES_URL, url);
+    }
     println!("$ {name}={value} {}", shell::shown(&cargo));
     let began = Instant::now();
     let outcome = shell::run(&mut cargo);
