@@ -108,6 +108,20 @@ impl PostgresWriter {
             State::Lost => return Err(lost()),
             State::Idle => {}
         }
+        let idle = self
+            .session
+            .as_ref()
+            .is_some_and(|session| !session.is_closed());
+        match self.open_transaction() {
+            // The connection ended while it was not used: nothing is lost with it.
+            Err(error) if idle && error.class() == Class::Transient && self.session.is_none() => {
+                self.open_transaction()
+            }
+            begun => begun,
+        }
+    }
+
+    fn open_transaction(&mut self) -> Result<()> {
         if self.session.as_ref().is_none_or(Session::is_closed) {
             self.session = Some(Session::open(&self.target.server)?);
             self.shape = None;
@@ -124,12 +138,11 @@ impl PostgresWriter {
         );
         let doing = self.doing();
         let begun = self.asking(|session| session.run(&doing, &begin));
-        if begun.is_err() {
-            self.abandon();
-            return begun;
+        match begun {
+            Ok(()) => self.state = State::Open,
+            Err(_) => self.abandon(),
         }
-        self.state = State::Open;
-        Ok(())
+        begun
     }
 
     /// Whether the target is ours still.

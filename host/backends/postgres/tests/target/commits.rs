@@ -1,5 +1,8 @@
 //! Commits: rows and checkpoint together or not at all, whoever dies in between.
 
+use std::cell::RefCell;
+use std::rc::Rc;
+
 use dkhost_core::{Class, Conflict};
 use dkhost_servers::Database;
 
@@ -61,27 +64,62 @@ fn a_connection_that_ends_before_the_commit_loses_the_batch_and_nothing_else() {
     assert_no_leftovers(&database);
 }
 
+thread_local! {
+    /// The point at which this thread's trouble begins, and what happens there.
+    static TROUBLE: RefCell<Option<(&'static str, Box<dyn Fn()>)>> = const { RefCell::new(None) };
+}
+
+/// From now on something happens when this thread passes `point`, once, and the point fails.
+fn trouble(point: &'static str, what: impl Fn() + 'static) {
+    dkhost_core::fail::arm(|passed| {
+        TROUBLE.with_borrow_mut(|trouble| match trouble {
+            Some((point, _)) if *point == passed => {
+                let (_, what) = trouble.take().unwrap();
+                what();
+                let class = Class::Transient;
+                Err(dkhost_core::Error::new(class, "test::trouble", passed))
+            }
+            _ => Ok(()),
+        })
+    });
+    TROUBLE.set(Some((point, Box::new(what))));
+}
+
 #[test]
 fn a_commit_whose_reply_is_lost_is_found_when_it_is_repeated() {
+    for with_connection in [true, false] {
+        let database = Rc::new(database(""));
+        let mut run = started(&database);
+        run.write(&rows(&schema(FIELDS), &[&row("1")]));
+        let other = database.clone();
+        trouble("postgres.commit.sent", move || {
+            if with_connection {
+                cut(&other);
+            }
+        });
+        assert_eq!(refused(run.try_commit()).class(), Class::Transient);
+        run.commit();
+        run.finish();
+        assert_eq!(database.sql("SELECT id FROM t"), "1");
+    }
+}
+
+#[test]
+fn a_commit_that_fails_before_it_is_sent_never_commits_the_checkpoint_alone() {
     let database = database("");
     let mut run = started(&database);
     run.write(&rows(&schema(FIELDS), &[&row("1")]));
-    run.commit();
-    let last = run.checkpoint.clone();
-    // A writer that does not know of its commit, as after a lost reply.
-    let mut other = run.sink.writer(&partition(0)).unwrap();
-    cut(&database);
-    let next = dkhost_core::Checkpoint {
-        seq: last.seq + 1,
-        ..last.clone()
-    };
-    assert_eq!(refused(other.commit(&next)).class(), Class::Transient);
+    trouble("postgres.commit.prepared", || ());
+    assert_eq!(refused(run.try_commit()).class(), Class::Transient);
     assert_eq!(
-        refused(other.commit(&next)).code(),
+        refused(run.try_commit()).code(),
         dkhost_core::sink::STAGED_LOST
     );
-    database.sql("UPDATE dkhost.checkpoint SET seq = seq + 1, body = replace(body, '\"seq\":1', '\"seq\":2')");
-    other.commit(&next).unwrap();
+    assert_eq!(database.sql("SELECT count(*) FROM dkhost.checkpoint"), "0");
+    run.writer.roll_back().unwrap();
+    run.write(&rows(&schema(FIELDS), &[&row("1")]));
+    run.commit();
+    run.finish();
     assert_eq!(database.sql("SELECT id FROM t"), "1");
 }
 
@@ -115,10 +153,6 @@ fn an_older_epoch_is_fenced_and_keeps_nobody_waiting() {
     let report = taker.write(&rows(&schema(FIELDS), &[&row("1")]));
     assert_eq!(fates(&report, 1), "w");
     assert_eq!(refused(paused.try_commit()).code(), "run::fenced");
-    assert_eq!(
-        refused(paused.try_write(&rows(&schema(FIELDS), &[&row("2")]))).class(),
-        Class::Transient
-    );
     paused.writer.roll_back().unwrap();
     assert_eq!(
         refused(paused.try_write(&rows(&schema(FIELDS), &[&row("2")]))).code(),
