@@ -19,6 +19,7 @@ pub fn backends() -> Vec<Arc<dyn Backend>> {
         Arc::new(dkhost_core::memory::Memory),
         Arc::new(dkhost_file::FileBackend),
         Arc::new(dkhost_sqlite::SqliteBackend),
+        Arc::new(dkhost_postgres::PostgresBackend),
     ]
 }
 

@@ -180,14 +180,14 @@ fn a_key_of_a_later_version() {
 fn a_backend_of_a_later_version() {
     wrong(
         2,
-        &SMALL.replace("\"sqlite\"", "\"postgres\""),
+        &SMALL.replace("\"sqlite\"", "\"elasticsearch\""),
         expect![[r#"
-        error[job::later]: the backend `postgres` is not in this version of dkhost
+        error[job::later]: the backend `elasticsearch` is not in this version of dkhost
            ╭─[job.toml:8:11]
-         8 │ backend = "postgres"
-           ·           ─────┬────
-           ·                ╰── not available yet
-          help: this version has: memory, file, sqlite
+         8 │ backend = "elasticsearch"
+           ·           ───────┬───────
+           ·                  ╰── not available yet
+          help: this version has: memory, file, sqlite, postgres
     "#]],
     );
 }

@@ -65,7 +65,7 @@ pub const SOURCE_OPTIONS: &[OptionSpec] = &[
         "backend",
         OptionType::Text,
         true,
-        "kind of store: memory | file | sqlite",
+        "kind of store: memory | file | sqlite | postgres",
     ),
     spec(
         "columns",
@@ -111,7 +111,7 @@ pub const TARGET_OPTIONS: &[OptionSpec] = &[
         "backend",
         OptionType::Text,
         true,
-        "kind of store: memory | file | sqlite",
+        "kind of store: memory | file | sqlite | postgres",
     ),
     spec(
         "on_conflict",
