@@ -127,11 +127,6 @@ impl Column {
         })
     }
 
-    /// Rows so far.
-    pub(super) fn len(&self) -> usize {
-        self.nulls.len()
-    }
-
     /// Appends a null.
     pub(super) fn push_null(&mut self) {
         match &mut self.values {

@@ -122,11 +122,6 @@ impl Decoder {
         self.tuples as usize
     }
 
-    /// Rows in the columns.
-    pub(crate) fn rows(&self) -> usize {
-        self.rows
-    }
-
     /// Bytes taken since the last [`Decoder::finish`].
     pub(crate) fn bytes(&self) -> usize {
         self.bytes

@@ -122,7 +122,7 @@ impl<'a> Numeric<'a> {
         let power = last * 4 + i32::from(scale);
         let absolute = match self.digits.len() {
             0..=4 => {
-                let mantissa = self.mantissa()?;
+                let mantissa = self.mantissa();
                 match usize::try_from(power) {
                     Ok(power) => {
                         i128::from(mantissa).checked_mul(10i128.checked_pow(power as u32)?)?
@@ -131,7 +131,9 @@ impl<'a> Numeric<'a> {
                         let Some(divisor) = POWERS.get(power.unsigned_abs() as usize) else {
                             return (mantissa == 0).then_some(0);
                         };
-                        (mantissa % divisor == 0).then(|| i128::from(mantissa / divisor))?
+                        mantissa
+                            .is_multiple_of(*divisor)
+                            .then(|| i128::from(mantissa / divisor))?
                     }
                 }
             }
@@ -149,9 +151,9 @@ impl<'a> Numeric<'a> {
 
     /// The digits as one integer, of at most four.
     #[inline]
-    fn mantissa(&self) -> Option<u64> {
+    fn mantissa(&self) -> u64 {
         let one = |sum: u64, digit: &[u8; 2]| sum * 10_000 + u64::from(u16::from_be_bytes(*digit));
-        Some(self.digits.iter().fold(0, one))
+        self.digits.iter().fold(0, one)
     }
 
     fn long(&self, power: i32) -> Option<i128> {
@@ -264,7 +266,7 @@ pub(super) fn put_text(text: &[u8], out: &mut Vec<u8>) -> Result<(), Unsayable> 
     let after = (parts.after as i64).saturating_sub(parts.power).max(0);
     let significant = |digit: &u8| *digit != b'0';
     let digits = || parts.whole.iter().chain(parts.fraction);
-    let Some(zeros) = digits().position(|digit| significant(digit)) else {
+    let Some(zeros) = digits().position(significant) else {
         return match (parts.negative, after > AFTER_MAX) {
             (true, _) => Err(Unsayable::MinusZero),
             (_, true) => Err(Unsayable::TooLong),

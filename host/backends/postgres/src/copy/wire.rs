@@ -1,5 +1,6 @@
 //! The binary forms of values in a COPY stream, one for each layout of bytes.
 
+#[cfg(test)]
 use dkhost_core::LogicalType;
 
 /// How a column's values look in the stream.
@@ -62,6 +63,7 @@ impl Wire {
     }
 
     /// The form that every value of a type has, where its column asks for no other.
+    #[cfg(test)]
     pub(crate) fn natural(logical: &LogicalType) -> Self {
         match logical {
             LogicalType::Null | LogicalType::Utf8 => Wire::Text,
