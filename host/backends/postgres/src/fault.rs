@@ -285,7 +285,8 @@ fn of_a_pooler(message: &str) -> Meaning {
 /// A certificate that was not accepted, here or there.
 fn not_trusted(message: String, cause: rustls::Error) -> Error {
     use rustls::CertificateError::{
-        Expired, ExpiredContext, NotValidForName, NotValidForNameContext, UnknownIssuer,
+        BadSignature, Expired, ExpiredContext, NotValidForName, NotValidForNameContext,
+        UnknownIssuer,
     };
     let (code, help) = match &cause {
         rustls::Error::InvalidCertificate(why) => (
@@ -297,7 +298,8 @@ fn not_trusted(message: String, cause: rustls::Error) -> Error {
                 Expired | ExpiredContext { .. } => {
                     "the server's certificate has expired: have it renewed"
                 }
-                UnknownIssuer => {
+                // A signature is bad when another authority goes by the same name.
+                UnknownIssuer | BadSignature => {
                     "nobody we trust has signed the server's certificate: name the authority's file, sslrootcert = \"ca.pem\""
                 }
                 _ => "the server's certificate is not acceptable; see `sslmode` and `sslrootcert`",
