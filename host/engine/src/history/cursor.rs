@@ -30,7 +30,7 @@ pub(super) async fn move_on(transaction: &mut Connection, run: &str) -> Result<(
          SELECT job, cursor, id, $1 FROM run WHERE id = $2 AND kind = 'run' AND cursor IS NOT NULL
          ON CONFLICT (job) DO UPDATE SET body = excluded.body, run = excluded.run, moved_at = excluded.moved_at",
     )
-    .bind(&now())
+    .bind(now())
     .bind(run)
     .run(transaction)
     .await

@@ -111,7 +111,11 @@ fn server(url: &str, base: &Path) -> Result<PgConnectOptions> {
     let named = parameters(url)?;
     // Without one the driver would take whoever happens to be logged in.
     let (_, address) = url.split_once("://").unwrap_or_default();
-    if !address.split('/').next().is_some_and(|host| host.contains('@')) {
+    if !address
+        .split('/')
+        .next()
+        .is_some_and(|host| host.contains('@'))
+    {
         return Err(Error::config(
             "job::wrong_value",
             "the address of the history names no user",

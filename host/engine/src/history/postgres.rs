@@ -45,8 +45,19 @@ const MIGRATIONS: [(&str, &str); 2] = [
 
 /// Connects, and nothing else.
 pub(super) async fn connect(options: &PgConnectOptions) -> sqlx::Result<PgConnection> {
-    let options = options.clone().disable_statement_logging();
-    limited(CONNECT_TIMEOUT, options.connect()).await
+    use std::io::ErrorKind::{NotFound, PermissionDenied};
+    let quiet = options.clone().disable_statement_logging();
+    let connected = limited(CONNECT_TIMEOUT, quiet.connect()).await;
+    connected.map_err(|cause| match cause {
+        // Nothing else of a file is read on the way to another host.
+        sqlx::Error::Io(cause)
+            if options.get_socket().is_none()
+                && matches!(cause.kind(), NotFound | PermissionDenied) =>
+        {
+            sqlx::Error::Tls(cause.into())
+        }
+        other => other,
+    })
 }
 
 /// `work`, or an error of the connection when it takes longer than `limit`.
@@ -219,7 +230,7 @@ pub(super) fn key(of: &str) -> i64 {
 /// *Source* – "PostgreSQL Error Codes".
 pub(super) fn passes(cause: &sqlx::Error) -> bool {
     match cause {
-        sqlx::Error::Io(_) => true,
+        sqlx::Error::Io(cause) => !is_distrust(cause),
         sqlx::Error::Database(error) => error.code().is_some_and(|code| {
             code.starts_with("08") && code != "08P01"
                 || [
@@ -229,6 +240,11 @@ pub(super) fn passes(cause: &sqlx::Error) -> bool {
         }),
         _ => false,
     }
+}
+
+/// Whether a handshake failed for what the server said, which it would say again.
+fn is_distrust(cause: &std::io::Error) -> bool {
+    cause.kind() == std::io::ErrorKind::InvalidData
 }
 
 /// An error of the driver while `doing` something.
@@ -252,11 +268,15 @@ pub(super) fn fault(place: &StateUrl, doing: &str, cause: sqlx::Error) -> Error 
 
 fn told(cause: &sqlx::Error, code: &str) -> (Class, &'static str, &'static str) {
     match code {
-        "" if matches!(cause, sqlx::Error::Tls(_) | sqlx::Error::Configuration(_)) => (
-            Class::Config,
-            "state::tls",
-            "check sslmode (disable, require, verify-ca, verify-full) and sslrootcert in the address of the history",
-        ),
+        "" if matches!(cause, sqlx::Error::Tls(_) | sqlx::Error::Configuration(_))
+            || matches!(cause, sqlx::Error::Io(cause) if is_distrust(cause)) =>
+        {
+            (
+                Class::Config,
+                "state::tls",
+                "check sslmode (disable, require, verify-ca, verify-full) and sslrootcert in the address of the history",
+            )
+        }
         "" if passes(cause) => (
             Class::Transient,
             "state::unreachable",

@@ -1,6 +1,7 @@
 //! The history as two processes see it, and letters that are tried again and again: of one in a file
 //! and of one on a server.
 
+mod between;
 mod server;
 
 use std::path::Path;
