@@ -117,18 +117,61 @@ fn canonical_json(column: &ArrayRef) -> ArrayRef {
     Arc::new(canonical)
 }
 
-/// Numbers with one way to spell an exponent: Python writes `1e+400`.
+/// Numbers without exponents: Python writes `1e+400`, PostgreSQL every digit of it.
 fn canonical_numbers(column: &ArrayRef) -> ArrayRef {
     let Some(texts) = column.as_string_opt::<i32>() else {
         return column.clone();
     };
-    let one = |text: &str| text.replace('E', "e").replace("e+", "e");
+    if !texts
+        .value_data()
+        .iter()
+        .any(|b| matches!(b, b'e' | b'E' | b'-'))
+    {
+        return column.clone();
+    }
     Arc::new(
         texts
             .iter()
-            .map(|text| text.map(one))
+            .map(|text| text.map(without_exponent))
             .collect::<StringArray>(),
     )
+}
+
+/// More digits are not written out; such numbers are compared as they are spelled.
+const WRITTEN_OUT: i64 = 200_000;
+
+/// A number's digits around its point, as many behind it as were given; zero has no sign.
+fn without_exponent(text: &str) -> String {
+    let (number, exponent) = match text.split_once(['e', 'E']) {
+        Some((number, exponent)) => (number, exponent.parse::<i64>().ok()),
+        None => (text, Some(0)),
+    };
+    let Some(exponent) = exponent.filter(|exponent| exponent.abs() <= WRITTEN_OUT) else {
+        return text.replace('E', "e").replace("e+", "e");
+    };
+    let digits = number.trim_start_matches(['-', '+']);
+    let (whole, fraction) = digits.split_once('.').unwrap_or((digits, ""));
+    let mut all = format!("{whole}{fraction}");
+    let mut point = whole.len() as i64 + exponent;
+    if point < 1 {
+        all.insert_str(0, &"0".repeat((1 - point) as usize));
+        point = 1;
+    }
+    let missing = point - all.len() as i64;
+    all.push_str(&"0".repeat(missing.max(0) as usize));
+    let (whole, fraction) = all.split_at(point as usize);
+    let whole = match whole.trim_start_matches('0') {
+        "" => "0",
+        whole => whole,
+    };
+    let sign = match number.starts_with('-') && all.bytes().any(|b| b != b'0') {
+        true => "-",
+        false => "",
+    };
+    match fraction {
+        "" => format!("{sign}{whole}"),
+        fraction => format!("{sign}{whole}.{fraction}"),
+    }
 }
 
 /// Objects with their keys sorted and only the members to `keep`; an empty one is null.
@@ -192,6 +235,17 @@ mod tests {
         assert_eq!(number("1e400"), number("1E+400"));
         assert_ne!(number("1e400"), number("1e-400"));
         assert_ne!(number("1.0"), number("1.00"));
+        for (spelled, out) in [
+            ("1.5e3", "1500"),
+            ("-1.50e-2", "-0.0150"),
+            ("12.345e1", "123.45"),
+            ("-0.0", "0.0"),
+            ("1E+2", "100"),
+            ("0e5", "0"),
+        ] {
+            assert_eq!(number(spelled), number(out), "{spelled}");
+        }
+        assert_eq!(number("1E999999999"), number("1e+999999999"));
     }
 
     #[test]
