@@ -135,7 +135,7 @@ fn what_belongs_to_later_versions_is_refused_with_a_sentence() {
         ),
         (
             "backend = \"memory\"\nrecords",
-            "backend = \"postgres\"\nrecords",
+            "backend = \"s3\"\nrecords",
         ),
         (
             "name = \"plans\"",

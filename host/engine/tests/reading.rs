@@ -107,6 +107,9 @@ fn a_source_that_cannot_filter_is_opened_once_and_everything_runs_here() {
         7,
         "columns = [\"name\"]\nfilter = \"id > 2 and lower(name) <> 'n5'\"",
     );
+    let summary = &world.plan(&toml).unwrap().view().stages[0].summary;
+    assert_eq!(summary, "where id > 2 and lower(name) <> 'n5'");
+    world.faults.opened.lock().unwrap().clear();
     assert_eq!(counted(&world.run(&toml).unwrap()), (7, 4, 3));
     assert_eq!(world.faults.opened.lock().unwrap().len(), 1);
     assert_eq!(

@@ -80,7 +80,7 @@ impl<'a> Scope<'a> {
 pub struct Expression {
     text: String,
     expr: Expr,
-    simplified: Expr,
+    simplified: Box<Expr>,
     physical: Arc<dyn PhysicalExpr>,
     logical: LogicalType,
     nullable: bool,
@@ -180,7 +180,7 @@ impl Expression {
             text: text.to_owned(),
             columns: columns(&expr, scope.input),
             expr,
-            simplified,
+            simplified: Box::new(simplified),
             physical,
             logical,
             nullable: field.is_nullable(),

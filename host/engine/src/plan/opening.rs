@@ -116,10 +116,9 @@ impl Opening<'_> {
             _ => vec![None; parts.len()],
         };
         if self.reads_plainly() && offers.iter().all(Option::is_none) {
-            let filter = Expression::all_of(&parts, &self.scope(source.schema()))?;
             return Ok(Opened {
+                filter: self.remaining(parts, true, source.schema())?,
                 source,
-                filter,
                 pushed: Vec::new(),
                 yields_more: self.wanted().is_some(),
             });
@@ -177,7 +176,7 @@ impl Opening<'_> {
                 .partition(|(_, left)| **left);
             let kept: Vec<Expression> = kept.into_iter().map(|(part, _)| part).collect();
             return Ok(Opened {
-                filter: Expression::all_of(&kept, &self.scope(source.schema()))?,
+                filter: self.remaining(kept, gone.is_empty(), source.schema())?,
                 pushed: gone
                     .iter()
                     .map(|(part, _)| part.text().to_owned())
@@ -210,15 +209,31 @@ impl Opening<'_> {
     }
 
     fn parts(&self, input: &Schema) -> Result<Vec<Expression>> {
-        let Some((filter, span)) = &self.job.source.filter else {
-            return Ok(Vec::new());
-        };
-        let node = Node {
+        match self.filter() {
+            Some(node) => Expression::parse_parts(&node, &self.scope(input)),
+            None => Ok(Vec::new()),
+        }
+    }
+
+    /// The stage of the parts that are left; as it was written where those are `all`.
+    fn remaining(
+        &self,
+        parts: Vec<Expression>,
+        all: bool,
+        input: &Schema,
+    ) -> Result<Option<Expression>> {
+        match self.filter() {
+            Some(node) if all => Expression::parse_condition(&node, &self.scope(input)).map(Some),
+            _ => Expression::all_of(&parts, &self.scope(input)),
+        }
+    }
+
+    fn filter(&self) -> Option<Node> {
+        let (filter, span) = self.job.source.filter.as_ref()?;
+        Some(Node {
             span: span.clone(),
             kind: NodeKind::Text(filter.clone()),
-        };
-        let parts = Expression::parse_parts(&node, &self.scope(input))?;
-        Ok(parts)
+        })
     }
 }
 
