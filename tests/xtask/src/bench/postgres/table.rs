@@ -31,14 +31,18 @@ fn row(route: &Route, result: &Result) -> String {
     let _ = match &result.rounds {
         Ok(rounds) => writeln!(
             text,
-            " {:.2} | {} | {} | {:.2} | {:.2} | {:.0} |",
+            " {:.2} | {} | {} | {} | {:.2} | {:.0} |",
             middle(rounds, figures::cpu),
             against(rounds, route.of(Role::Limit)),
             against(
                 rounds,
                 route.best_peer().and_then(|best| best.rounds.as_ref().ok())
             ),
-            middle(rounds, figures::server),
+            // Not every system tells it.
+            match middle(rounds, figures::server) {
+                told if told.is_nan() => "–".to_owned(),
+                told => format!("{told:.2}"),
+            },
             middle(rounds, figures::wall),
             middle(rounds, figures::mib),
         ),
