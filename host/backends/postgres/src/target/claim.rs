@@ -26,7 +26,10 @@ pub(super) fn claim(target: &Target, claim: &Claim, unmoved: Unmoved<'_>) -> Res
     };
     let doing = format!("claim {}", target.label());
     let mut session = Session::open(&target.server)?;
-    let begin = format!("BEGIN; {}", target.server.settings());
+    let begin = format!(
+        "BEGIN ISOLATION LEVEL READ COMMITTED; {}",
+        target.server.settings()
+    );
     session.run(&doing, &begin)?;
     fail::point("postgres.claim.opened")?;
     state::create(&mut session)?;

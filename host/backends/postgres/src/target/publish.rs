@@ -22,7 +22,13 @@ pub(super) fn publish(target: &Target) -> Result<()> {
     };
     let doing = format!("publish {}", target.label());
     let mut session = Session::open(&target.server)?;
-    session.run(&doing, &format!("BEGIN; {}", target.server.settings()))?;
+    session.run(
+        &doing,
+        &format!(
+            "BEGIN ISOLATION LEVEL READ COMMITTED; {}",
+            target.server.settings()
+        ),
+    )?;
     // Also keeps a claim waiting until this is over.
     let lock = "SELECT FROM dkhost.owner WHERE job = $1 AND target = $2 FOR UPDATE";
     let owner = state::fence(&mut session, whose, &run, epoch)?;
@@ -177,7 +183,13 @@ pub(super) fn retire(target: &Target) -> Result<()> {
     if Memory::read(&mut session, whose)?.filter(is_ours).is_none() {
         return Ok(());
     }
-    session.run(&doing, &format!("BEGIN; {}", target.server.settings()))?;
+    session.run(
+        &doing,
+        &format!(
+            "BEGIN ISOLATION LEVEL READ COMMITTED; {}",
+            target.server.settings()
+        ),
+    )?;
     state::create(&mut session)?;
     if Memory::read(&mut session, whose)?.filter(is_ours).is_some() {
         state::forget(&mut session, whose)?;

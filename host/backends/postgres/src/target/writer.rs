@@ -132,7 +132,7 @@ impl PostgresWriter {
         // Deferred constraints are checked as rows are written: their refusal is to be a record's
         // and not the commit's.
         let begin = format!(
-            "BEGIN; {}; {}; SET CONSTRAINTS ALL IMMEDIATE",
+            "BEGIN ISOLATION LEVEL READ COMMITTED; {}; {}; SET CONSTRAINTS ALL IMMEDIATE",
             self.target.server.settings(),
             state::show(whose(&self.target, &id), self.epoch, self.partition)
         );

@@ -193,22 +193,10 @@ fn a_row_that_somebody_locks_makes_the_batch_transient() {
     let schema = schema(FIELDS);
     let open = crate::support::sink_at(options, &schema, Conflict::Upsert, |_| ());
     let mut run = Run::start(open.unwrap(), 1);
-    let url = database.url.clone();
-    let locking = std::thread::spawn(move || {
-        let other = std::process::Command::new(dkhost_servers::programs::postgres("psql").unwrap())
-            .args(["-X", "-q", "-d", &url, "-c"])
-            .arg(
-                "BEGIN; SELECT * FROM t FOR UPDATE; SELECT pg_advisory_lock(1); SELECT pg_sleep(3)",
-            )
-            .output();
-        other.unwrap();
-    });
-    while database.sql(
-        "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND objid = 1 AND classid = 0",
-    ) != "1"
-    {
-        std::thread::sleep(std::time::Duration::from_millis(20));
-    }
+    let locking = beside(
+        &database,
+        "BEGIN; SELECT * FROM t FOR UPDATE; SELECT pg_advisory_lock(1); SELECT pg_sleep(3)",
+    );
     let error = refused(run.try_write(&rows(&schema, &[&row("1")])));
     assert_eq!(
         (error.class(), error.code()),
@@ -233,4 +221,65 @@ fn what_is_written_without_a_key_is_read_back_in_order() {
         dkhost_core::content::row_hashes(&back).unwrap(),
         dkhost_core::content::row_hashes(&rows(&schema, cells)).unwrap()
     );
+}
+
+/// Runs SQL on another connection, until it holds the advisory lock 1.
+fn beside(database: &Database, sql: &str) -> std::thread::JoinHandle<()> {
+    let (url, sql) = (database.url.clone(), sql.to_owned());
+    let beside = std::thread::spawn(move || {
+        let psql = dkhost_servers::programs::postgres("psql").unwrap();
+        let done = std::process::Command::new(psql)
+            .args(["-X", "-q", "-d", &url, "-c", &sql])
+            .output();
+        done.unwrap();
+    });
+    let held = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND objid = 1 AND classid = 0 \
+                AND database = (SELECT oid FROM pg_database WHERE datname = current_database())";
+    while database.sql(held) != "1" {
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+    beside
+}
+
+#[test]
+fn a_deadlock_makes_the_batch_transient() {
+    let database =
+        database("CREATE TABLE t (id int PRIMARY KEY, v text); INSERT INTO t VALUES (1), (2)");
+    let schema = schema(FIELDS);
+    let mut run = Run::start(sink(&database, "t", &schema, Conflict::Upsert).unwrap(), 1);
+    // Who has waited longer for the other looks first, and gives way: that is us.
+    let other = beside(
+        &database,
+        "BEGIN; UPDATE t SET v = 'theirs' WHERE id = 2; SELECT pg_advisory_lock(1); SELECT pg_sleep(0.7); \
+         SET LOCAL deadlock_timeout = '20s'; UPDATE t SET v = 'theirs' WHERE id = 1; COMMIT",
+    );
+    let records = rows(&schema, &[&row("2"), &row("1")]);
+    let error = refused(run.try_write(&records));
+    assert_eq!(
+        (error.class(), error.code()),
+        (Class::Transient, "postgres::conflict")
+    );
+    run.writer.roll_back().unwrap();
+    other.join().unwrap();
+    run.write(&records);
+    run.commit();
+    assert_eq!(database.sql("SELECT v FROM t"), "v\nv");
+}
+
+#[test]
+fn what_a_database_sets_for_its_transactions_is_not_taken_over() {
+    let database = database("CREATE TABLE t (id int PRIMARY KEY, v text)");
+    let name = &database.name;
+    database.sql(&format!(
+        "ALTER DATABASE {name} SET default_transaction_isolation = 'serializable'; \
+         ALTER DATABASE {name} SET \"TimeZone\" = 'Asia/Tokyo'; ALTER DATABASE {name} SET bytea_output = 'escape'"
+    ));
+    let mut run = started(&database);
+    run.write(&rows(&schema(FIELDS), &[&row("1")]));
+    database.sql("INSERT INTO t VALUES (2)");
+    // As one transaction of that level could not.
+    let report = run.write(&rows(&schema(FIELDS), &[&row("2")]));
+    assert_eq!(fates(&report, 1), "x");
+    run.commit();
+    run.finish();
 }

@@ -221,3 +221,45 @@ fn replace_all_refuses_rows_that_the_target_will_refuse() {
     assert_eq!(fates, "wxx");
     assert_eq!(database.sql("SELECT id FROM t"), "1");
 }
+
+#[test]
+fn replace_all_makes_a_table_that_is_absent_visible_in_the_end() {
+    let database = database("");
+    let schema = schema(&["!id int32", "v utf8"]);
+    let mut run = Run::start(
+        sink(&database, "new.t", &schema, Conflict::ReplaceAll).unwrap(),
+        1,
+    );
+    run.write(&rows(&schema, &[&[Some("1"), Some("a")]]));
+    run.commit();
+    assert_eq!(database.sql("SELECT to_regclass('new.t')"), "");
+    run.finish();
+    assert_eq!(database.sql("SELECT * FROM new.t"), "1|a");
+    let key = "SELECT conname FROM pg_constraint WHERE conrelid = 'new.t'::regclass";
+    assert_eq!(database.sql(key), "t_pkey");
+    assert_no_leftovers(&database);
+}
+
+#[test]
+fn two_jobs_do_not_replace_one_table_at_once() {
+    let database = database("CREATE TABLE t (id int PRIMARY KEY)");
+    let schema = schema(&["!id int32"]);
+    let mut first = Run::start(
+        sink(&database, "t", &schema, Conflict::ReplaceAll).unwrap(),
+        1,
+    );
+    first.write(&rows(&schema, &[&[Some("1")]]));
+    first.commit();
+    let other = sink_with(&database, "t", &schema, Conflict::ReplaceAll, |open| {
+        open.job = "other".into();
+    });
+    let claim = dkhost_core::Claim {
+        job: "other".into(),
+        run: "run".into(),
+        plan_hash: String::new(),
+        epoch_floor: 0,
+    };
+    assert_eq!(refused(other.unwrap().claim(&claim)).code(), "target::busy");
+    first.finish();
+    assert_eq!(database.sql("SELECT * FROM t"), "1");
+}
