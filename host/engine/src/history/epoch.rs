@@ -41,7 +41,7 @@ pub(super) async fn hold(
 ) -> Result<(u64, Status), Refusal> {
     let row = statement("UPDATE run SET updated_at = $2 WHERE id = $1 RETURNING epoch, status")
         .bind(run)
-        .bind(&now())
+        .bind(now())
         .row(transaction)
         .await?;
     let status = Status::from_word(&row.text("status")?);

@@ -181,7 +181,7 @@ async fn upgrade(connection: &mut Connection) -> sqlx::Result<()> {
         statement("INSERT INTO migration (version, name, applied_at) VALUES ($1, $2, $3)")
             .bind(index as i64 + 1)
             .bind(*name)
-            .bind(&super::now())
+            .bind(super::now())
             .run(connection)
             .await?;
     }

@@ -20,7 +20,7 @@ impl History {
             // Two processes that both believe to have the job begin one after the other.
             tx.alone(&run.job).await?;
             statement("UPDATE run SET status = 'abandoned', updated_at = $1 WHERE job = $2 AND status IN ('running', 'stopped', 'failed')")
-                .bind(&now())
+                .bind(now())
                 .bind(&run.job)
                 .run(tx)
                 .await?;
@@ -64,13 +64,13 @@ impl History {
                 .bind(epoch)
                 .bind(plan_hash)
                 .bind(base.as_deref())
-                .bind(&now())
+                .bind(now())
                 .bind(run)
                 .run(tx)
                 .await?;
             statement("INSERT INTO remark (run, at, text) VALUES ($1, $2, $3)")
                 .bind(run)
-                .bind(&now())
+                .bind(now())
                 .bind(remark)
                 .run(tx)
                 .await?;
@@ -99,8 +99,8 @@ impl History {
                 .bind(checkpoint.partition)
                 .bind(checkpoint.seq)
                 .bind(checkpoint.epoch)
-                .bind(&json(checkpoint))
-                .bind(&now())
+                .bind(json(checkpoint))
+                .bind(now())
                 .run(tx)
                 .await?;
             }
@@ -128,7 +128,7 @@ impl History {
             .bind(end.exit_code)
             .bind(&end.message)
             .bind(&report)
-            .bind(&now())
+            .bind(now())
             .bind(end.busy_ms)
             .bind(end.cpu_ms)
             .bind(run)

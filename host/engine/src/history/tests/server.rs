@@ -14,7 +14,7 @@ fn at(url: &str) -> StateUrl {
     StateUrl::parse(url, Path::new("")).unwrap()
 }
 
-fn fails(url: &str) -> dkhost_core::Error {
+fn fails(url: &str) -> Error {
     match History::open(&at(url)) {
         Ok(_) => panic!("{url} was opened"),
         Err(error) => error,
