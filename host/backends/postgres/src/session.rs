@@ -24,6 +24,7 @@ use futures_util::{SinkExt, StreamExt};
 use tokio::runtime::Runtime;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
+use tokio_postgres::error::Severity;
 use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::{Client, CopyOutStream, Row};
 use tokio_postgres_rustls::MakeRustlsConnect;
@@ -43,6 +44,8 @@ pub(crate) struct Session {
     server: Server,
     /// The server is at work for us.
     busy: bool,
+    /// The server has said its last word, or none for too long.
+    over: bool,
     tls: MakeRustlsConnect,
     // After the client: without it the connection says good-bye.
     rest: Rest,
@@ -78,6 +81,7 @@ impl Session {
             client: line.client,
             server: server.clone(),
             busy: false,
+            over: false,
             tls: line.tls,
             rest: Rest {
                 runtime,
@@ -162,9 +166,9 @@ impl Session {
         })
     }
 
-    /// Whether the connection is known to be gone.
+    /// Whether the connection is known to be gone, or as good as gone.
     pub(crate) fn is_closed(&self) -> bool {
-        self.client.is_closed()
+        self.over || self.client.is_closed()
     }
 
     /// Waits for an answer as long as the server is there.
@@ -174,6 +178,7 @@ impl Session {
         question: impl AsyncFnOnce(&Client) -> Result<T, tokio_postgres::Error>,
     ) -> Result<T> {
         self.busy = true;
+        self.over = true;
         let (client, server) = (&self.client, &self.server);
         let outcome = self.rest.runtime.block_on(async {
             let mut answer: Pin<&mut _> = pin!(question(client));
@@ -187,6 +192,7 @@ impl Session {
             }
         })?;
         self.busy = false;
+        self.over = outcome.as_ref().is_err_and(is_last_word);
         outcome.map_err(|cause| fault(doing, cause))
     }
 }
@@ -213,6 +219,12 @@ impl Drop for Rest {
             .runtime
             .block_on(async { timeout(FAREWELL / 10, ended).await });
     }
+}
+
+/// Whether the server hangs up after this; that it has is only seen later.
+fn is_last_word(cause: &tokio_postgres::Error) -> bool {
+    let severity = cause.as_db_error().and_then(|said| said.parsed_severity());
+    matches!(severity, Some(Severity::Fatal | Severity::Panic))
 }
 
 /// What a `COPY … TO STDOUT` sends.

@@ -111,6 +111,25 @@ fn a_server_stopped_in_mid_copy_may_be_there_again_in_a_moment() {
 }
 
 #[test]
+fn a_session_that_the_server_ends_is_known_to_be_over() {
+    let database = dkhost_servers::postgres();
+    let mut session = open(json!({ "url": database.url })).unwrap();
+    let end = "SELECT pg_terminate_backend(pg_backend_pid())";
+    let error = session.run("go on", end).unwrap_err();
+    check(&error, Class::Transient, "postgres::restarting");
+    assert!(session.is_closed());
+    // A refusal alone ends nothing.
+    let mut session = open(json!({ "url": database.url })).unwrap();
+    check(
+        &session.run("ask", "SELECT nothing").unwrap_err(),
+        Class::Config,
+        "postgres::no_column",
+    );
+    assert!(!session.is_closed());
+    session.run("ask", "SELECT 1").unwrap();
+}
+
+#[test]
 fn a_server_that_has_gone_silent_is_not_waited_for() {
     let mut own = dkhost_servers::Server::start(&Settings::default()).unwrap();
     let options = json!({ "url": own.url(), "silence_timeout_ms": 300, "connect_timeout_ms": 300 });
@@ -120,6 +139,7 @@ fn a_server_that_has_gone_silent_is_not_waited_for() {
     let began = Instant::now();
     let error = session.run("ask", "SELECT 1").unwrap_err();
     check(&error, Class::Transient, "postgres::silent");
+    assert!(session.is_closed());
     drop(session);
     assert!(began.elapsed() < Duration::from_secs(30));
 }
