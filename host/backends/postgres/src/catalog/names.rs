@@ -126,12 +126,13 @@ fn lookup(session: &mut Session, schema: Option<&str>, name: &str) -> Result<Opt
 
 /// The relations a user may name, as he would name them: those of the search path without a schema.
 fn known(session: &mut Session) -> Vec<String> {
-    let sql = "SELECT CASE WHEN pg_catalog.pg_table_is_visible(c.oid) THEN c.relname::text \
-                 ELSE n.nspname || '.' || c.relname END \
-               FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
-               WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f') AND n.nspname <> 'information_schema' \
-                 AND n.nspname <> $1 AND n.nspname !~ '^pg_' \
-               ORDER BY 1 COLLATE \"C\" LIMIT 10000";
+    let sql = "SELECT k.name FROM ( \
+                 SELECT CASE WHEN pg_catalog.pg_table_is_visible(c.oid) THEN c.relname::text \
+                   ELSE n.nspname::text || '.' || c.relname::text END AS name \
+                 FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
+                 WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f') AND n.nspname <> 'information_schema' \
+                   AND n.nspname::text <> $1 AND n.nspname !~ '^pg_') AS k \
+               ORDER BY k.name COLLATE \"C\" LIMIT 10000";
     let rows = session.rows(DOING, sql, &[(&OUR_SCHEMA, Type::TEXT)]);
     let names = rows.iter().flatten().map(|row| get(row, 0));
     names.collect::<Result<_>>().unwrap_or_default()

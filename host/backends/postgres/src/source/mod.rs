@@ -62,6 +62,8 @@ pub(crate) struct PostgresSource {
     notes: Vec<String>,
     batch: BatchSize,
     repeatable: bool,
+    /// Whether the server knows no encoding, so that any bytes may be text.
+    any_bytes: bool,
 }
 
 impl PostgresSource {
@@ -70,7 +72,7 @@ impl PostgresSource {
         let server = Server::take(&mut options, &open.base)?;
         let declared: BTreeMap<String, String> = options.take("fields")?.unwrap_or_default();
         let span = options.span_of("fields");
-        let (relation, utf8) = {
+        let (relation, encoding) = {
             let mut session = Session::open(&server)?;
             session.run("begin to read", &format!("{BEGIN}; {}", server.settings()))?;
             let relation = find_relation(&mut session, &server, &mut options, open)?;
@@ -79,7 +81,7 @@ impl PostgresSource {
                 "SELECT current_setting('server_encoding')",
                 "ask for the encoding",
             )?;
-            (Arc::new(relation), encoding.as_deref() == Some("UTF8"))
+            (Arc::new(relation), encoding.unwrap_or_default())
         };
         let order = Order::of(&relation)?;
         let selection = Selection::of(&relation, &order, open, &declared, span)?;
@@ -89,7 +91,7 @@ impl PostgresSource {
             relation.lock()?,
             Box::new(move |session| checked.verify(session)),
         );
-        let (conditions, pushed) = push(&relation, &declared, utf8, open);
+        let (conditions, pushed) = push(&relation, &declared, encoding == "UTF8", open);
         let found = snapshots.ask(|session, moment| {
             Found::find(session, moment, &relation, &order, &declared, open)
         })?;
@@ -118,6 +120,7 @@ impl PostgresSource {
             notes,
             batch: open.batch,
             repeatable: open.repeatable,
+            any_bytes: encoding == "SQL_ASCII",
         })
     }
 
@@ -242,6 +245,11 @@ impl Source for PostgresSource {
         let (mut session, moment) = self.snapshots.join()?;
         let doing = format!("read {}", self.relation.label);
         session.run(&doing, self.order.settings())?;
+        if self.any_bytes {
+            // Else the server would check the text and end the whole COPY at the first that is not
+            // UTF-8.
+            session.run(&doing, "SET LOCAL client_encoding = 'SQL_ASCII'")?;
+        }
         let phases = self.phases(&mut session, &moment, slice, from)?;
         let plan = Plan {
             phases,

@@ -19,6 +19,9 @@ use crate::fault::refusal;
 use crate::server::Server;
 use crate::session::Session;
 
+/// Transactions in an epoch.
+const EPOCH: i64 = 1 << 32;
+
 /// How often a lost snapshot is replaced before a read gives up.
 const ATTEMPTS: u32 = 3;
 
@@ -29,8 +32,10 @@ pub(crate) struct Moment {
     id: String,
     /// What others join it by.
     export: String,
-    /// The first transaction that may not be seen, with its epoch.
-    pub first_unseen: i64,
+    /// No transaction from this on is sure to be seen; with its epoch.
+    first_unseen: i64,
+    /// Older ones that were under way, subtransactions included.
+    under_way: Vec<i64>,
     /// The next transaction there will be, with its epoch.
     next: i64,
 }
@@ -38,7 +43,7 @@ pub(crate) struct Moment {
 impl Moment {
     /// As a position carries it.
     pub(crate) fn to_json(&self) -> Json {
-        json!([self.id, self.first_unseen])
+        json!([self.id, self.first_unseen, self.under_way])
     }
 
     /// Whether `made` was made in this moment.
@@ -46,12 +51,8 @@ impl Moment {
         made[0].as_str() == Some(&self.id)
     }
 
-    /// What stands after WHERE for rows that the moment of a position may not have seen.
-    ///
-    /// A row has 32 bits of its transaction; the rest is that of the latest ones. Transactions
-    /// that were under way are taken for unseen together with all that began after them, because
-    /// a snapshot does not name their subtransactions. So rows that were seen may be among these,
-    /// and none that was not is missing.
+    /// What stands after WHERE for rows that the moment of a position may not have seen. A row has
+    /// 32 bits of its transaction; the rest is that of the latest ones.
     ///
     /// *Errors* – `source::changed` if the transactions of another server are meant.
     pub(crate) fn since(&self, made: &Json) -> Result<String> {
@@ -65,10 +66,20 @@ impl Moment {
         }
         let epoch = self.next & !0xffff_ffff;
         let xid = format!("(xmin::text::int8 + {epoch})");
-        Ok(format!(
-            "xmin::text::int8 > 2 AND CASE WHEN {xid} > {} THEN {xid} - 4294967296 ELSE {xid} END >= {seen}",
+        let xid = format!(
+            "CASE WHEN {xid} > {} THEN {xid} - {EPOCH} ELSE {xid} END",
             self.next
-        ))
+        );
+        let mut unseen = format!("{xid} >= {seen}");
+        let under_way = made[2].as_array().map(Vec::as_slice).unwrap_or_default();
+        let under_way: Vec<String> = under_way
+            .iter()
+            .map(|xid| Ok(xid.as_i64().ok_or_else(other_position)?.to_string()))
+            .collect::<Result<_>>()?;
+        if !under_way.is_empty() {
+            unseen.push_str(&format!(" OR {xid} IN ({})", under_way.join(", ")));
+        }
+        Ok(format!("xmin::text::int8 > 2 AND ({unseen})"))
     }
 }
 
@@ -153,13 +164,14 @@ impl Snapshots {
 
     fn export(&self) -> Result<Exporter> {
         let mut session = Session::open(&self.server)?;
+        let (first_unseen, under_way) = under_way(&mut session)?;
         let begin = format!(
             "{BEGIN}; {}; SET LOCAL idle_in_transaction_session_timeout = 0; {}",
             self.server.settings(),
             self.lock
         );
         session.run("begin to read", &begin)?;
-        let sql = "SELECT s.export, s.now::text, pg_catalog.txid_snapshot_xmin(s.now), pg_catalog.txid_snapshot_xmax(s.now) \
+        let sql = "SELECT s.export, s.now::text, pg_catalog.txid_snapshot_xmax(s.now) \
                    FROM (SELECT pg_catalog.pg_export_snapshot() AS export, pg_catalog.txid_current_snapshot() AS now) AS s";
         let rows = session.rows("take a snapshot", sql, &[])?;
         let row = rows
@@ -171,12 +183,48 @@ impl Snapshots {
         let moment = Moment {
             id: format!("{export} {now}"),
             export,
-            first_unseen: row.try_get(2).map_err(wrong)?,
-            next: row.try_get(3).map_err(wrong)?,
+            first_unseen,
+            under_way,
+            next: row.try_get(2).map_err(wrong)?,
         };
         (self.check)(&mut session)?;
         Ok(Exporter { session, moment })
     }
+}
+
+/// Which transactions a snapshot taken after this may not see: all from the first on, and these.
+///
+/// A snapshot names transactions and not their subtransactions, whose numbers rows carry as well;
+/// but each holds a lock on its own number while it is under way. One that ends between this and
+/// the snapshot is seen. A standby knows no such locks and takes all from the oldest on.
+fn under_way(session: &mut Session) -> Result<(i64, Vec<i64>)> {
+    let sql = "SELECT CASE WHEN pg_catalog.pg_is_in_recovery() THEN pg_catalog.txid_snapshot_xmin(s.now) \
+                 ELSE pg_catalog.txid_snapshot_xmax(s.now) END, \
+               array(SELECT l.transactionid::text::int8 FROM pg_catalog.pg_locks l \
+                 WHERE l.locktype = 'transactionid' AND l.mode = 'ExclusiveLock' AND l.granted) \
+               FROM (SELECT pg_catalog.txid_current_snapshot() AS now) AS s";
+    let rows = session.rows("look for transactions under way", sql, &[])?;
+    let row = rows
+        .first()
+        .ok_or_else(|| Error::bug("transactions without a row"))?;
+    let wrong = |cause| Error::bug("transactions of another type").caused_by(cause);
+    let first: i64 = row.try_get(0).map_err(wrong)?;
+    let xids: Vec<i64> = row.try_get(1).map_err(wrong)?;
+    let whole = |xid: i64| {
+        let near = (first & !(EPOCH - 1)) + xid;
+        match near - first {
+            far if far > EPOCH / 2 => near - EPOCH,
+            far if far < -EPOCH / 2 => near + EPOCH,
+            _ => near,
+        }
+    };
+    let mut older: Vec<i64> = xids
+        .into_iter()
+        .map(whole)
+        .filter(|xid| *xid < first)
+        .collect();
+    older.sort_unstable();
+    Ok((first, older))
 }
 
 /// How every transaction of a source begins.
@@ -196,6 +244,7 @@ mod tests {
             id: "a".to_owned(),
             export: "a".to_owned(),
             first_unseen: next,
+            under_way: Vec::new(),
             next,
         }
     }

@@ -186,6 +186,8 @@ fn a_table_without_key_goes_on_later_only_if_nobody_wrote() {
     let error = refused(source.read(&later.partition, &later.position));
     assert_eq!(error.code(), "source::changed");
     assert!(error.help_text().unwrap().contains("--no-resume"));
+    // Which waits for those who read.
+    drop(source);
     database.sql("VACUUM FULL t");
     let source = open_again(&database, "t", false);
     assert_eq!(
