@@ -48,31 +48,10 @@ pub(super) fn claim(target: &Target, claim: &Claim, unmoved: Unmoved<'_>) -> Res
     }
     if let Some(memory) = memory.as_ref().filter(|_| ours.is_none()) {
         unmoved(memory)?;
-        state::drop_checkpoints(&mut session, whose)?;
-        if memory.owner.replaces && !memory.owner.published {
-            let staging = sql(&target.staging_table())?;
-            session.run(&doing, &format!("DROP TABLE IF EXISTS {staging}"))?;
-        }
+        drop_leftovers(target, &mut session, whose, memory)?;
     }
     prepare(target, &mut session, &doing, ours)?;
-    let fresh = match ours {
-        Some(memory) => memory.owner.fresh,
-        None => {
-            target.conflict == Conflict::ReplaceAll
-                || plan::is_empty(&mut session, &sql(&target.name)?)?
-        }
-    };
-    target.plans.is_shared.store(!fresh, Ordering::SeqCst);
-    let owner = Owner {
-        version: CHECKPOINT_VERSION,
-        run: claim.run.clone(),
-        epoch,
-        plan_hash: claim.plan_hash.clone(),
-        fresh,
-        published,
-        replaces: target.conflict == Conflict::ReplaceAll,
-    };
-    state::write_owner(&mut session, whose, &owner)?;
+    own(target, &mut session, whose, claim, epoch, ours)?;
     fail::point("postgres.claim.prepared")?;
     session.run(&doing, "COMMIT")?;
     fail::point("postgres.claim.committed")?;
@@ -83,12 +62,56 @@ pub(super) fn claim(target: &Target, claim: &Claim, unmoved: Unmoved<'_>) -> Res
         .claimed
         .lock()
         .unwrap_or_else(PoisonError::into_inner) = Some((claim.run.clone(), epoch));
+    let checkpoints = ours.map(|memory| memory.checkpoints.clone());
     Ok(Claimed {
         epoch,
-        checkpoints: ours
-            .map(|memory| memory.checkpoints.clone())
-            .unwrap_or_default(),
+        checkpoints: checkpoints.unwrap_or_default(),
     })
+}
+
+/// Writes the new epoch down, and whose rows the table holds.
+fn own(
+    target: &Target,
+    session: &mut Session,
+    whose: Whose<'_>,
+    claim: &Claim,
+    epoch: u64,
+    ours: Option<&Memory>,
+) -> Result<()> {
+    let replaces = target.conflict == Conflict::ReplaceAll;
+    let fresh = match ours {
+        Some(memory) => memory.owner.fresh,
+        None => replaces || plan::is_empty(session, &sql(&target.name)?)?,
+    };
+    target.plans.is_shared.store(!fresh, Ordering::SeqCst);
+    let owner = Owner {
+        version: CHECKPOINT_VERSION,
+        run: claim.run.clone(),
+        epoch,
+        plan_hash: claim.plan_hash.clone(),
+        fresh,
+        published: ours.is_some_and(|memory| memory.owner.published),
+        replaces,
+    };
+    state::write_owner(session, whose, &owner)
+}
+
+/// Drops what only the other run could have used: its checkpoints and its staging table. Rows it
+/// committed to the table itself stay, and meet ours under `on_conflict`.
+fn drop_leftovers(
+    target: &Target,
+    session: &mut Session,
+    whose: Whose<'_>,
+    memory: &Memory,
+) -> Result<()> {
+    state::drop_checkpoints(session, whose)?;
+    // A run that did not replace has none: one of that name is another job's.
+    if !memory.owner.replaces || memory.owner.published {
+        return Ok(());
+    }
+    let staging = sql(&target.staging_table())?;
+    let drop = format!("DROP TABLE IF EXISTS {staging}");
+    session.run("drop what another run left", &drop)
 }
 
 /// Refuses to replace a table that another job is replacing: they would share the staging table.

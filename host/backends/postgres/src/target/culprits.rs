@@ -8,11 +8,11 @@
 //! Rows that refer to others of their batch may fail because those came later: they are tried again
 //! together and then in both directions, until nothing moves.
 
-use dkhost_core::{Outcome, Result, RowReject, fail};
+use dkhost_core::{Error, Outcome, Result, RowReject, fail};
 
 use super::shape::{BATCH, Shape};
 use super::stage::{Stage, swallowed};
-use crate::fault::Refusal;
+use crate::fault::{Refusal, refusal};
 
 /// Rows of the first piece.
 const FIRST: u32 = 256;
@@ -61,9 +61,25 @@ pub(super) fn find(stage: &mut Stage<'_>) -> Result<()> {
         false => insert(shape),
     };
     let block = pieces("pg_temp.dkhost_sorted", "ord", &attempt, true);
-    stage.session.run(stage.doing, &block)?;
+    search(stage, &block)?;
     fail::point("postgres.write.culprits-found")?;
     settle(stage, keyed)
+}
+
+/// Runs the block of [`pieces`].
+fn search(stage: &mut Stage<'_>, block: &str) -> Result<()> {
+    stage.session.run(stage.doing, block).map_err(|error| {
+        let state = refusal(&error).map(|said| said.state.code().to_owned());
+        match state.as_deref() {
+            Some("42501" | "42704") => Error::config(
+                "postgres::no_plpgsql",
+                "the server refuses rows, and which ones can only be found with its language plpgsql",
+            )
+            .help("GRANT USAGE ON LANGUAGE plpgsql TO …, or CREATE EXTENSION plpgsql")
+            .caused_by(error),
+            _ => error,
+        }
+    })
 }
 
 fn direction(shape: &Shape) -> &'static str {
@@ -269,7 +285,7 @@ pub(super) fn unreadable(stage: &mut Stage<'_>, query: &str) -> Result<()> {
         "INSERT INTO pg_temp.dkhost_fate (n, fate, changed) SELECT c.n, 'x', c.changed FROM ({query}) c"
     );
     let block = pieces(BATCH, "n", &attempt, false);
-    stage.session.run(stage.doing, &block)?;
+    search(stage, &block)?;
     let sql = "SELECT f.n, f.fate, f.g, f.changed, f.state, f.message, f.detail, f.constraint_name, f.column_name \
                FROM pg_temp.dkhost_fate f ORDER BY f.n";
     let mut rows = Vec::new();

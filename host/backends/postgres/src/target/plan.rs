@@ -32,31 +32,35 @@ pub(super) fn target(mut options: Options, open: &OpenTarget) -> Result<Target> 
     let mut session = Session::open(&server)?;
     let found = Table::find(&mut session, &name)?;
     if let Some(table) = &found {
-        check_kind(table, open, &mut session).map_err(|error| error.at_least(span.clone()))?;
+        check_kind(table, open, &mut session).map_err(|error| error.at_least(span))?;
     } else if !open.create {
-        let absent = no_table(&mut session, &server.name, &text, span);
-        return Err(absent);
+        return Err(no_table(&mut session, &server.name, &text, span));
     }
+    laid_out(server, &mut session, &name, found, open)
+}
+
+/// The target over a table that was found, or as it will be created.
+fn laid_out(
+    server: Server,
+    session: &mut Session,
+    name: &Name,
+    found: Option<Table>,
+    open: &OpenTarget,
+) -> Result<Target> {
     let name = match &found {
         Some(table) => Name::of(&table.schema, &table.name),
-        None => placed(&mut session, &name)?,
+        None => placed(session, name)?,
     };
-    let types = ddl::types(&mut session, &open.schema.fields)?;
+    let types = ddl::types(session, &open.schema.fields)?;
     let create = ddl::body(&open.schema, &types)?;
     let definition = match &found {
         Some(table) => table.clone(),
-        None => draft(&mut session, &name, &create)?,
+        None => draft(session, &name, &create)?,
     };
     let held = columns::find(&definition, &open.schema.fields)?;
     let key = key(&definition, open)?;
     check_writable(&definition, &held, found.is_some())?;
-    check_rights(&mut session, found.as_ref(), &name, open)?;
-    let id = format!("{}.{}", definition.schema, definition.name);
-    let whose = Whose {
-        job: &open.job,
-        target: &id,
-    };
-    let memory = Memory::read(&mut session, whose)?;
+    check_rights(session, found.as_ref(), &name, open)?;
     let planned = Planned {
         server: &server,
         found: found.as_ref(),
@@ -66,7 +70,7 @@ pub(super) fn target(mut options: Options, open: &OpenTarget) -> Result<Target> 
         held: &held,
         key: &key,
     };
-    let plans = planned.plans(&mut session, memory)?;
+    let plans = planned.plans(session)?;
     Ok(Target {
         job: open.job.clone(),
         conflict: open.conflict,
@@ -206,7 +210,7 @@ fn key(table: &Table, open: &OpenTarget) -> Result<Vec<String>> {
     };
     let unique = match declared.is_empty() {
         true => table.unique.iter().find(usable),
-        false => table.unique_on(&declared).filter(|unique| usable(&unique)),
+        false => table.unique_on(&declared).filter(|unique| usable(unique)),
     };
     match unique.and_then(crate::catalog::Unique::plain) {
         Some(columns) => Ok(columns.into_iter().map(str::to_owned).collect()),
@@ -263,6 +267,19 @@ fn check_writable(table: &Table, held: &[Held], exists: bool) -> Result<()> {
     Ok(())
 }
 
+/// The rights that are missing, as GRANT names them.
+const RIGHTS_SQL: &str = "SELECT right_ FROM (VALUES \
+        ('GRANT CREATE ON DATABASE', to_regnamespace('dkhost') IS NULL AND NOT has_database_privilege(current_database(), 'CREATE')), \
+        ('GRANT TEMPORARY ON DATABASE', NOT has_database_privilege(current_database(), 'TEMPORARY')), \
+        ('GRANT CREATE ON SCHEMA', $1 = 0 AND EXISTS (SELECT FROM pg_namespace WHERE nspname = $2) \
+           AND NOT coalesce((SELECT has_schema_privilege(oid, 'CREATE') FROM pg_namespace WHERE nspname = $2), true)), \
+        ('GRANT CREATE ON DATABASE', $1 = 0 AND NOT EXISTS (SELECT FROM pg_namespace WHERE nspname = $2) \
+           AND NOT has_database_privilege(current_database(), 'CREATE')), \
+        ('GRANT ' || $3 || ' ON TABLE', $1 <> 0 AND EXISTS (SELECT FROM unnest(string_to_array($3, ', ')) AS p \
+           WHERE NOT coalesce(has_table_privilege($1::oid, p), true) \
+             AND NOT (p IN ('SELECT', 'INSERT', 'UPDATE') AND coalesce(has_any_column_privilege($1::oid, p), true)))) \
+      ) AS t(right_, missing) WHERE missing";
+
 /// Asks the server what we may do, so that nothing is refused in the middle.
 fn check_rights(
     session: &mut Session,
@@ -277,20 +294,9 @@ fn check_rights(
         Conflict::ReplaceAll => "SELECT, INSERT, TRUNCATE",
         Conflict::Insert | Conflict::Skip => "SELECT, INSERT",
     };
-    let sql = "SELECT right_ FROM (VALUES \
-        ('GRANT CREATE ON DATABASE', to_regnamespace('dkhost') IS NULL AND NOT has_database_privilege(current_database(), 'CREATE')), \
-        ('GRANT TEMPORARY ON DATABASE', NOT has_database_privilege(current_database(), 'TEMPORARY')), \
-        ('GRANT CREATE ON SCHEMA', $1 = 0 AND EXISTS (SELECT FROM pg_namespace WHERE nspname = $2) \
-           AND NOT coalesce((SELECT has_schema_privilege(oid, 'CREATE') FROM pg_namespace WHERE nspname = $2), true)), \
-        ('GRANT CREATE ON DATABASE', $1 = 0 AND NOT EXISTS (SELECT FROM pg_namespace WHERE nspname = $2) \
-           AND NOT has_database_privilege(current_database(), 'CREATE')), \
-        ('GRANT ' || $3 || ' ON TABLE', $1 <> 0 AND EXISTS (SELECT FROM unnest(string_to_array($3, ', ')) AS p \
-           WHERE NOT coalesce(has_table_privilege($1::oid, p), true) \
-             AND NOT (p IN ('SELECT', 'INSERT', 'UPDATE') AND coalesce(has_any_column_privilege($1::oid, p), true)))) \
-      ) AS t(right_, missing) WHERE missing";
     let rows = session.rows(
         LOOKING,
-        sql,
+        RIGHTS_SQL,
         &[
             (&table, Type::INT8),
             (&schema, Type::TEXT),
@@ -328,7 +334,13 @@ struct Planned<'a> {
 }
 
 impl Planned<'_> {
-    fn plans(&self, session: &mut Session, memory: Option<Memory>) -> Result<Plans> {
+    fn plans(&self, session: &mut Session) -> Result<Plans> {
+        let id = format!("{}.{}", self.definition.schema, self.definition.name);
+        let whose = Whose {
+            job: &self.open.job,
+            target: &id,
+        };
+        let memory = Memory::read(session, whose)?;
         // A run that goes on finds its own rows; whose they are was written down when it began.
         let own = memory.filter(|memory| !memory.owner.published);
         let fresh = self.open.conflict == Conflict::ReplaceAll

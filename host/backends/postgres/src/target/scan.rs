@@ -136,30 +136,7 @@ fn by_key(
         .iter()
         .filter_map(|name| shape.schema.index_of(name))
         .collect();
-    let stages: String = key
-        .iter()
-        .map(|index| format!(", c{index} {}", shape.held[*index].writing.stage))
-        .collect();
-    let create = format!("CREATE TEMPORARY TABLE dkhost_back (n integer{stages}) ON COMMIT DROP");
-    session.run(doing, &create)?;
-    let wires: Vec<Wire> = std::iter::once(Wire::Int4)
-        .chain(key.iter().map(|index| shape.wires[*index]))
-        .collect();
-    let mut data = Vec::new();
-    let numbered = numbered(&sent.project(&key)?)?;
-    let refused =
-        Encoder::new(&wires).encode(&numbered, &vec![false; sent.num_rows()], &mut data)?;
-    if let Some(refused) = refused.first() {
-        return Err(Error::bug(format!(
-            "a row that was written is refused: {}",
-            refused.message
-        )));
-    }
-    session.copy_in(
-        doing,
-        "COPY pg_temp.dkhost_back FROM STDIN (FORMAT binary)",
-        data.into(),
-    )?;
+    send_keys(session, doing, shape, &key, sent)?;
     let met: Vec<String> = key
         .iter()
         .map(|index| {
@@ -182,6 +159,42 @@ fn by_key(
     let back = all(session, doing, &query, &shape.read_columns(fields))?;
     session.run(doing, "DROP TABLE pg_temp.dkhost_back")?;
     Ok(back)
+}
+
+/// Sends the keys of rows, each with the row's number, to a temporary table.
+fn send_keys(
+    session: &mut Session,
+    doing: &str,
+    shape: &Shape,
+    key: &[usize],
+    sent: &RecordBatch,
+) -> Result<()> {
+    let stages: String = key
+        .iter()
+        .map(|index| format!(", c{index} {}", shape.held[*index].writing.stage))
+        .collect();
+    let create = format!("CREATE TEMPORARY TABLE dkhost_back (n integer{stages}) ON COMMIT DROP");
+    session.run(doing, &create)?;
+    let wires: Vec<Wire> = std::iter::once(Wire::Int4)
+        .chain(key.iter().map(|index| shape.wires[*index]))
+        .collect();
+    let mut data = Vec::new();
+    let numbered = numbered(&sent.project(key)?)?;
+    let refused =
+        Encoder::new(&wires).encode(&numbered, &vec![false; sent.num_rows()], &mut data)?;
+    if let Some(refused) = refused.first() {
+        return Err(Error::bug(format!(
+            "a row that was written is refused: {}",
+            refused.message
+        )));
+    }
+    session
+        .copy_in(
+            doing,
+            "COPY pg_temp.dkhost_back FROM STDIN (FORMAT binary)",
+            data.into(),
+        )
+        .map(drop)
 }
 
 /// Where nothing tells rows apart: all that this transaction wrote, put in the order of what was
