@@ -15,6 +15,9 @@ use crate::{Shared, locked};
 /// How often a writer whose reader has stopped looks whether the connection is over.
 const LOOK: Duration = Duration::from_millis(50);
 
+/// When nothing more has come for so long, the server has answered.
+const QUIET: Duration = Duration::from_millis(200);
+
 /// From where, and to where.
 type Ends = (TcpStream, TcpStream);
 
@@ -79,20 +82,32 @@ impl Gate {
         }
     }
 
+    /// What has to be so before the bytes up to the place are delivered: the answer to them may be
+    /// here at once.
+    fn brace(&self, act: Act, way: Way) {
+        match act {
+            Act::Cut | Act::Close | Act::BlackHole => {
+                let back = match way {
+                    Way::ToServer => Way::ToClient,
+                    Way::ToClient => Way::ToServer,
+                };
+                self.swallows(back).store(true, SeqCst);
+            }
+            Act::DropReplies => {
+                self.ends_with_reply.store(true, SeqCst);
+                self.swallows_to_client.store(true, SeqCst);
+            }
+            Act::Swallow | Act::Delay(_) | Act::Corrupt => {}
+        }
+    }
+
     /// Does what a rule asks; whether the connection goes on. `rest` is what comes after the place.
     fn act(&self, act: Act, way: Way, rest: &mut [u8]) -> bool {
         match act {
             Act::Cut => self.end(true),
             Act::Close => self.end(false),
-            Act::Swallow => self.swallows(way).store(true, SeqCst),
-            Act::BlackHole => {
-                self.swallows_to_server.store(true, SeqCst);
-                self.swallows_to_client.store(true, SeqCst);
-            }
-            Act::DropReplies => {
-                self.swallows_to_client.store(true, SeqCst);
-                self.ends_with_reply.store(true, SeqCst);
-            }
+            Act::Swallow | Act::BlackHole => self.swallows(way).store(true, SeqCst),
+            Act::DropReplies => {}
             Act::Delay(time) => thread::sleep(time),
             Act::Corrupt => {
                 if let Some(byte) = rest.first_mut() {
@@ -135,7 +150,11 @@ pub(crate) fn run(shared: &Shared, gate: &Gate, way: Way, mut from: TcpStream, t
             let found = shared.strikes(way, &before, passed, piece);
             let at = found.map_or(piece.len(), |(at, _)| at);
             let (now, later) = std::mem::take(&mut piece).split_at_mut(at);
-            if !gate.swallows(way).load(SeqCst) && gate.pass(now, &to).is_err() {
+            let swallows = gate.swallows(way).load(SeqCst);
+            if let Some((_, act)) = found {
+                gate.brace(act, way);
+            }
+            if !swallows && gate.pass(now, &to).is_err() {
                 return gate.end(true);
             }
             passed += at as u64;
@@ -148,7 +167,8 @@ pub(crate) fn run(shared: &Shared, gate: &Gate, way: Way, mut from: TcpStream, t
             piece = later;
         }
         if way == Way::ToClient && gate.ends_with_reply.load(SeqCst) {
-            return gate.end(true);
+            // It may have been the answer to something before: the last one is waited for.
+            let _ = from.set_read_timeout(Some(QUIET));
         }
     }
 }

@@ -14,7 +14,8 @@ pub enum Way {
 /// What happens to a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Act {
-    /// Both ends are reset. What passed before was delivered, the rest is lost.
+    /// Both ends are reset. What passed before was delivered, the rest is lost, and so is every
+    /// answer to it.
     Cut,
     /// Both ends are closed as by a program that ends.
     Close,
@@ -22,8 +23,8 @@ pub enum Act {
     Swallow,
     /// As [`Act::Swallow`], both ways: a machine that has vanished without a word.
     BlackHole,
-    /// This way goes on, what comes back is thrown away; once the server has answered, both ends
-    /// are reset: something was done, and nobody was told.
+    /// This way goes on, what comes back is thrown away; once the server has answered and says
+    /// no more, both ends are reset: something was done, and nobody was told.
     DropReplies,
     /// It waits once, then goes on.
     Delay(Duration),
@@ -37,6 +38,8 @@ enum Place {
     Bytes(u64),
     /// After the last byte of this.
     Pattern(Vec<u8>),
+    /// At the first byte of this.
+    Before(Vec<u8>),
 }
 
 /// Where something happens, and what: [`Rule::after`] or [`Rule::when`], then [`Rule::then`].
@@ -65,6 +68,17 @@ impl Rule {
     pub fn when(way: Way, pattern: &[u8]) -> Self {
         Rule {
             place: Place::Pattern(pattern.to_vec()),
+            ..Rule::after(way, 0)
+        }
+    }
+
+    /// When this pattern is about to pass; it is not delivered, but for what of it came in an
+    /// earlier piece. The way to lose an answer for certain: `before(Way::ToClient, b"COMMIT\0")`
+    /// strikes when the server has committed, and says so.
+    #[must_use]
+    pub fn before(way: Way, pattern: &[u8]) -> Self {
+        Rule {
+            place: Place::Before(pattern.to_vec()),
             ..Rule::after(way, 0)
         }
     }
@@ -101,13 +115,17 @@ impl Rule {
                 // Strikes with the byte that comes after it, and so when there is one.
                 usize::try_from(at).ok().filter(|at| *at < piece.len())
             }
-            Place::Pattern(pattern) => {
+            Place::Pattern(pattern) | Place::Before(pattern) => {
                 let known = before.len().saturating_sub(pattern.len().saturating_sub(1));
                 let seen = [&before[known..], piece].concat();
                 let at = seen
                     .windows(pattern.len().max(1))
                     .position(|w| w == pattern)?;
-                Some(at + pattern.len() - (before.len() - known))
+                let seen_again = before.len() - known;
+                match self.place {
+                    Place::Before(_) => Some(at.saturating_sub(seen_again)),
+                    _ => Some(at + pattern.len() - seen_again),
+                }
             }
         }
     }
@@ -115,7 +133,7 @@ impl Rule {
     pub(crate) fn overlap(&self) -> usize {
         match &self.place {
             Place::Bytes(_) => 0,
-            Place::Pattern(pattern) => pattern.len().saturating_sub(1),
+            Place::Pattern(pattern) | Place::Before(pattern) => pattern.len().saturating_sub(1),
         }
     }
 }
@@ -133,6 +151,13 @@ mod tests {
         assert_eq!(rule.reached(Way::ToClient, b"", 0, b"COMMIT"), None);
         // What was found is not found again in what is seen twice.
         assert_eq!(rule.reached(Way::ToServer, b"COMMIT", 6, b" b"), None);
+    }
+
+    #[test]
+    fn a_pattern_may_be_kept_back() {
+        let rule = Rule::before(Way::ToClient, b"DONE");
+        assert_eq!(rule.reached(Way::ToClient, b"", 0, b"a DONE b"), Some(2));
+        assert_eq!(rule.reached(Way::ToClient, b"a D", 3, b"ONE b"), Some(0));
     }
 
     #[test]

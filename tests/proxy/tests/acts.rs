@@ -139,6 +139,20 @@ fn what_is_done_can_stay_unsaid() {
 }
 
 #[test]
+fn an_answer_can_be_kept_back() {
+    let (address, lines) = server();
+    let proxy = Proxy::start(address).unwrap();
+    proxy.set(Rule::before(Way::ToClient, b"COMMIT"));
+    let mut stream = client(&proxy);
+    assert_eq!(ask(&mut stream, "one").unwrap(), "ONE");
+    assert!(ask(&mut stream, "commit").is_err());
+    assert_eq!(
+        (heard(&lines), heard(&lines)),
+        ("one".to_owned(), "commit".to_owned())
+    );
+}
+
+#[test]
 fn a_close_is_an_end_and_no_error() {
     let (address, _lines) = server();
     let proxy = Proxy::start(address).unwrap();
