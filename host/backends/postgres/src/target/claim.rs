@@ -144,22 +144,12 @@ fn prepare(
         false => there.clone(),
     };
     if let Some(memory) = ours {
-        let has_begun = memory
-            .checkpoints
-            .iter()
-            .any(|checkpoint| checkpoint.seq > 0);
         return match there {
             Some(_) => Ok(()),
-            None if has_begun => Err(Error::state(
-                "state::target_gone",
-                format!(
-                    "what run {} wrote for {} is gone",
-                    memory.owner.run,
-                    target.label()
-                ),
-            )
-            .help("start over with `dkhost run --no-resume`")),
-            None => create(target, session, doing, old.as_ref()),
+            None => {
+                ensure_not_begun(target, memory)?;
+                create(target, session, doing, old.as_ref())
+            }
         };
     }
     if old.as_ref().map(plan::fingerprint) != target.found {
@@ -181,6 +171,26 @@ fn prepare(
         }
         None => create(target, session, doing, old.as_ref()),
     }
+}
+
+/// Refuses to go on where what was written before is gone.
+fn ensure_not_begun(target: &Target, memory: &Memory) -> Result<()> {
+    if memory
+        .checkpoints
+        .iter()
+        .all(|checkpoint| checkpoint.seq == 0)
+    {
+        return Ok(());
+    }
+    Err(Error::state(
+        "state::target_gone",
+        format!(
+            "what run {} wrote for {} is gone",
+            memory.owner.run,
+            target.label()
+        ),
+    )
+    .help("start over with `dkhost run --no-resume`"))
 }
 
 /// Creates a table: under its final name from the plan, as a staging table after the old one.

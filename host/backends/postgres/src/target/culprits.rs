@@ -208,25 +208,31 @@ fn settle(stage: &mut Stage<'_>, keyed: bool) -> Result<()> {
         }
     }
     if keyed {
-        let sql = "SELECT s.n FROM pg_temp.dkhost_sorted s WHERE NOT EXISTS (SELECT FROM pg_temp.dkhost_fate f WHERE f.n = s.n)";
-        let folded: Vec<i32> = stage
-            .session
-            .rows(stage.doing, sql, &[])?
-            .iter()
-            .map(|row| row.get(0))
-            .collect();
-        match stage.shape.conflict {
-            dkhost_core::Conflict::Skip => kept_out.extend(folded),
-            _ => folded
-                .iter()
-                .for_each(|row| stage.fates.outcomes[*row as usize] = Outcome::Deduplicated),
-        }
+        untried(stage, &mut kept_out)?;
         stage.kept_out(kept_out)?;
     }
     stage.session.run(
         stage.doing,
         "DROP TABLE pg_temp.dkhost_sorted, pg_temp.dkhost_fate",
     )
+}
+
+/// Rows that were not even tried, as another of their key was written before.
+fn untried(stage: &mut Stage<'_>, kept_out: &mut Vec<i32>) -> Result<()> {
+    let sql = "SELECT s.n FROM pg_temp.dkhost_sorted s WHERE NOT EXISTS (SELECT FROM pg_temp.dkhost_fate f WHERE f.n = s.n)";
+    let folded: Vec<i32> = stage
+        .session
+        .rows(stage.doing, sql, &[])?
+        .iter()
+        .map(|row| row.get(0))
+        .collect();
+    match stage.shape.conflict {
+        dkhost_core::Conflict::Skip => kept_out.extend(folded),
+        _ => folded
+            .iter()
+            .for_each(|row| stage.fates.outcomes[*row as usize] = Outcome::Deduplicated),
+    }
+    Ok(())
 }
 
 fn told(row: &tokio_postgres::Row) -> Told {

@@ -61,24 +61,22 @@ fn known(session: &mut Session, source: &str) -> Result<Option<TypeDef>> {
     }) else {
         return Ok(None);
     };
-    let modifier = match (modifiers, function) {
-        ("", _) => -1,
-        (_, None) => return Ok(None),
-        (_, Some(function)) => {
-            let modifiers = format!("{{{modifiers}}}");
-            let sql = format!("SELECT {function}($1::text::cstring[])");
-            let asked = session.rows("look for a type", &sql, &[(&modifiers, Type::TEXT)]);
-            match asked
-                .ok()
-                .and_then(|rows| Some(rows.first()?.get::<_, i32>(0)))
-            {
-                Some(modifier) => modifier,
-                None => return Ok(None),
-            }
-        }
+    let Some(modifier) = modifier(session, modifiers, function) else {
+        return Ok(None);
     };
     let found = types_of(session, &[(oid as u32, modifier)])?;
     Ok(found.into_iter().find(|ty| ty.spelled == source))
+}
+
+/// What the type's own function makes of its modifiers; -1 for none.
+fn modifier(session: &mut Session, modifiers: &str, function: Option<String>) -> Option<i32> {
+    if modifiers.is_empty() {
+        return Some(-1);
+    }
+    let sql = format!("SELECT {}($1::text::cstring[])", function?);
+    let modifiers = format!("{{{modifiers}}}");
+    let asked = session.rows("look for a type", &sql, &[(&modifiers, Type::TEXT)]);
+    Some(asked.ok()?.first()?.get(0))
 }
 
 /// What stands between the parentheses of CREATE TABLE.

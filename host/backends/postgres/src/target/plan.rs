@@ -427,18 +427,25 @@ impl Planned<'_> {
         if !computed.is_empty() {
             notes.push(format!("the server computes {}", computed.join(", ")));
         }
-        let declared = self.open.key();
-        if self.key.is_empty() && !declared.is_empty() {
-            let names: Vec<&str> = declared
-                .iter()
-                .map(|field: &&Field| field.name.as_str())
-                .collect();
-            notes.push(format!(
-                "table {name} has no unique index on {}: a record whose key is there already is added beside it",
-                names.join(", ")
-            ));
-        }
+        notes.extend(self.no_index());
         notes
+    }
+
+    /// Where keys are declared and nothing in the table keeps them apart.
+    fn no_index(&self) -> Option<String> {
+        let declared = self.open.key();
+        if !self.key.is_empty() || declared.is_empty() {
+            return None;
+        }
+        let names: Vec<&str> = declared
+            .iter()
+            .map(|field: &&Field| field.name.as_str())
+            .collect();
+        Some(format!(
+            "table {} has no unique index on {}: a record whose key is there already is added beside it",
+            shown(self.name),
+            names.join(", ")
+        ))
     }
 }
 

@@ -29,18 +29,10 @@ pub(super) fn publish(target: &Target) -> Result<()> {
             target.server.settings()
         ),
     )?;
-    // Also keeps a claim waiting until this is over.
-    let lock = "SELECT FROM dkhost.owner WHERE job = $1 AND target = $2 FOR UPDATE";
-    let owner = state::fence(&mut session, whose, &run, epoch)?;
-    session.rows(
-        &doing,
-        lock,
-        &[(&target.job, Type::TEXT), (&id, Type::TEXT)],
-    )?;
-    let owner = match owner.published {
-        true => return session.run(&doing, "ROLLBACK"),
-        false => state::fence(&mut session, whose, &run, epoch)?,
-    };
+    let owner = held(&mut session, &doing, whose, &run, epoch)?;
+    if owner.published {
+        return session.run(&doing, "ROLLBACK");
+    }
     if target.conflict == Conflict::ReplaceAll {
         swap(target, &mut session, &doing)?;
     }
@@ -57,6 +49,22 @@ pub(super) fn publish(target: &Target) -> Result<()> {
     Ok(())
 }
 
+/// The owner, who stays so until the transaction ends: a claim waits for it.
+fn held(
+    session: &mut Session,
+    doing: &str,
+    whose: Whose<'_>,
+    run: &str,
+    epoch: u64,
+) -> Result<Owner> {
+    state::fence(session, whose, run, epoch)?;
+    let lock = "SELECT FROM dkhost.owner WHERE job = $1 AND target = $2 FOR UPDATE";
+    let parameters: [(&(dyn tokio_postgres::types::ToSql + Sync), Type); 2] =
+        [(&whose.job, Type::TEXT), (&whose.target, Type::TEXT)];
+    session.rows(doing, lock, &parameters)?;
+    state::fence(session, whose, run, epoch)
+}
+
 /// Puts what was collected into the target. The table itself stays: with it everything that hangs
 /// on it (indexes, grants, defaults, comments, views, policies).
 fn swap(target: &Target, session: &mut Session, doing: &str) -> Result<()> {
@@ -70,7 +78,7 @@ fn swap(target: &Target, session: &mut Session, doing: &str) -> Result<()> {
         )
         .help("start over with `dkhost run --no-resume`")
     })?;
-    let (from, to) = (staging.sql()?, sql(&target.name)?);
+    let from = staging.sql()?;
     if Table::find(session, &target.name)?.is_none() {
         let rename = format!(
             "ALTER TABLE {from} SET SCHEMA {}; ALTER TABLE {}.{} RENAME TO {}",
@@ -83,6 +91,13 @@ fn swap(target: &Target, session: &mut Session, doing: &str) -> Result<()> {
         fail::point("postgres.swap.renamed")?;
         return rename_key(target, session, doing, &staging.name);
     }
+    refill(target, session, doing, &staging)?;
+    session.run(doing, &format!("DROP TABLE {from}"))
+}
+
+/// Empties the target and fills it with what was collected.
+fn refill(target: &Target, session: &mut Session, doing: &str, staging: &Table) -> Result<()> {
+    let (from, to) = (staging.sql()?, sql(&target.name)?);
     let written = staging.columns.iter().filter(|column| !column.generated);
     let columns = quote_all(written.map(|column| column.name.as_str()))?;
     session.run(doing, &format!("TRUNCATE {to}"))?;
@@ -107,8 +122,7 @@ fn swap(target: &Target, session: &mut Session, doing: &str) -> Result<()> {
         )
         .help("disable the trigger for the time of the run, or use on_conflict = \"upsert\""));
     }
-    fail::point("postgres.swap.filled")?;
-    session.run(doing, &format!("DROP TABLE {from}"))
+    fail::point("postgres.swap.filled")
 }
 
 /// The primary key of a table that was staged is called after the staging table.

@@ -96,12 +96,7 @@ impl Shape {
 
     /// The key's values, from the row `s` of the temporary table.
     pub(super) fn key_values(&self) -> String {
-        let values: Vec<String> = self
-            .key
-            .iter()
-            .map(|index| self.key_value(*index))
-            .collect();
-        values.join(", ")
+        self.of_key(", ", |index, _| self.key_value(index))
     }
 
     fn key_value(&self, index: usize) -> String {
@@ -110,18 +105,9 @@ impl Shape {
 
     /// Whether row `t` of the table has the key of row `s`.
     pub(super) fn meets(&self) -> String {
-        let equal: Vec<String> = self
-            .key
-            .iter()
-            .map(|index| {
-                format!(
-                    "t.{} = {}",
-                    self.held[*index].quoted,
-                    self.key_value(*index)
-                )
-            })
-            .collect();
-        equal.join(" AND ")
+        self.of_key(" AND ", |index, held| {
+            format!("t.{} = {}", held.quoted, self.key_value(index))
+        })
     }
 
     /// What finds rows whose value its column would change: row number and column. `None` where
@@ -181,19 +167,10 @@ impl Shape {
         let values: Vec<String> = (0..self.held.len())
             .map(|index| format!("v{index}"))
             .collect();
-        let keys: Vec<String> = self
-            .key
-            .iter()
-            .map(|index| format!("v{index}{}", self.held[*index].collate))
-            .collect();
-        let returned: Vec<String> = self
-            .key
-            .iter()
-            .map(|index| format!("t.{} AS v{index}", self.held[*index].quoted))
-            .collect();
+        // The columns of a partitioned table's new row do not say whether it is one.
         let new = match self.is_partitioned {
-            true => "true".to_owned(),
-            false => "(t.xmax = 0)".to_owned(),
+            true => "true",
+            false => "(t.xmax = 0)",
         };
         format!(
             "WITH s AS MATERIALIZED (SELECT s.n, {rank}{columns}{met} FROM {from}), \
@@ -202,15 +179,20 @@ impl Shape {
             self.table,
             self.columns,
             values.join(", "),
-            keys.join(", "),
-            self.key
-                .iter()
-                .map(|index| self.held[*index].quoted.clone())
-                .collect::<Vec<_>>()
-                .join(", "),
+            self.of_key(", ", |index, held| format!("v{index}{}", held.collate)),
+            self.of_key(", ", |_, held| held.quoted.clone()),
             self.action(),
-            returned.join(", "),
+            self.of_key(", ", |index, held| format!("t.{} AS v{index}", held.quoted)),
         )
+    }
+
+    /// Something about each column of the key.
+    fn of_key(&self, between: &str, each: impl Fn(usize, &Held) -> String) -> String {
+        let all = self
+            .key
+            .iter()
+            .map(|index| each(*index, &self.held[*index]));
+        all.collect::<Vec<_>>().join(between)
     }
 
     /// What became of a row of [`Shape::merge`], and the join that tells.
@@ -227,15 +209,10 @@ impl Shape {
         let fate = format!(
             "CASE WHEN s.r > 1 THEN '{folded}' WHEN up.new IS NULL THEN 'u' WHEN {new} THEN 'i' ELSE 'r' END"
         );
-        let on: Vec<String> = self
-            .key
-            .iter()
-            .map(|index| format!("up.v{index} = s.v{index}{}", self.held[*index].collate))
-            .collect();
-        (
-            fate,
-            format!("s LEFT JOIN up ON s.r = 1 AND {}", on.join(" AND ")),
-        )
+        let on = self.of_key(" AND ", |index, held| {
+            format!("up.v{index} = s.v{index}{}", held.collate)
+        });
+        (fate, format!("s LEFT JOIN up ON s.r = 1 AND {on}"))
     }
 
     /// How rows of one key are numbered: 1 for the one that counts.
