@@ -12,7 +12,7 @@ use crate::{source, target};
 #[derive(Debug, Clone, Copy, Default)]
 pub struct PostgresBackend;
 
-const SOURCE: [OptionSpec; 2] = [
+const SOURCE: [OptionSpec; 3] = [
     OptionSpec {
         name: "table",
         ty: OptionType::Text,
@@ -24,6 +24,12 @@ const SOURCE: [OptionSpec; 2] = [
         ty: OptionType::Text,
         required: false,
         help: "A SELECT to read instead of a table; with `key`, a resumed run goes on where it stopped.",
+    },
+    OptionSpec {
+        name: "fields",
+        ty: OptionType::TextTable,
+        required: false,
+        help: "Types of columns that are to be read in another way, such as { seen = \"utf8\" } for timestamps that may be infinite.",
     },
 ];
 

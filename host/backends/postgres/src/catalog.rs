@@ -81,8 +81,6 @@ pub(crate) enum Identity {
 /// A valid unique index.
 #[derive(Debug, Clone)]
 pub(crate) struct Unique {
-    /// The index's name, and the constraint's if it is one's.
-    pub name: String,
     /// The columns in key order; `None` where it is an expression.
     pub columns: Vec<Option<String>>,
     /// Whether each column is compared by bytes or by a deterministic collation, so that the index
@@ -93,8 +91,6 @@ pub(crate) struct Unique {
     pub partial: bool,
     /// Checked at the end of a transaction: no arbiter of `ON CONFLICT`.
     pub deferrable: bool,
-    /// `NULLS NOT DISTINCT`: two nulls are a conflict.
-    pub nulls_equal: bool,
 }
 
 impl Unique {
@@ -137,8 +133,6 @@ pub(crate) struct Table {
     pub triggers: u32,
     /// Tables that inherit from it or are its partitions.
     pub children: u32,
-    /// Whether it is a partition of another table.
-    pub is_partition: bool,
     /// Whether row security hides rows from whoever is connected.
     pub row_security: bool,
     /// Whether its rows survive a crash of the server (`UNLOGGED` and temporary ones do not).
@@ -212,7 +206,7 @@ SELECT c.oid::int8, n.nspname::text, c.relname::text, c.relkind::text,
        (SELECT coalesce(sum(l.relpages), 0)::int8 FROM tree JOIN pg_catalog.pg_class l USING (oid)),
        current_setting('block_size')::int8, c.relfilenode::int8,
        (SELECT count(*) FROM pg_catalog.pg_trigger g WHERE g.tgrelid = c.oid AND NOT g.tgisinternal),
-       (SELECT count(*) - 1 FROM tree), coalesce((to_jsonb(c) ->> 'relispartition')::bool, false),
+       (SELECT count(*) - 1 FROM tree),
        pg_catalog.row_security_active(c.oid), c.relpersistence = 'p'
   FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
  WHERE c.oid = $1::oid AND c.relkind IN ('r', 'p', 'v', 'm', 'f')";
@@ -233,7 +227,6 @@ SELECT a.attname::text, a.atttypid::int8, a.atttypmod, l.collname::text,
 
 const UNIQUE_SQL: &str = "\
 SELECT x.relname::text, i.indisprimary, i.indpred IS NOT NULL, NOT i.indimmediate,
-       coalesce((to_jsonb(i) ->> 'indnullsnotdistinct')::bool, false),
        k.at::int4, a.attname::text, coalesce((to_jsonb(l) ->> 'collisdeterministic')::bool, true)
   FROM pg_catalog.pg_index i
   JOIN pg_catalog.pg_class x ON x.oid = i.indexrelid
@@ -274,9 +267,8 @@ fn head(row: &Row) -> Result<Table> {
         filenode: oid(row, 7)?,
         triggers: get::<i64>(row, 8)? as u32,
         children: get::<i64>(row, 9)? as u32,
-        is_partition: get(row, 10)?,
-        row_security: get(row, 11)?,
-        permanent: get(row, 12)?,
+        row_security: get(row, 10)?,
+        permanent: get(row, 11)?,
     })
 }
 
@@ -322,20 +314,18 @@ fn unique(session: &mut Session, oid: u32) -> Result<Vec<Unique>> {
     let rows = session.rows(DOING, UNIQUE_SQL, &[(&i64::from(oid), Type::INT8)])?;
     let mut found: Vec<Unique> = Vec::new();
     for row in &rows {
-        if get::<i32>(row, 5)? == 0 {
+        if get::<i32>(row, 4)? == 0 {
             found.push(Unique {
-                name: get(row, 0)?,
                 columns: Vec::new(),
                 exact: true,
                 primary: get(row, 1)?,
                 partial: get(row, 2)?,
                 deferrable: get(row, 3)?,
-                nulls_equal: get(row, 4)?,
             });
         }
         if let Some(unique) = found.last_mut() {
-            unique.columns.push(get(row, 6)?);
-            unique.exact &= get::<bool>(row, 7)?;
+            unique.columns.push(get(row, 5)?);
+            unique.exact &= get::<bool>(row, 6)?;
         }
     }
     Ok(found)

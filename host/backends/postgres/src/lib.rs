@@ -17,11 +17,4 @@ mod session;
 mod source;
 mod target;
 
-use dkhost_core::{OpenSource, Options, Result, Source};
-
-/// Opens a source: a table, view or query of a database.
-pub fn open_source(options: Options, open: &OpenSource) -> Result<Box<dyn Source>> {
-    Ok(Box::new(source::PostgresSource::open(options, open)?))
-}
-
 pub use backend::PostgresBackend;

@@ -37,10 +37,7 @@ pub(crate) fn prove(session: &mut Session, relation: &Relation, order: &Order) -
         .iter()
         .filter(|part| relation.columns[part.column].nullable)
         .collect();
-    let cheap = relation
-        .table
-        .as_ref()
-        .is_some_and(|table| is_searched(table));
+    let cheap = relation.table.as_ref().is_some_and(is_searched);
     if !nullable.is_empty() && (indexed || cheap) {
         no_nulls(session, relation, &nullable)?;
     }

@@ -36,7 +36,7 @@ use crate::session::Session;
 use columns::Selection;
 use filter::Renderer;
 use keys::Known;
-use order::{Order, no_way_back};
+use order::Order;
 use read::{Phase, Plan, Reader};
 use relation::Relation;
 use since::{Since, one};
@@ -55,8 +55,6 @@ pub(crate) struct PostgresSource {
     pushed: Vec<usize>,
     known: Known,
     partitions: Vec<Partition>,
-    /// The moment the partitions are of, as positions carry it.
-    moment: Json,
     cursor: Option<String>,
     estimate: Estimate,
     notes: Vec<String>,
@@ -114,7 +112,6 @@ impl PostgresSource {
             pushed,
             known: found.known,
             partitions: found.partitions,
-            moment: found.moment,
             cursor: found.cursor,
             estimate: found.estimate,
             notes,
@@ -244,7 +241,9 @@ impl Source for PostgresSource {
         }
         let (mut session, moment) = self.snapshots.join()?;
         let doing = format!("read {}", self.relation.label);
-        session.run(&doing, self.order.settings())?;
+        if let Some(settings) = self.order.settings() {
+            session.run(&doing, settings)?;
+        }
         if self.any_bytes {
             // Else the server would check the text and end the whole COPY at the first that is not
             // UTF-8.
@@ -278,7 +277,6 @@ impl Source for PostgresSource {
 struct Found {
     known: Known,
     partitions: Vec<Partition>,
-    moment: Json,
     cursor: Option<String>,
     estimate: Estimate,
     notes: Vec<String>,
@@ -322,7 +320,6 @@ impl Found {
         Ok(Found {
             known,
             partitions,
-            moment: moment.to_json(),
             cursor: since.as_ref().and_then(|since| since.until.clone()),
             estimate: estimate(session, relation, open)?,
             notes: since.map(|since| since.notes).unwrap_or_default(),

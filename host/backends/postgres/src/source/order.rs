@@ -129,21 +129,16 @@ impl Order {
         }
     }
 
-    /// Settings under which rows come in this order.
+    /// Settings under which rows come in this order without being sorted.
     ///
     /// Without an ORDER BY a scan from start to end of the file gives its order, as long as nothing
     /// else is scanned, nobody helps and it does not join a scan that is under way. That it did is
     /// checked while reading.
-    pub(crate) fn settings(&self) -> &'static str {
-        match self {
-            Order::Ctid => {
-                "SET LOCAL max_parallel_workers_per_gather = 0; SET LOCAL synchronize_seqscans = off; \
-                 SET LOCAL enable_indexscan = off; SET LOCAL enable_indexonlyscan = off; SET LOCAL enable_bitmapscan = off"
-            }
-            // Rows are sent as they come, not sorted whole first, where an index has the order.
-            Order::Key(_) => "SET LOCAL cursor_tuple_fraction = 1",
-            Order::None => "SET LOCAL cursor_tuple_fraction = 1",
-        }
+    pub(crate) fn settings(&self) -> Option<&'static str> {
+        (*self == Order::Ctid).then_some(
+            "SET LOCAL max_parallel_workers_per_gather = 0; SET LOCAL synchronize_seqscans = off; \
+             SET LOCAL enable_indexscan = off; SET LOCAL enable_indexonlyscan = off; SET LOCAL enable_bitmapscan = off",
+        )
     }
 }
 

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use arrow::array::{RecordBatch, RecordBatchOptions};
 use arrow::datatypes::SchemaRef;
 use dkhost_core::{Batch, BatchReader, BatchSize, Error, Position, Reject, Result, StageKind};
-use serde_json::{Value as Json, json};
+use serde_json::json;
 
 use super::rows::{Layout, Refused, Rows};
 use super::snapshot::Moment;

@@ -2,8 +2,10 @@
 
 use arrow::array::RecordBatch;
 use dkhost_core::{
-    Batch, BatchSize, OpenSource, Options, Partition, Position, Result, Schema, Source, json,
+    Backend, Batch, BatchSize, OpenSource, Options, Partition, Position, Result, Schema, Source,
+    json,
 };
+use dkhost_postgres::PostgresBackend;
 use dkhost_servers::Database;
 use serde_json::Value;
 
@@ -31,7 +33,9 @@ pub fn source_with(
         ..OpenSource::default()
     };
     set(&mut open);
-    dkhost_postgres::open_source(Options::from_json("[source]", &options).unwrap(), &open)
+    let options = Options::from_json("[source]", &options).unwrap();
+    options.check(&[PostgresBackend.source_options()]).unwrap();
+    PostgresBackend.open_source(options, &open)
 }
 
 /// A key of one column.
