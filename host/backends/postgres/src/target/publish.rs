@@ -204,7 +204,7 @@ pub(super) fn retire(target: &Target) -> Result<()> {
             target.server.settings()
         ),
     )?;
-    state::create(&mut session)?;
+    state::alone(&mut session)?;
     if Memory::read(&mut session, whose)?.filter(is_ours).is_some() {
         state::forget(&mut session, whose)?;
     }

@@ -95,7 +95,11 @@ impl Sink for PostgresSink {
     fn inspect(&self, job: &str) -> Result<Option<TargetState>> {
         let id = self.target.id();
         let mut session = Session::open(&self.target.server)?;
-        let memory = Memory::read(&mut session, Whose { job, target: &id })?;
+        let memory = match Memory::read(&mut session, Whose { job, target: &id }) {
+            // Somebody who finished removed the tables while we looked.
+            Err(error) if error.code() == "postgres::no_table" => None,
+            read => read?,
+        };
         *self.seen.lock().unwrap_or_else(PoisonError::into_inner) = Some(progress(memory.as_ref()));
         Ok(memory.map(Memory::into_state))
     }

@@ -192,7 +192,7 @@ pub(crate) fn create(session: &mut Session) -> Result<()> {
 
 /// Waits until nobody else creates or removes state, and keeps others waiting to the end of the
 /// transaction.
-fn alone(session: &mut Session) -> Result<()> {
+pub(crate) fn alone(session: &mut Session) -> Result<()> {
     let sql = format!(
         "SELECT pg_advisory_xact_lock({}, 0)",
         mark("dkhost state") as i32
