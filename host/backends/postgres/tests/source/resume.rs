@@ -20,7 +20,7 @@ fn resumes_everywhere(source: &dyn Source) -> Vec<String> {
 
 const KEYED: &str = "
     CREATE TYPE mood AS ENUM ('z', 'a');
-    CREATE TABLE by_text(k text PRIMARY KEY, v int); INSERT INTO by_text VALUES ('b', 1), ('B', 2), ('ä', 3), ('a', 4), ('', 5), (E'it''s\\\\', 6);
+    CREATE TABLE by_text(k text COLLATE \"en-x-icu\" PRIMARY KEY, v int); INSERT INTO by_text VALUES ('b', 1), ('B', 2), ('ä', 3), ('a', 4), ('', 5), (E'it''s\\\\', 6);
     CREATE TABLE by_two(a text, b int, v int, PRIMARY KEY (a, b)); INSERT INTO by_two VALUES ('x', 2, 1), ('x', 1, 2), ('a', 9, 3), ('y', -1, 4), ('x', 3, 5);
     CREATE TABLE by_char(k char(3) PRIMARY KEY, v int); INSERT INTO by_char VALUES ('b', 1), ('ab', 2), ('abc', 3);
     CREATE TABLE by_mood(k mood PRIMARY KEY, v int); INSERT INTO by_mood VALUES ('a', 1), ('z', 2);
