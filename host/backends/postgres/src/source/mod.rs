@@ -310,7 +310,11 @@ impl Found {
         let mut partitions = slicing.partitions(session)?;
         let count = partitions.len();
         for partition in &mut partitions {
-            partition.slice["moment"] = moment.to_json();
+            // One that is read by key needs no moment to begin in; so it is the same slice in every
+            // process, and a run is known again by its slices where its history is gone.
+            if !matches!(order, Order::Key(_)) {
+                partition.slice["moment"] = moment.to_json();
+            }
             if *order == Order::Ctid {
                 partition.slice["whole"] = (count == 1).into();
                 partition.slice["filenode"] =
