@@ -8,6 +8,7 @@
 //! states    history and checkpoint are damaged    rivals   two processes, one target
 //! doubts    whether the oracle notices what it is there for
 //! sources   the source changes in between             retries  dead letters are taken in again
+//! servers   a server is stopped, ended, full             connections   and how it is reached is cut
 //! ```
 //!
 //! A fixed sample runs in `cargo test`; `DKHOST_SEEDS=200`, which `cargo xtask torture` sets, runs all.
@@ -16,6 +17,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
+mod connections;
 mod doubts;
 mod faults;
 mod full;
@@ -25,6 +27,7 @@ mod oracle;
 mod points;
 mod retries;
 mod rivals;
+mod servers;
 mod sources;
 mod states;
 mod targets;

@@ -38,6 +38,10 @@ enum On {
     Folders,
     Sqlite,
     ReplacedTable,
+    Postgres,
+    MetOnServer,
+    NewOnServer,
+    ReplacedOnServer,
 }
 
 /// In which run.
@@ -81,7 +85,10 @@ const fn committed(name: &'static str, on: On, when: When) -> Point {
     }
 }
 
-use On::{Any, Files, Folders, ReplacedTable, Sqlite};
+use On::{
+    Any, Files, Folders, MetOnServer, NewOnServer, Postgres, ReplacedOnServer, ReplacedTable,
+    Sqlite,
+};
 use When::{Often, OldFiles, Once, Resumed};
 
 pub const POINTS: &[Point] = &[
@@ -146,16 +153,38 @@ pub const POINTS: &[Point] = &[
     point("sqlite.retire.journal-changed", Sqlite, Once),
     point("sqlite.retire.prepared", Sqlite, Once),
     point("sqlite.retire.forgotten", Sqlite, Once),
+    point("postgres.claim.opened", Postgres, Once),
+    point("postgres.claim.prepared", Postgres, Once),
+    point("postgres.claim.committed", Postgres, Once),
+    point("postgres.claim.others-ended", Postgres, Once),
+    point("postgres.write.begun", Postgres, Often),
+    point("postgres.write.copied", MetOnServer, Often),
+    point("postgres.write.culprits-found", MetOnServer, Once),
+    point("postgres.write.staged", Postgres, Often),
+    point("postgres.commit.prepared", Postgres, Often),
+    point("postgres.commit.sent", Postgres, Often),
+    point("postgres.commit.committed", Postgres, Often),
+    point("postgres.swap.renamed", NewOnServer, Once),
+    point("postgres.swap.emptied", ReplacedOnServer, Once),
+    point("postgres.swap.filled", ReplacedOnServer, Once),
+    point("postgres.publish.prepared", Postgres, Once),
+    point("postgres.publish.committed", Postgres, Once),
+    point("postgres.retire.prepared", Postgres, Once),
+    point("postgres.retire.forgotten", Postgres, Once),
 ];
 
 /// Whether an ordinary run into `target` passes the point.
 pub fn is_passed_by(point: &Point, target: &Target) -> bool {
     let fits = match point.on {
         Any => true,
-        Files => !target.is_sqlite(),
+        Files => !target.is_table(),
         Folders => target.is_folder(),
         Sqlite => target.is_sqlite(),
         ReplacedTable => target.is_sqlite() && target.is_replaced(),
+        Postgres => target.is_postgres(),
+        MetOnServer => target.name == "postgres-upsert",
+        NewOnServer => target.name == "postgres-replace-new",
+        ReplacedOnServer => target.name == "postgres-replace",
     };
     fits && !matches!(point.when, OldFiles)
 }
@@ -284,6 +313,28 @@ fn a_table_survives_every_point() {
 #[test]
 fn an_upserted_and_a_replaced_table_survive_every_point() {
     check(&["sqlite-upsert", "sqlite-replace"], "sqlite.");
+}
+
+#[test]
+fn a_table_of_a_server_survives_every_point() {
+    check(&["postgres"], "postgres.");
+}
+
+#[test]
+fn an_upserted_and_a_replaced_table_of_a_server_survive_every_point() {
+    check(
+        &[
+            "postgres-upsert",
+            "postgres-replace",
+            "postgres-replace-new",
+        ],
+        "postgres.",
+    );
+}
+
+#[test]
+fn the_run_survives_every_point_with_a_server() {
+    check(&["postgres"], "run.");
 }
 
 #[test]

@@ -10,7 +10,7 @@ use rusqlite::Connection;
 
 use super::oracle::{check_end, content, undisturbed};
 use super::targets::target;
-use super::world::{Load, World, job, line};
+use super::world::{Load, World, line};
 
 /// Beyond what is hashed of a file's beginning.
 const RECORDS: usize = 3_000;
@@ -36,7 +36,7 @@ fn world(format: &str) -> World {
         _ => convert(&world, &lines, &format!("in/0.{format}")),
     }
     let path = format!("in/*.{format}");
-    world.write("job.toml", job(&path, world.target, LOAD));
+    world.write("job.toml", world.job(&path));
     world
 }
 
@@ -215,7 +215,7 @@ fn from_table(sql: &str) -> World {
         .unwrap();
     }
     rows.commit().unwrap();
-    let job = job("", world.target, world.load).replace(
+    let job = world.job("").replace(
         "backend = \"file\"\npath = \"\"",
         "backend = \"sqlite\"\npath = \"in.db\"\ntable = \"s\"",
     );

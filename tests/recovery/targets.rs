@@ -6,7 +6,7 @@ pub struct Target {
     pub name: &'static str,
     /// The `[target]` section without its backend.
     pub toml: &'static str,
-    /// The file or folder that is compared.
+    /// The file, folder or table that is compared.
     pub path: &'static str,
     /// What is there before the run.
     pub before: Before,
@@ -29,6 +29,10 @@ const ROWS: &str = "CREATE TABLE t (id INTEGER PRIMARY KEY, name TEXT, price REA
     even BOOLEAN, mail TEXT, share INTEGER); CREATE INDEX t_name ON t (name); \
     INSERT INTO t VALUES (3, 'old', 1.0, 0, 'old', 1), (15, 'old', 2.0, 1, 'old', 2), (-1, 'stays', 3.0, 0, 'old', 3);";
 
+const PG_ROWS: &str = "CREATE TABLE t (id bigint PRIMARY KEY, name text, price double precision CHECK (price <> 91.25), \
+    even boolean, mail text, share bigint); CREATE INDEX t_name ON t (name); \
+    INSERT INTO t VALUES (3, 'old', 1.0, false, 'old', 1), (15, 'old', 2.0, true, 'old', 2), (-1, 'stays', 3.0, false, 'old', 3);";
+
 pub const TARGETS: &[Target] = &[
     sqlite("sqlite", "table = \"t\"", Before::Nothing),
     sqlite(
@@ -48,6 +52,30 @@ pub const TARGETS: &[Target] = &[
         "sqlite-replace",
         "table = \"t\"\non_conflict = \"replace-all\"",
         Before::Sql(ROWS),
+    ),
+    postgres("postgres", "table = \"t\"", Before::Nothing),
+    postgres(
+        "postgres-rows",
+        "table = \"t\"",
+        Before::Sql(
+            "CREATE TABLE t (id bigint, name text, price double precision CHECK (price <> 91.25), even boolean, \
+        mail text, share bigint); INSERT INTO t VALUES (3, 'old', 1.0, false, 'old', 1);",
+        ),
+    ),
+    postgres(
+        "postgres-upsert",
+        "table = \"t\"\non_conflict = \"upsert\"\nkey = [\"id\"]",
+        Before::Sql(PG_ROWS),
+    ),
+    postgres(
+        "postgres-replace-new",
+        "table = \"t\"\non_conflict = \"replace-all\"",
+        Before::Nothing,
+    ),
+    postgres(
+        "postgres-replace",
+        "table = \"t\"\non_conflict = \"replace-all\"",
+        Before::Sql(PG_ROWS),
     ),
     file("jsonl", "out/t.jsonl", "path = \"out/t.jsonl\""),
     file("jsonl-gz", "out/t.jsonl.gz", "path = \"out/t.jsonl.gz\""),
@@ -94,6 +122,15 @@ const fn sqlite(name: &'static str, toml: &'static str, before: Before) -> Targe
     }
 }
 
+const fn postgres(name: &'static str, toml: &'static str, before: Before) -> Target {
+    Target {
+        name,
+        toml,
+        path: "t",
+        before,
+    }
+}
+
 const fn file(name: &'static str, path: &'static str, toml: &'static str) -> Target {
     Target {
         name,
@@ -108,6 +145,16 @@ impl Target {
         self.path.ends_with(".db")
     }
 
+    /// Whether it is a table of a server.
+    pub fn is_postgres(&self) -> bool {
+        self.path == "t"
+    }
+
+    /// Whether its rows are written in place, batch after batch.
+    pub fn is_table(&self) -> bool {
+        self.is_sqlite() || self.is_postgres()
+    }
+
     pub fn is_folder(&self) -> bool {
         self.path == "out/t"
     }
@@ -119,7 +166,7 @@ impl Target {
 
     /// What the next run of a finished job answers: a file is not written over.
     pub fn code_of_another_run(&self) -> i32 {
-        if self.is_sqlite() || self.is_replaced() {
+        if self.is_table() || self.is_replaced() {
             3
         } else {
             2

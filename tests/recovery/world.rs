@@ -50,6 +50,8 @@ impl Load {
 /// A folder with a source, a job and perhaps a target.
 pub struct World {
     folder: tempfile::TempDir,
+    /// The target's database, where it is one of a server.
+    database: Option<dkhost_servers::Database>,
     pub target: &'static Target,
     pub load: Load,
 }
@@ -108,8 +110,19 @@ pub fn scratch() -> tempfile::TempDir {
 
 impl World {
     pub fn new(target: &'static Target, load: Load) -> World {
+        let database = target.is_postgres().then(dkhost_servers::postgres);
+        World::with_database(target, load, database)
+    }
+
+    /// As [`World::new`], in a database of a server that the test may disturb.
+    pub fn with_database(
+        target: &'static Target,
+        load: Load,
+        database: Option<dkhost_servers::Database>,
+    ) -> World {
         let world = World {
             folder: scratch(),
+            database,
             target,
             load,
         };
@@ -122,13 +135,17 @@ impl World {
             let lines: String = (from..to).map(line).collect();
             fs::write(world.path(&format!("in/{part}.jsonl")), lines).unwrap();
         }
-        fs::write(world.path("job.toml"), job("in/*.jsonl", target, load)).unwrap();
+        fs::write(world.path("job.toml"), world.job("in/*.jsonl")).unwrap();
         world.fill();
         world
     }
 
     /// Puts there what the run is to find in its target.
     fn fill(&self) {
+        if let (Some(database), Before::Sql(sql)) = (&self.database, self.target.before) {
+            database.sql(sql);
+            return;
+        }
         if self.target.before == Before::Nothing {
             return;
         }
@@ -156,6 +173,11 @@ impl World {
 
     pub fn path(&self, relative: &str) -> PathBuf {
         self.folder.path().join(relative)
+    }
+
+    /// The target's database.
+    pub fn database(&self) -> &dkhost_servers::Database {
+        self.database.as_ref().expect("a target of a server")
     }
 
     /// The target's file or folder.
@@ -246,31 +268,30 @@ pub fn line(i: usize) -> String {
     )
 }
 
-/// The job: some records are filtered, some refused by a step, some by the plugin, some by a table.
-pub fn job(path: &str, target: &Target, load: Load) -> String {
-    let (plugin, path_of_plugin) = match load.plugin {
-        true => (
-            "[[steps]]\nplugin = \"clean\"\nconfig = { email = [\"mail\"], strict = true }\n",
-            format!("[plugins.clean]\npath = {:?}\n", clean()),
-        ),
-        false => ("", String::new()),
-    };
-    let backend = if target.is_sqlite() {
-        "backend = \"sqlite\"\npath = \"out/t.db\"\n"
-    } else {
-        ""
-    };
-    let backend = if target.toml.starts_with("path") {
-        "backend = \"file\"\n"
-    } else {
-        backend
-    };
-    format!(
-        "name = \"killed\"\n[source]\nbackend = \"file\"\npath = \"{path}\"\n\
-         [[steps]]\nset = {{ share = \"1000 / (id % 100)\" }}\n[[steps]]\nfilter = \"id % 10 <> 7\"\n{plugin}\
-         [target]\n{backend}{}\n[run]\nbatch = {{ rows = {} }}\non_error = \"dead-letter\"\nverify = \"{}\"\nparallel = {}\n{path_of_plugin}",
-        target.toml, load.batch, load.verify, load.parallel
-    )
+impl World {
+    /// The job: some records are filtered, some refused by a step, some by the plugin, some by a table.
+    pub fn job(&self, path: &str) -> String {
+        let (target, load) = (self.target, self.load);
+        let (plugin, path_of_plugin) = match load.plugin {
+            true => (
+                "[[steps]]\nplugin = \"clean\"\nconfig = { email = [\"mail\"], strict = true }\n",
+                format!("[plugins.clean]\npath = {:?}\n", clean()),
+            ),
+            false => ("", String::new()),
+        };
+        let backend = match &self.database {
+            Some(database) => format!("backend = \"postgres\"\nurl = \"{}\"\n", database.url),
+            None if target.is_sqlite() => "backend = \"sqlite\"\npath = \"out/t.db\"\n".to_owned(),
+            None if target.toml.starts_with("path") => "backend = \"file\"\n".to_owned(),
+            None => String::new(),
+        };
+        format!(
+            "name = \"killed\"\n[source]\nbackend = \"file\"\npath = \"{path}\"\n\
+             [[steps]]\nset = {{ share = \"1000 / (id % 100)\" }}\n[[steps]]\nfilter = \"id % 10 <> 7\"\n{plugin}\
+             [target]\n{backend}{}\n[run]\nbatch = {{ rows = {} }}\non_error = \"dead-letter\"\nverify = \"{}\"\nparallel = {}\n{path_of_plugin}",
+            target.toml, load.batch, load.verify, load.parallel
+        )
+    }
 }
 
 /// The plugin `clean`, built once.
