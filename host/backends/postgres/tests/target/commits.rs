@@ -64,9 +64,12 @@ fn a_connection_that_ends_before_the_commit_loses_the_batch_and_nothing_else() {
     assert_no_leftovers(&database);
 }
 
+/// A point, and what happens there.
+type Trouble = (&'static str, Box<dyn Fn()>);
+
 thread_local! {
     /// The point at which this thread's trouble begins, and what happens there.
-    static TROUBLE: RefCell<Option<(&'static str, Box<dyn Fn()>)>> = const { RefCell::new(None) };
+    static TROUBLE: RefCell<Option<Trouble>> = const { RefCell::new(None) };
 }
 
 /// From now on something happens when this thread passes `point`, once, and the point fails.
@@ -282,4 +285,44 @@ fn what_a_database_sets_for_its_transactions_is_not_taken_over() {
     assert_eq!(fates(&report, 1), "x");
     run.commit();
     run.finish();
+}
+
+#[test]
+fn two_writers_meet_the_same_rows_in_one_order() {
+    let database = database("CREATE TABLE t (id int PRIMARY KEY, v text)");
+    let schema = schema(FIELDS);
+    // Whose content is asked for must not come between looking and writing.
+    let open = crate::support::sink_with(&database, "t", &schema, Conflict::Upsert, |open| {
+        open.content = false;
+    });
+    let run = Run::start(open.unwrap(), 1);
+    let write = |part: u32, step: u32| {
+        let mut writer = run.sink.writer(&partition(part)).unwrap();
+        for seq in 1..=15 {
+            // The same 200 ids, in another order each time.
+            let texts: Vec<[String; 2]> = (0..200)
+                .map(|row| [(row * step + seq as u32) % 211, part])
+                .map(|[id, part]| [id.to_string(), format!("{part} {seq}")])
+                .collect();
+            let cells: Vec<[Option<&str>; 2]> = texts
+                .iter()
+                .map(|[id, v]| [Some(id.as_str()), Some(v.as_str())])
+                .collect();
+            let cells: Vec<&[Option<&str>]> = cells.iter().map(|row| &row[..]).collect();
+            writer
+                .write(&crate::support::batch(rows(&schema, &cells)))
+                .unwrap();
+            let next = dkhost_core::Checkpoint {
+                partition: part,
+                seq,
+                ..run.checkpoint.clone()
+            };
+            writer.commit(&next).unwrap();
+        }
+    };
+    std::thread::scope(|scope| {
+        scope.spawn(|| write(0, 7));
+        scope.spawn(|| write(1, 100));
+    });
+    assert_eq!(database.sql("SELECT count(*) FROM t"), "211");
 }
