@@ -6,6 +6,7 @@ mod later;
 mod plugins;
 pub mod quantity;
 pub mod schema;
+mod secrets;
 mod sections;
 pub mod settings;
 mod slices;
@@ -18,6 +19,7 @@ use dkhost_core::options::unknown_key;
 use dkhost_core::{Class, Error, Node, NodeKind, OptionSpec, OptionType, Options, Result, Span};
 
 pub use plugins::{PLUGIN_OPTIONS, PluginBinding, PluginSettings};
+use secrets::Reach;
 pub use sections::{
     IncrementalSettings, PartitionBy, SOURCE_OPTIONS, SourceSection, TARGET_OPTIONS, TargetSection,
 };
@@ -145,20 +147,29 @@ impl Job {
             .at(at..at + 1, "not UTF-8 from here on")
             .help("save it as UTF-8; or is this the data rather than the job?")
         })?;
-        Self::parse(path, text, variables, set)
+        Self::read(path, text, variables, set, Reach::Everything)
+            .map_err(|error| error.help_at_least(KEYS_HELP))
     }
 
-    /// Reads the text of a job file; relative paths start at the folder of `path`.
+    /// Reads the text of a job file; relative paths start at the folder of `path`. Of secrets only
+    /// variables are looked up.
     pub fn parse(
         path: &Path,
         text: String,
         variables: Variables<'_>,
         set: &[String],
     ) -> Result<Job> {
-        Self::read(path, text, variables, set).map_err(|error| error.help_at_least(KEYS_HELP))
+        Self::read(path, text, variables, set, Reach::Variables)
+            .map_err(|error| error.help_at_least(KEYS_HELP))
     }
 
-    fn read(path: &Path, text: String, variables: Variables<'_>, set: &[String]) -> Result<Job> {
+    fn read(
+        path: &Path,
+        text: String,
+        variables: Variables<'_>,
+        set: &[String],
+        reach: Reach,
+    ) -> Result<Job> {
         let mut root = tree::parse(&text, variables)?;
         for assignment in set {
             let (key, value) = assignment.split_once('=').ok_or_else(|| {
@@ -168,14 +179,15 @@ impl Job {
             let value = tree::parse_value(value.trim());
             tree::set(&mut root, key.trim(), value)?;
         }
-        let canonical = canonical(&root);
-        let mut sections = Options::new("the job file", root)?;
-        later::refuse(&mut sections, LATER_SECTIONS)?;
-        sections.check(&[SECTIONS])?;
         let base = match path.parent() {
             Some(folder) if !folder.as_os_str().is_empty() => folder.to_path_buf(),
             _ => PathBuf::from("."),
         };
+        secrets::resolve(&mut root, &base, variables, reach)?;
+        let canonical = canonical(&root);
+        let mut sections = Options::new("the job file", root)?;
+        later::refuse(&mut sections, LATER_SECTIONS)?;
+        sections.check(&[SECTIONS])?;
         let empty = || Node::new(NodeKind::Table(Vec::new()));
         let source = source_section(Options::new(
             "[source]",
@@ -287,7 +299,10 @@ fn canonical(root: &Node) -> serde_json::Value {
     let run = |key: &str| json["run"][key].clone();
     // Checkpoints that were made without content sums cannot be compared with sums later.
     let sums = ["checksum", "full"].contains(&json["run"]["verify"].as_str().unwrap_or_default());
-    let mut source = json["source"].clone();
+    let (mut source, mut target) = (json["source"].clone(), json["target"].clone());
+    // They may change between a crash and its resume.
+    secrets::without(&mut source);
+    secrets::without(&mut target);
     if let Some(source) = source.as_object_mut() {
         source.remove("partitions");
     }
@@ -303,7 +318,7 @@ fn canonical(root: &Node) -> serde_json::Value {
     serde_json::json!({
         "source": source,
         "steps": steps,
-        "target": json["target"],
+        "target": target,
         "run": { "schema_drift": run("schema_drift"), "nulls": run("nulls"), "allow_lossy": run("allow_lossy"), "sums": sums },
     })
 }

@@ -146,25 +146,12 @@ fn note(column: &str, cursor: Option<&str>, lookback: Option<&str>, why: &str) -
 /// Keys of `[source]` that do not decide which records there are.
 const BESIDE: [&str; 4] = ["partitions", "limit", "columns", "key"];
 
-/// Hash of what decides which records a source has. A password may change without harm.
+/// Hash of what decides which records a source has.
 fn source_hash(job: &Job) -> String {
     let mut source = job.canonical["source"].clone();
     if let Some(source) = source.as_object_mut() {
         BESIDE.iter().for_each(|key| drop(source.remove(*key)));
         source.insert("incremental".into(), Value::Null);
-        source.values_mut().for_each(without_user);
     }
     hexadecimal(&Sha256::digest(source.to_string().as_bytes()))
-}
-
-/// `postgres://user:password@host/crm` becomes `postgres://host/crm`.
-fn without_user(value: &mut Value) {
-    if let Value::String(text) = value
-        && let Some((scheme, rest)) = text.split_once("://")
-    {
-        let authority = rest.find(['/', '?']).unwrap_or(rest.len());
-        if let Some(at) = rest[..authority].rfind('@') {
-            *text = format!("{scheme}://{}", &rest[at + 1..]);
-        }
-    }
 }
