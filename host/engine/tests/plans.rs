@@ -133,10 +133,7 @@ fn what_belongs_to_later_versions_is_refused_with_a_sentence() {
             "rename = { title = \"name\" }",
             "migrate = { schema = \"user\", to = \"2.0.0\" }",
         ),
-        (
-            "backend = \"memory\"\nrecords",
-            "backend = \"s3\"\nrecords",
-        ),
+        ("backend = \"memory\"\nrecords", "backend = \"s3\"\nrecords"),
         (
             "name = \"plans\"",
             "name = \"plans\"\n[plugins.clean]\noci = \"registry/x\"",
@@ -303,9 +300,11 @@ fn an_incremental_read_that_cannot_come_out_right_is_refused() {
     let time = with("incremental = { column = \"id\", lookback = \"10m\" }").unwrap_err();
     expect![[r#"
         a lookback of `10m` says nothing about `id`, which is int64
-        write it as a number: lookback = 1000"#]].assert_eq(&format!("{time}\n{}", time.help_text().unwrap()));
+        write it as a number: lookback = 1000"#]]
+    .assert_eq(&format!("{time}\n{}", time.help_text().unwrap()));
     let flag = "incremental = { column = \"flag\" }\nfields = { flag = \"boolean\" }";
-    expect!["`flag` is boolean, and of such values none is the last"].assert_eq(&with(flag).unwrap_err().to_string());
+    expect!["`flag` is boolean, and of such values none is the last"]
+        .assert_eq(&with(flag).unwrap_err().to_string());
     let world = World::new();
     *world.faults.can.lock().unwrap() = Some(SourceCapabilities::default());
     let error = world

@@ -27,5 +27,8 @@ fn length(modifier: i32) -> Option<u32> {
 fn precision(modifier: i32) -> Option<(u32, i32)> {
     let packed = modifier.checked_sub(4).filter(|packed| *packed >= 0)?;
     // The scale is a signed number of 11 bits since 15, where it may be negative.
-    Some(((packed >> 16) as u32 & 0xffff, ((packed & 0x7ff) ^ 1024) - 1024))
+    Some((
+        (packed >> 16) as u32 & 0xffff,
+        ((packed & 0x7ff) ^ 1024) - 1024,
+    ))
 }

@@ -154,6 +154,7 @@ impl Selection {
             fields: self.fields.clone(),
             key,
             is_ctid: *order == Order::Ctid,
+            is_store: false,
         })
     }
 

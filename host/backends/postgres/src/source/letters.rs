@@ -17,8 +17,20 @@ pub(crate) const JSON_NULL: &str = "{\"$json\":null}";
 
 /// The records as dead letters remember them.
 #[derive(Debug)]
-struct Letters {
+pub(super) struct Letters {
     letters: Vec<(Locator, Vec<u8>)>,
+}
+
+impl Letters {
+    /// Where the records lie and what they were.
+    pub(super) fn of(letters: &[DeadLetter]) -> Self {
+        let kept = letters
+            .iter()
+            .map(|letter| (letter.locator.clone(), letter.payload.clone()));
+        Letters {
+            letters: kept.collect(),
+        }
+    }
 }
 
 impl SourceRows for Letters {
@@ -77,15 +89,10 @@ pub(crate) fn decode(schema: &Schema, letters: &[DeadLetter]) -> Result<Batch> {
         .collect::<Result<_>>()?;
     let options = RecordBatchOptions::new().with_row_count(Some(origin.len()));
     let records = RecordBatch::try_new_with_options(schema.to_arrow(), arrays, &options)?;
-    let kept = letters
-        .iter()
-        .map(|letter| (letter.locator.clone(), letter.payload.clone()));
     Ok(Batch {
         records,
         origin: (!rejects.is_empty()).then(|| origin.into()),
-        source: Arc::new(Letters {
-            letters: kept.collect(),
-        }),
+        source: Arc::new(Letters::of(letters)),
         rejects,
         until: Position::start(),
         source_bytes: letters

@@ -11,6 +11,7 @@ use arrow::datatypes::SchemaRef;
 use dkhost_core::{Batch, BatchReader, BatchSize, Error, Position, Reject, Result, StageKind};
 use serde_json::json;
 
+use super::knobs::Documents;
 use super::rows::{Layout, Refused, Rows};
 use super::snapshot::Moment;
 use super::stream::{Stream, field};
@@ -30,6 +31,8 @@ pub(crate) struct Plan {
     pub phases: VecDeque<Phase>,
     pub layout: Arc<Layout>,
     pub arrow: SchemaRef,
+    /// What makes documents of rows, where they are a store's.
+    pub documents: Option<Documents>,
     pub limits: BatchSize,
     /// For messages: "read table `movies`".
     pub doing: String,
@@ -156,7 +159,7 @@ impl Reader {
         stream.forget();
         let until = self.after(&last)?;
         batch(
-            &self.plan,
+            &mut self.plan,
             decoded,
             refused,
             (first, taken.len(), bytes),
@@ -167,27 +170,34 @@ impl Reader {
 
 /// Puts a batch together.
 fn batch(
-    plan: &Plan,
+    plan: &mut Plan,
     decoded: Decoded,
     refused: Vec<Refused>,
     (first, count, bytes): (u64, usize, usize),
     until: Position,
 ) -> Result<Batch> {
     let layout = &plan.layout;
-    let rows = decoded.origin.as_ref().map_or(count, Vec::len);
-    let records = RecordBatch::try_new_with_options(
-        plan.arrow.clone(),
-        decoded.columns[..layout.fields.len()].to_vec(),
-        &RecordBatchOptions::new().with_row_count(Some(rows)),
-    )?;
     let rejects = decoded
         .refused
         .iter()
         .map(|refused| reject(layout, refused));
+    let mut rejects: Vec<Reject> = rejects.collect();
+    let (records, origin) = match &mut plan.documents {
+        None => (
+            columns(&plan.arrow, layout, &decoded, count)?,
+            decoded.origin.clone(),
+        ),
+        Some(documents) => {
+            let read = documents.read(&decoded.columns, decoded.origin.as_deref(), count)?;
+            rejects.extend(read.rejects);
+            rejects.sort_by_key(|reject| reject.source_row);
+            (read.records, read.origin)
+        }
+    };
     Ok(Batch {
         records,
-        rejects: rejects.collect(),
-        origin: decoded.origin.clone().map(Arc::from),
+        rejects,
+        origin: origin.map(Arc::from),
         source: Arc::new(Rows {
             layout: layout.clone(),
             columns: decoded.columns,
@@ -199,6 +209,21 @@ fn batch(
         until,
         source_bytes: bytes as u64,
     })
+}
+
+/// The rows as they are.
+fn columns(
+    arrow: &SchemaRef,
+    layout: &Layout,
+    decoded: &Decoded,
+    count: usize,
+) -> Result<RecordBatch> {
+    let rows = decoded.origin.as_ref().map_or(count, Vec::len);
+    Ok(RecordBatch::try_new_with_options(
+        arrow.clone(),
+        decoded.columns[..layout.fields.len()].to_vec(),
+        &RecordBatchOptions::new().with_row_count(Some(rows)),
+    )?)
 }
 
 fn reject(layout: &Layout, refused: &Refusal) -> Reject {

@@ -23,6 +23,8 @@ pub(crate) struct Layout {
     pub key: Vec<KeyAt>,
     /// Whether the key is the row's place in its file.
     pub is_ctid: bool,
+    /// Whether rows become documents: then the batch has other columns, and the first is the id.
+    pub is_store: bool,
 }
 
 /// A part of the key in a row.
@@ -214,9 +216,19 @@ impl SourceRows for Rows {
         }
     }
 
+    fn id(&self, record: usize) -> Option<String> {
+        let is_told = self.layout.is_store && self.refused(record).is_none();
+        let id = self.columns.first().filter(|_| is_told)?;
+        cell(id, self.row(record), &LogicalType::Utf8)
+    }
+
     fn memory_bytes(&self) -> usize {
         // The columns are the batch's own until a step replaces them.
-        let extras = self.columns.iter().skip(self.layout.fields.len());
+        let shared = match self.layout.is_store {
+            true => 0,
+            false => self.layout.fields.len(),
+        };
+        let extras = self.columns.iter().skip(shared);
         let refused = self.refused.iter().map(|refused| refused.payload.len());
         extras
             .map(|array| array.get_array_memory_size())
