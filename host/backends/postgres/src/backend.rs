@@ -1,8 +1,8 @@
 //! What the engine is given: the backend's name, its options, and both of its ends.
 
 use dkhost_core::{
-    Backend, Capabilities, OpenSource, OpenTarget, OptionSpec, OptionType, Options, Result, Sink,
-    Source, SourceCapabilities,
+    Backend, Capabilities, Error, OpenSource, OpenTarget, OptionSpec, OptionType, Options, Result,
+    Sink, Source, SourceCapabilities,
 };
 
 use crate::server::OPTIONS;
@@ -12,12 +12,24 @@ use crate::{source, target};
 #[derive(Debug, Clone, Copy, Default)]
 pub struct PostgresBackend;
 
-const SOURCE: [OptionSpec; 3] = [
+/// The table dataknobs uses when none is named.
+///
+/// *Source* – `dataknobs-data` 0.11.0, `backends/postgres_mixins.py`.
+pub(crate) const DATAKNOBS_TABLE: &str = "records";
+
+const LAYOUT: OptionSpec = OptionSpec {
+    name: "layout",
+    ty: OptionType::Word(&["table", "dataknobs"]),
+    required: false,
+    help: "`dataknobs`: the table is a store of dataknobs-data; default `table`.",
+};
+
+const SOURCE: [OptionSpec; 5] = [
     OptionSpec {
         name: "table",
         ty: OptionType::Text,
         required: false,
-        help: "The table or view to read: customers, crm.customers or crm.\"Odd.Name\".",
+        help: "The table or view to read: customers, crm.customers or crm.\"Odd.Name\"; default with the dataknobs layout: records.",
     },
     OptionSpec {
         name: "query",
@@ -31,14 +43,24 @@ const SOURCE: [OptionSpec; 3] = [
         required: false,
         help: "Types of columns that are to be read in another way, such as { seen = \"utf8\" } for timestamps that may be infinite.",
     },
+    LAYOUT,
+    OptionSpec {
+        name: "timestamps",
+        ty: OptionType::Boolean,
+        required: false,
+        help: "With the dataknobs layout: take created_at and updated_at along with each record; default false.",
+    },
 ];
 
-const TARGET: [OptionSpec; 1] = [OptionSpec {
-    name: "table",
-    ty: OptionType::Text,
-    required: true,
-    help: "The table to write: customers, crm.customers or crm.\"Odd.Name\".",
-}];
+const TARGET: [OptionSpec; 2] = [
+    OptionSpec {
+        name: "table",
+        ty: OptionType::Text,
+        required: false,
+        help: "The table to write: customers, crm.customers or crm.\"Odd.Name\"; default with the dataknobs layout: records.",
+    },
+    LAYOUT,
+];
 
 const SOURCE_OPTIONS: [OptionSpec; OPTIONS.len() + SOURCE.len()] = joined(&SOURCE);
 const TARGET_OPTIONS: [OptionSpec; OPTIONS.len() + TARGET.len()] = joined(&TARGET);
@@ -63,7 +85,7 @@ impl Backend for PostgresBackend {
     }
 
     fn summary(&self) -> &'static str {
-        "tables and queries of a PostgreSQL database"
+        "tables and queries of a PostgreSQL database; dataknobs stores"
     }
 
     fn source_options(&self) -> &'static [OptionSpec] {
@@ -82,10 +104,11 @@ impl Backend for PostgresBackend {
         }
     }
 
-    fn target_capabilities(&self, _options: &Options) -> Result<Capabilities> {
+    fn target_capabilities(&self, options: &Options) -> Result<Capabilities> {
+        let documents = take_layout(&mut options.clone())?;
         Ok(Capabilities {
-            documents: false,
-            evolves: true,
+            documents,
+            evolves: !documents,
         })
     }
 
@@ -95,5 +118,20 @@ impl Backend for PostgresBackend {
 
     fn open_target(&self, options: Options, open: &OpenTarget) -> Result<Box<dyn Sink>> {
         target::open(options, open)
+    }
+}
+
+/// Whether the layout is that of dataknobs.
+pub(crate) fn take_layout(options: &mut Options) -> Result<bool> {
+    let span = options.span_of("layout");
+    match options.take::<String>("layout")?.as_deref() {
+        None | Some("table") => Ok(false),
+        Some("dataknobs") => Ok(true),
+        Some(other) => Err(Error::config(
+            "postgres::unknown_layout",
+            format!("there is no layout `{other}`"),
+        )
+        .at(span, "not a layout")
+        .help("known: table, dataknobs")),
     }
 }

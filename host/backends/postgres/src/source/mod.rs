@@ -7,10 +7,12 @@
 //! | [`slices`], [`since`], [`filter`] | which rows, in how many partitions |
 //! | [`snapshot`] | the moment they are of |
 //! | [`read`], [`stream`], [`rows`], [`letters`] | rows to batches, and back to what they were |
+//! | [`knobs`] | rows of a dataknobs store to documents |
 
 mod columns;
 mod filter;
 mod keys;
+mod knobs;
 mod letters;
 mod order;
 mod read;
@@ -36,6 +38,7 @@ use crate::session::Session;
 use columns::Selection;
 use filter::Renderer;
 use keys::Known;
+use knobs::{Columns, Store};
 use order::Order;
 use read::{Phase, Plan, Reader};
 use relation::Relation;
@@ -47,6 +50,8 @@ use snapshot::{BEGIN, Moment, Snapshots};
 pub(crate) struct PostgresSource {
     relation: Arc<Relation>,
     selection: Selection,
+    /// What rows become, where they are a store's.
+    store: Option<Store>,
     schema: Schema,
     order: Order,
     snapshots: Snapshots,
@@ -70,10 +75,12 @@ impl PostgresSource {
         let server = Server::take(&mut options, &open.base)?;
         let declared: BTreeMap<String, String> = options.take("fields")?.unwrap_or_default();
         let span = options.span_of("fields");
+        let layout = crate::backend::take_layout(&mut options)?;
+        let timestamps: bool = options.take("timestamps")?.unwrap_or_default();
         let (relation, encoding) = {
             let mut session = Session::open(&server)?;
             session.run("begin to read", &format!("{BEGIN}; {}", server.settings()))?;
-            let relation = find_relation(&mut session, &server, &mut options, open)?;
+            let relation = find_relation(&mut session, &server, &mut options, layout, open)?;
             let encoding = one(
                 &mut session,
                 "SELECT current_setting('server_encoding')",
@@ -82,18 +89,39 @@ impl PostgresSource {
             (Arc::new(relation), encoding.unwrap_or_default())
         };
         let order = Order::of(&relation)?;
-        let selection = Selection::of(&relation, &order, open, &declared, span)?;
+        let stored = match layout {
+            true => Some(Columns::of(&relation, timestamps, open, &declared)?),
+            false => None,
+        };
+        let selection = match &stored {
+            Some(stored) => stored.selection(&relation, &order, open)?,
+            None => Selection::of(&relation, &order, open, &declared, span)?,
+        };
         let checked = relation.clone();
         let snapshots = Snapshots::new(
             server,
             relation.lock()?,
             Box::new(move |session| checked.verify(session)),
         );
-        let (conditions, pushed) = push(&relation, &declared, encoding == "UTF8", open);
+        // A filter is about fields of the documents, which have the names of other columns.
+        let (conditions, pushed) = match layout {
+            true => (Vec::new(), Vec::new()),
+            false => push(&relation, &declared, encoding == "UTF8", open),
+        };
         let found = snapshots.ask(|session, moment| {
             Found::find(session, moment, &relation, &order, &declared, open)
         })?;
-        let mut notes = selection.notes.clone();
+        let store = match stored {
+            Some(stored) => Some(
+                snapshots
+                    .ask(|session, _| Store::infer(session, &relation, &order, stored, open))?,
+            ),
+            None => None,
+        };
+        let mut notes = match &store {
+            Some(store) => store.notes(),
+            None => selection.notes.clone(),
+        };
         notes.extend(found.notes);
         notes.extend(order_notes(
             &relation,
@@ -103,7 +131,11 @@ impl PostgresSource {
         ));
         notes.extend(filter_notes(open, &pushed));
         Ok(PostgresSource {
-            schema: Schema::new(selection.fields.clone()),
+            schema: match &store {
+                Some(store) => store.schema.clone(),
+                None => Schema::new(selection.fields.clone()),
+            },
+            store,
             relation,
             selection,
             order,
@@ -253,6 +285,7 @@ impl Source for PostgresSource {
         let plan = Plan {
             phases,
             layout: self.selection.layout.clone(),
+            documents: self.store.as_ref().map(Store::documents),
             arrow: self.schema.to_arrow(),
             limits: self.batch,
             doing,
@@ -269,7 +302,10 @@ impl Source for PostgresSource {
     }
 
     fn decode(&self, letters: &[DeadLetter]) -> Result<Batch> {
-        letters::decode(&self.schema, letters)
+        match &self.store {
+            Some(store) => store.decode(letters),
+            None => letters::decode(&self.schema, letters),
+        }
     }
 }
 
@@ -335,6 +371,7 @@ fn find_relation(
     session: &mut Session,
     server: &Server,
     options: &mut Options,
+    layout: bool,
     open: &OpenSource,
 ) -> Result<Relation> {
     let (table_span, query_span) = (options.span_of("table"), options.span_of("query"));
@@ -348,6 +385,10 @@ fn find_relation(
         .at(query_span, "one of them is needed")),
         (Some(table), None) => Relation::table(session, server, &table, table_span, open),
         (None, Some(query)) => Relation::query(session, &query, query_span, open),
+        (None, None) if layout => {
+            let table = crate::backend::DATAKNOBS_TABLE;
+            Relation::table(session, server, table, table_span, open)
+        }
         (None, None) => Err(Error::config(
             "postgres::no_table_named",
             format!("which table of {} is to be read?", server.name),

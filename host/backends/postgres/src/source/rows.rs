@@ -13,7 +13,7 @@ use serde_json::Value as Json;
 use super::stream::field;
 
 /// What the rows of a source have in common.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Layout {
     /// Names the place of a record.
     pub relation: Arc<str>,
