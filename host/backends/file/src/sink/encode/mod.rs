@@ -96,4 +96,4 @@ pub fn finish(shape: &Shape, schema: &Schema, state: &PartState) -> Result<Vec<u
 
 /// Bytes of text or encoded columns after which a commit is made durable: beyond this a sync costs
 /// nothing beside the writing itself.
-const DURABLE_BYTES: usize = 16 << 20;
+const DURABLE_BYTES: usize = 8 << 20;
