@@ -5,6 +5,7 @@
 mod world;
 
 mod authors;
+mod databases;
 mod documents;
 mod drift;
 mod escapes;

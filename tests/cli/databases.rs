@@ -1,0 +1,102 @@
+//! Jobs between databases of a server, run as they stand.
+
+use dkhost_servers::Database;
+
+use crate::world::{Answer, World, answer, clean, data};
+
+const CUSTOMERS: &str = "
+CREATE TABLE customers (id bigint PRIMARY KEY, name text, email text, phone text, country text, age text,
+  status text NOT NULL, updated_at timestamptz NOT NULL);
+INSERT INTO customers SELECT i, ' name ' || i, 'USER' || i || '@Example.ORG ', '(555) 010-' || lpad((i % 10000)::text, 4, '0'),
+  'United States', CASE WHEN i % 7 = 0 THEN 'unknown' ELSE (i % 90)::text END,
+  CASE WHEN i % 5 = 0 THEN 'deleted' ELSE 'active' END, timestamptz '2026-01-01' + i * interval '1 minute'
+  FROM generate_series(1, 1000) i;
+CREATE INDEX ON customers (updated_at);";
+
+struct Customers {
+    world: World,
+    from: Database,
+    to: Database,
+}
+
+impl Customers {
+    fn new() -> Self {
+        let customers = Customers {
+            world: World::new(),
+            from: dkhost_servers::postgres(),
+            to: dkhost_servers::postgres(),
+        };
+        customers.from.sql(CUSTOMERS);
+        let job = data("jobs/customers-postgres.toml");
+        customers.world.copy(&job, "customers-postgres.toml");
+        customers
+    }
+
+    fn run(&self, words: &[&str]) -> Answer {
+        let all = [words, &["--plugin", clean().to_str().unwrap()]].concat();
+        let mut command = self.world.command(&all);
+        command
+            .env("CRM_URL", &self.from.url)
+            .env("WAREHOUSE_URL", &self.to.url);
+        answer(command.output().unwrap())
+    }
+
+    fn counts(&self) -> serde_json::Value {
+        let answer = self.run(&["run", "customers-postgres.toml", "--json"]);
+        assert_eq!(answer.code, 0, "{}\n{}", answer.out, answer.err);
+        answer.last()["counts"].clone()
+    }
+}
+
+#[test]
+fn a_job_from_database_to_database_runs_as_it_stands() {
+    let customers = Customers::new();
+    let plan = customers.run(&["plan", "customers-postgres.toml"]);
+    assert_eq!(plan.code, 0, "{}", plan.err);
+    for said in [
+        "status <> 'deleted'",
+        "creates schema crm",
+        "incremental by `updated_at`",
+    ] {
+        assert!(plan.out.contains(said), "{said}: {}", plan.out);
+    }
+    let first = customers.counts();
+    assert_eq!(
+        (first["read"].as_u64(), first["written"].as_u64()),
+        (Some(800), Some(800))
+    );
+    let rows = customers.to.sql("SELECT count(*), min(name), min(email), min(phone), min(country), sum(age) FROM crm.customers");
+    let age = customers.from.sql(
+        "SELECT sum(CASE WHEN age = 'unknown' THEN 0 ELSE age::int END) FROM customers WHERE status <> 'deleted'",
+    );
+    assert_eq!(
+        rows,
+        format!("800|Name 1|user101@example.org|+15550100001|US|{age}")
+    );
+    assert_eq!(
+        customers
+            .to
+            .sql("SELECT count(*) FROM pg_namespace WHERE nspname = 'dkhost'"),
+        "0"
+    );
+}
+
+/// Only what changed is read, and everything that did: rows that share the last moment too.
+#[test]
+fn the_next_run_reads_what_changed() {
+    let customers = Customers::new();
+    customers.counts();
+    customers.from.sql(
+        "UPDATE customers SET name = 'changed', updated_at = '2027-01-01' WHERE id IN (1, 2);
+         INSERT INTO customers SELECT 2000, name, email, phone, country, age, 'active', '2027-01-01' FROM customers WHERE id = 3;",
+    );
+    let next = customers.counts();
+    // Ten minutes back from the last moment lie rows that are there already.
+    let read = next["read"].as_u64().unwrap();
+    assert!((3..=15).contains(&read), "{next}");
+    assert_eq!(next["written"].as_u64(), Some(3), "{next}");
+    let names = customers.to.sql("SELECT string_agg(id || name, ',' ORDER BY id) FROM crm.customers WHERE updated_at >= '2027-01-01'");
+    assert_eq!(names, "1Changed,2Changed,2000Name 3");
+    let again = customers.counts();
+    assert_eq!(again["written"].as_u64(), Some(0), "{again}");
+}
