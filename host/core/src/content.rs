@@ -5,6 +5,8 @@
 //!
 //! *Source* – row encoding: `arrow::row`; hash: XXH3-128.
 
+mod canonical;
+
 use std::ops::{Add, AddAssign, Sub};
 use std::sync::Arc;
 
@@ -97,7 +99,8 @@ pub fn row_hashes(records: &RecordBatch) -> Result<Vec<u128>> {
     Ok(rows.iter().map(|row| xxh3_128(row.as_ref())).collect())
 }
 
-/// JSON on one line, with one way to escape: a store may lay it out as it likes.
+/// JSON on one line, with one way to escape and one order of members: a store may lay it out as it
+/// likes.
 fn canonical_json(column: &ArrayRef) -> ArrayRef {
     let Some(texts) = column
         .as_string_opt::<i32>()
@@ -111,7 +114,7 @@ fn canonical_json(column: &ArrayRef) -> ArrayRef {
         .map(|text| {
             out.clear();
             restyle(text?, Style::Ascii, &mut out);
-            Some(String::from_utf8_lossy(&out).into_owned())
+            Some(canonical::arranged(&String::from_utf8_lossy(&out)))
         })
         .collect();
     Arc::new(canonical)
@@ -223,6 +226,9 @@ mod tests {
         );
         assert_ne!(json("[1, 2]"), json("[12]"));
         assert_ne!(json("[1.0]"), json("[1.00]"));
+        let written_out = format!(r#"{{"a":{{"b":2,"c":1}},"z":1{}}}"#, "0".repeat(400));
+        assert_eq!(json(r#"{"z":1e400,"a":{"c":1,"b":2}}"#), json(&written_out));
+        assert_ne!(json(r#"{"a":1,"b":2}"#), json(r#"{"a":2,"b":1}"#));
         assert_ne!(
             hash(LogicalType::Utf8, "[1, 2]"),
             hash(LogicalType::Utf8, "[1,2]")

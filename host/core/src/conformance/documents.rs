@@ -51,7 +51,14 @@ pub(super) fn documents_come_back(fixture: &dyn Fixture) -> Verdict {
             ..DecodeOptions::default()
         },
     );
-    for document in DOCUMENTS {
+    // A store that has no -0 is not given any here.
+    let rejects = fixture.traits().rejects;
+    let zero = |document: &&str| match rejects.contains(&("float64", "-0.0")) {
+        true => document.replace("-0", "0"),
+        false => (*document).to_owned(),
+    };
+    let expected: Vec<String> = DOCUMENTS.iter().map(zero).collect();
+    for document in &expected {
         decoder.push(document.as_bytes())?;
     }
     let records = decoder.finish()?;
@@ -61,10 +68,6 @@ pub(super) fn documents_come_back(fixture: &dyn Fixture) -> Verdict {
         format!("documents are rejected: {:?}", report.rejects)
     })?;
     open.commit(false)?;
-    let expected: Vec<String> = DOCUMENTS
-        .iter()
-        .map(|document| (*document).to_owned())
-        .collect();
     let ordered = fixture.traits().ordered;
     let scanned = documents(&schema, &open.scan()?)?;
     same_documents("scan", &expected, &scanned, false, Nulls::Keep)?;
