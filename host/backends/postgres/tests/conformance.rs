@@ -1,4 +1,4 @@
-//! The suite every backend passes, over tables of a real server.
+//! The suite every backend passes, over tables and dataknobs stores of a real server.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -19,6 +19,7 @@ use serde_json::{Value, json};
 struct Tables {
     database: Database,
     next: AtomicUsize,
+    dataknobs: bool,
 }
 
 impl Fixture for Tables {
@@ -28,9 +29,13 @@ impl Fixture for Tables {
 
     fn place(&self) -> Place {
         let next = self.next.fetch_add(1, Ordering::Relaxed);
+        let mut target = json!({"url": self.database.url, "table": format!("place_{next}.trial")});
+        if self.dataknobs {
+            target["layout"] = "dataknobs".into();
+        }
         Place {
             base: PathBuf::new(),
-            target: json!({"url": self.database.url, "table": format!("place_{next}.trial")}),
+            target,
         }
     }
 
@@ -42,6 +47,14 @@ impl Fixture for Tables {
         let place = self.place();
         let table = place.target["table"].as_str().unwrap();
         let (schema, _) = table.split_once('.').unwrap();
+        if self.dataknobs {
+            return Planted {
+                found: self.plant_records(schema, table, strays),
+                base: place.base,
+                source: place.target,
+                tells_nulls: true,
+            };
+        }
         self.database.sql(&format!(
             "CREATE SCHEMA {schema}; CREATE TABLE {table} (id bigint PRIMARY KEY, n numeric, s text)"
         ));
@@ -60,15 +73,60 @@ impl Fixture for Tables {
     }
 
     fn traits(&self) -> Traits {
+        // The server keeps no NUL in a text, and jsonb has numbers only, and no -0 among them.
+        let mut rejects = vec![("utf8", "a\0b")];
+        if self.dataknobs {
+            for kind in ["float32", "float64"] {
+                rejects.extend(["NaN", "inf", "-inf", "-0.0"].map(|text| (kind, text)));
+            }
+            rejects.push(("vector(3)", "[0.0,-0.0,1e-45]"));
+        }
         Traits {
-            // The server keeps no NUL in a text.
-            rejects: vec![("utf8", "a\0b")],
+            rejects,
+            named: self.dataknobs,
+            // By id, which is text: 10 comes before 2.
+            ordered: !self.dataknobs,
             ..Traits::default()
         }
     }
 }
 
 impl Tables {
+    fn new(dataknobs: bool) -> Self {
+        Tables {
+            database: dkhost_servers::postgres(),
+            next: AtomicUsize::new(0),
+            dataknobs,
+        }
+    }
+
+    /// Strays as records of a dataknobs store. Its server takes no JSON that is none, so what cannot
+    /// be read is metadata that is no object.
+    fn plant_records(&self, schema: &str, table: &str, strays: &[Stray]) -> Vec<Found> {
+        self.database.sql(&format!(
+            "CREATE SCHEMA {schema}; CREATE TABLE {table} (id text PRIMARY KEY, data jsonb NOT NULL, metadata jsonb, \
+             created_at timestamp DEFAULT CURRENT_TIMESTAMP, updated_at timestamp DEFAULT CURRENT_TIMESTAMP)"
+        ));
+        let one = |(number, stray): (usize, &Stray)| {
+            let id = format!("rec-{number:02}");
+            let (data, metadata) = match stray.document() {
+                Some(document) => (document.replace('\'', "''"), "NULL"),
+                None => ("{}".to_owned(), "'[1]'"),
+            };
+            self.database.sql(&format!(
+                "INSERT INTO {table} (id, data, metadata) VALUES ('{id}', '{data}', {metadata})"
+            ));
+            match stray.document() {
+                Some(_) => Found::Whole,
+                None => {
+                    let payload = json!({"id": id, "data": "{}", "metadata": "[1]"});
+                    Found::Refused(payload.to_string().into_bytes())
+                }
+            }
+        };
+        strays.iter().enumerate().map(one).collect()
+    }
+
     /// A row of a table: its cells have their columns' types, and there is no column nobody declared.
     /// What cannot be read is a number that the declared type does not hold.
     fn plant_one(&self, table: &str, row: i64, stray: &Stray) -> Found {
@@ -106,8 +164,10 @@ impl Tables {
 
 #[test]
 fn tables_pass_the_suite() {
-    conformance::run(&Tables {
-        database: dkhost_servers::postgres(),
-        next: AtomicUsize::new(0),
-    });
+    conformance::run(&Tables::new(false));
+}
+
+#[test]
+fn dataknobs_stores_pass_the_suite() {
+    conformance::run(&Tables::new(true));
 }

@@ -9,7 +9,7 @@ use dkhost_core::sink::next_epoch;
 use dkhost_core::{Claim, Claimed, Class, Conflict, Error, Result, fail};
 
 use super::state::{self, Memory, Owner, Whose};
-use super::{Target, plan, shape, sql, staging};
+use super::{Target, knobs, plan, shape, sql, staging};
 use crate::catalog::Table;
 use crate::name::quote;
 use crate::session::Session;
@@ -203,5 +203,9 @@ fn create(target: &Target, session: &mut Session, doing: &str, old: Option<&Tabl
         session.run(doing, &create)?;
     }
     let create = shape::create_table(&target.working_table(), &target.create)?;
-    session.run(doing, &create)
+    session.run(doing, &create)?;
+    match target.store.as_ref().filter(|_| !target.is_staged()) {
+        Some(_) => session.run(doing, &knobs::indexes(&target.name)?),
+        None => Ok(()),
+    }
 }

@@ -10,6 +10,8 @@ mod claim;
 mod columns;
 mod culprits;
 mod ddl;
+mod kept;
+mod knobs;
 mod plan;
 mod publish;
 mod scan;
@@ -18,22 +20,29 @@ mod sink;
 mod stage;
 mod staging;
 mod state;
+mod store;
 mod writer;
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
+use arrow::array::RecordBatch;
 use dkhost_core::{Conflict, Error, OpenTarget, Options, Result, Schema, Sink, TargetPlan};
 
 use crate::catalog::{Name, OUR_SCHEMA};
 use crate::name::quote;
 use crate::server::Server;
+use knobs::Store;
 
 /// Opens a target for the plan's schema.
 pub(crate) fn open(options: Options, open: &OpenTarget) -> Result<Box<dyn Sink>> {
-    Ok(Box::new(sink::PostgresSink::new(plan::target(
-        options, open,
-    )?)))
+    let target = plan::target(options, open)?;
+    let store = target.store.clone();
+    let table = sink::PostgresSink::new(target);
+    Ok(match store {
+        Some(store) => Box::new(store::StoreSink { table, store }),
+        None => Box::new(table),
+    })
 }
 
 /// What a sink and its writers share.
@@ -43,8 +52,10 @@ pub(crate) struct Target {
     pub name: Name,
     pub job: String,
     pub conflict: Conflict,
-    /// The plan's schema.
+    /// The plan's schema; of a store, that of its table.
     pub schema: Schema,
+    /// What keeps records, where the table is a dataknobs store ([`store`]).
+    store: Option<Arc<Store>>,
     /// The table's columns that tell rows apart, as the conflict mode needs them; else empty.
     pub key: Vec<String>,
     /// What the table looked like when it was planned; `None` when it was absent.
@@ -123,6 +134,16 @@ impl Target {
     /// Table and database, for messages.
     pub(crate) fn label(&self) -> String {
         format!("table `{}` in {}", shown(&self.name), self.server.name)
+    }
+}
+
+impl Target {
+    /// Rows of the table in the plan's schema.
+    pub(crate) fn planned(&self, rows: RecordBatch) -> Result<RecordBatch> {
+        match &self.store {
+            Some(store) => store.read(&rows),
+            None => Ok(rows),
+        }
     }
 }
 

@@ -1,7 +1,7 @@
 //! Plans a target: finds the table or lays it out, and says all that can be known to go wrong.
 
-use std::sync::Mutex;
 use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex};
 
 use dkhost_core::{
     Conflict, Error, Field, OpenTarget, Options, Result, Role, Schema, Span, TargetPlan,
@@ -9,6 +9,7 @@ use dkhost_core::{
 use tokio_postgres::types::Type;
 
 use super::columns::{self, Held};
+use super::knobs::{self, Store};
 use super::state::{Memory, Whose};
 use super::{Plans, Target, ddl, shown};
 use crate::catalog::{Kind, Name, OUR_SCHEMA, Table, no_table};
@@ -25,7 +26,23 @@ const LOOKING: &str = "look at the target";
 pub(super) fn target(mut options: Options, open: &OpenTarget) -> Result<Target> {
     let server = Server::take(&mut options, &open.base)?;
     let span = options.span_of("table");
-    let text: String = options.require("table")?;
+    let store = match crate::backend::take_layout(&mut options)? {
+        true => Some(Store::new(open)?),
+        false => None,
+    };
+    let text: String = match options.take("table")? {
+        None if store.is_some() => crate::backend::DATAKNOBS_TABLE.to_owned(),
+        Some(text) => text,
+        None => options.require("table")?,
+    };
+    let planned = open;
+    let open = &OpenTarget {
+        schema: match store {
+            Some(_) => Schema::new(knobs::columns()),
+            None => planned.schema.clone(),
+        },
+        ..planned.clone()
+    };
     let name = Name::parse(&text, span.clone())?;
     check_name(&name, &span)?;
     check_schema(&open.schema)?;
@@ -36,7 +53,7 @@ pub(super) fn target(mut options: Options, open: &OpenTarget) -> Result<Target> 
     } else if !open.create {
         return Err(no_table(&mut session, &server.name, &text, span));
     }
-    laid_out(server, &mut session, &name, found, open)
+    laid_out(server, &mut session, &name, found, store, open)
 }
 
 /// The target over a table that was found, or as it will be created.
@@ -45,6 +62,7 @@ fn laid_out(
     session: &mut Session,
     name: &Name,
     found: Option<Table>,
+    store: Option<Store>,
     open: &OpenTarget,
 ) -> Result<Target> {
     let name = match &found {
@@ -52,7 +70,10 @@ fn laid_out(
         None => placed(session, name)?,
     };
     let types = ddl::types(session, &open.schema.fields)?;
-    let create = ddl::body(&open.schema, &types)?;
+    let create = match store {
+        Some(_) => knobs::BODY.to_owned(),
+        None => ddl::body(&open.schema, &types)?,
+    };
     let definition = match &found {
         Some(table) => table.clone(),
         None => draft(session, &name, &create)?,
@@ -70,11 +91,17 @@ fn laid_out(
         held: &held,
         key: &key,
     };
-    let plans = planned.plans(session)?;
+    let mut plans = planned.plans(session)?;
+    let store = store.map(|store| store.within(&definition));
+    if let Some(store) = &store {
+        store.shown(&mut plans.planned);
+        store.shown(&mut plans.shared);
+    }
     Ok(Target {
         job: open.job.clone(),
         conflict: open.conflict,
         schema: open.schema.clone(),
+        store: store.map(Arc::new),
         found: found.as_ref().map(fingerprint),
         content: open.content,
         create,

@@ -7,7 +7,7 @@ use dkhost_core::{Conflict, Error, Result, fail};
 use tokio_postgres::types::Type;
 
 use super::state::{self, Memory, Owner, Whose};
-use super::{Target, sql};
+use super::{Target, knobs, sql};
 use crate::catalog::Table;
 use crate::name::{literal, quote, quote_all};
 use crate::session::Session;
@@ -89,7 +89,11 @@ fn swap(target: &Target, session: &mut Session, doing: &str) -> Result<()> {
         );
         session.run(doing, &rename)?;
         fail::point("postgres.swap.renamed")?;
-        return rename_key(target, session, doing, &staging.name);
+        rename_key(target, session, doing, &staging.name)?;
+        return match target.store {
+            Some(_) => session.run(doing, &knobs::indexes(&target.name)?),
+            None => Ok(()),
+        };
     }
     refill(target, session, doing, &staging)?;
     session.run(doing, &format!("DROP TABLE {from}"))

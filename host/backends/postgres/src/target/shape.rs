@@ -3,7 +3,7 @@
 use dkhost_core::{Conflict, Result, Schema};
 
 use super::columns::{self, Held};
-use super::{Target, sql};
+use super::{Target, knobs, sql};
 use crate::catalog::{Identity, Kind, Table};
 use crate::copy::Wire;
 use crate::name::quote_all;
@@ -30,6 +30,8 @@ pub(super) struct Shape {
     pub has_triggers: bool,
     is_partitioned: bool,
     pub conflict: Conflict,
+    /// Whether the table is a dataknobs store that tells when records were written.
+    has_times: bool,
 }
 
 impl Shape {
@@ -46,17 +48,25 @@ impl Shape {
                 .collect(),
             false => Vec::new(),
         };
+        let has_times = target.store.as_ref().is_some_and(|store| store.has_times());
+        let sends_times = has_times && held.iter().any(|held| knobs::is_time(&held.field.name));
         let replaced =
             (0..held.len()).filter(|index| is_replaced(&held[*index], table, &key, *index));
         Ok(Shape {
             wires: held.iter().map(|held| held.writing.wire).collect(),
             table: table.sql()?,
             columns: quote_all(names)?,
-            direct: !meets && !table.row_security && held.iter().all(Held::is_direct),
+            direct: !meets
+                && !sends_times
+                && !table.row_security
+                && held.iter().all(Held::is_direct),
             has_triggers: table.triggers > 0 || table.kind == Kind::Partitioned,
             is_partitioned: table.kind == Kind::Partitioned,
             conflict: target.conflict,
-            replaced: replaced.collect(),
+            replaced: replaced
+                .filter(|index| !has_times || !knobs::is_time(&held[*index].field.name))
+                .collect(),
+            has_times,
             schema: schema.clone(),
             held,
             key,
@@ -84,7 +94,12 @@ impl Shape {
 
     /// The value of a column, from the row `s` of the temporary table.
     pub(super) fn value(&self, index: usize) -> String {
-        self.held[index].value(&format!("s.c{index}"), &self.table)
+        let held = &self.held[index];
+        let value = held.value(&format!("s.c{index}"), &self.table);
+        match self.has_times {
+            true => knobs::inserted(&held.field.name, value),
+            false => value,
+        }
     }
 
     fn values(&self) -> String {
@@ -239,7 +254,7 @@ impl Shape {
                 .map(|index| format!("{from}.{}", self.held[*index].quoted));
             columns.collect::<Vec<_>>().join(", ")
         };
-        let set: Vec<String> = self
+        let mut set: Vec<String> = self
             .replaced
             .iter()
             .map(|index| {
@@ -247,9 +262,19 @@ impl Shape {
                 format!("{name} = excluded.{name}")
             })
             .collect();
+        let mut also = "";
+        if self.has_times {
+            let sent = self
+                .held
+                .iter()
+                .any(|held| knobs::is_time(&held.field.name));
+            let (times, differ) = knobs::touched(sent);
+            set.extend(times.map(str::to_owned));
+            also = differ;
+        }
         // Byte for byte, also where a type has no equality or one that is blind to case or scale.
         format!(
-            "DO UPDATE SET {} WHERE pg_catalog.record_image_ne(ROW({}), ROW({}))",
+            "DO UPDATE SET {} WHERE pg_catalog.record_image_ne(ROW({}), ROW({})){also}",
             set.join(", "),
             list("t"),
             list("excluded")

@@ -232,7 +232,7 @@ impl Stage<'_> {
                     .column(0)
                     .as_primitive::<arrow::datatypes::Int32Type>();
                 let rest: Vec<usize> = (1..records.num_columns()).collect();
-                let hashes = row_hashes(&records.project(&rest)?)?;
+                let hashes = row_hashes(&self.target.planned(records.project(&rest)?)?)?;
                 old.extend(numbers.values().iter().map(|n| *n as usize).zip(hashes));
                 Ok(())
             },
