@@ -169,11 +169,9 @@ fn with_timestamps(
             record.insert(name.to_owned(), time.into());
         }
     }
-    let open = meta
-        .unwrap_or("{}")
-        .trim_end()
-        .trim_end_matches('}')
-        .trim_end();
+    // Its own brace alone: a value in it may end with others.
+    let meta = meta.unwrap_or("{}").trim_end();
+    let open = meta.strip_suffix('}').unwrap_or(meta).trim_end();
     let comma = if open.ends_with('{') { "" } else { "," };
     *out = format!("{open}{comma}\"{RECORD}\":{}}}", Json::Object(record));
 }
@@ -289,5 +287,25 @@ impl Payloads for Kept {
 
     fn memory_bytes(&self) -> usize {
         self.bytes.len() + self.ends.len() * 8
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_times_of_the_store_go_behind_its_metadata() {
+        let with = |meta| {
+            let mut out = String::new();
+            with_timestamps(meta, Some("2024-01-01 00:00:00"), None, &mut out);
+            out
+        };
+        let times = r#""$record":{"created_at":"2024-01-01 00:00:00"}"#;
+        assert_eq!(with(None), format!("{{{times}}}"));
+        assert_eq!(
+            with(Some(r#"{"a": {"b": {}}}"#)),
+            format!(r#"{{"a": {{"b": {{}}}},{times}}}"#)
+        );
     }
 }
