@@ -62,7 +62,7 @@ fn check(logical: &str, wire: Wire, text: &str, hex: &str) {
         (Vec::new(), &stream(hex)),
         "{logical} {text}"
     );
-    let decoded = decode(&[field.clone()], &[wire], &out).unwrap();
+    let decoded = decode(std::slice::from_ref(&field), &[wire], &out).unwrap();
     let mut back = Vec::new();
     Cells::bind(decoded.columns[0].as_ref(), &field.logical)
         .unwrap()
@@ -310,7 +310,7 @@ impl Dice {
             ""
         };
         match logical {
-            LogicalType::Boolean => (number % 2 == 0).to_string(),
+            LogicalType::Boolean => number.is_multiple_of(2).to_string(),
             LogicalType::Int32 => (number as i32).to_string(),
             LogicalType::Int64 => (number as i64).to_string(),
             LogicalType::UInt64 => number.to_string(),
