@@ -20,4 +20,5 @@ mod paths;
 mod real;
 mod rude;
 mod state_postgres;
+mod stores;
 mod texts;
