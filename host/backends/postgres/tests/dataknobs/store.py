@@ -3,12 +3,13 @@
 store.py write|read HOST PORT DATABASE USER TABLE RECORDS
 """
 
+import asyncio
 import json
 import sys
 from collections import OrderedDict
 
 from dataknobs_data import Query, Record
-from dataknobs_data.backends.postgres import SyncPostgresDatabase
+from dataknobs_data.backends.postgres import AsyncPostgresDatabase, SyncPostgresDatabase
 from dataknobs_data.fields import Field, FieldType, VectorField
 
 
@@ -38,32 +39,47 @@ def plain(one):
     return said
 
 
-def read(store):
+def said(records):
     found = {}
-    for record in store.search(Query()):
+    for record in records:
         fields = {name: plain(one) for name, one in record.fields.items()}
         found[record.storage_id] = {"fields": fields, "metadata": record.metadata}
-    # One by its id, and one by a field's value, by which dataknobs' own SQL finds it.
+    return found
+
+
+async def later(config):
+    store = AsyncPostgresDatabase(config)
+    await store.connect()
+    found = said(await store.search(Query()))
+    await store.close()
+    return found
+
+
+def read(store, config):
+    found = said(store.search(Query()))
     for id in found:
-        assert store.read(id) is not None, id
+        assert said([store.read(id)]) == {id: found[id]}, id
+    # By dataknobs' own SQL over what is inside.
+    two = said(store.search(Query().filter("count", "=", 2)))
+    assert list(two) == ["plain"], two
+    assert asyncio.run(later(config)) == found
     print(json.dumps(found))
 
 
 def main():
     doing, host, port, database, user, table, records = sys.argv[1:]
-    store = SyncPostgresDatabase(
-        {
-            "host": host,
-            "port": int(port),
-            "database": database,
-            "user": user,
-            "password": "",
-            "table": table,
-            "ensure_database": False,
-        }
-    )
+    config = {
+        "host": host,
+        "port": int(port),
+        "database": database,
+        "user": user,
+        "password": "",
+        "table": table,
+        "ensure_database": False,
+    }
+    store = SyncPostgresDatabase(dict(config))
     store.connect()
-    write(store, records) if doing == "write" else read(store)
+    write(store, records) if doing == "write" else read(store, config)
     store.close()
 
 
