@@ -6,25 +6,22 @@
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, StringArray};
-use dkhost_core::dataknobs::{self, BoundWriter, Form, RECORD, Reader, Writer};
+use dkhost_core::dataknobs::{self, BoundWriter, Form, Reader, Writer};
 use dkhost_core::json::{DecodeOptions, Decoder, RowError};
 use dkhost_core::text::Appender;
 use dkhost_core::{
     Column, Error, Field, LogicalType, Nulls, OpenTarget, Result, Role, RowReject, Schema,
     TargetPlan,
 };
-use serde_json::{Map, Value as Json};
 
 use super::kept::check;
 use super::sql;
+use super::times::{TIMES, Taken, timestamps};
 use crate::catalog::{Name, Table};
 use crate::name::{NAME_BYTES, quote};
 
-/// The columns that are the record; [`TIMES`] are the store's own.
+/// How many columns are the record; [`TIMES`] are the store's own.
 const RECORDS: usize = 3;
-
-/// When a record was written first, and last.
-const TIMES: [&str; 2] = ["created_at", "updated_at"];
 
 /// What stands between the parentheses of CREATE TABLE.
 pub(super) const BODY: &str = "id TEXT PRIMARY KEY, data JSONB NOT NULL, metadata JSONB, \
@@ -240,7 +237,7 @@ struct Rows {
     ids: Vec<String>,
     data: Vec<String>,
     metadata: Vec<Option<String>>,
-    times: Vec<[Option<i64>; 2]>,
+    times: Vec<Taken>,
     kept: Vec<u32>,
     rejects: Vec<RowReject>,
 }
@@ -250,7 +247,7 @@ impl Rows {
         &mut self,
         bound: &mut BoundWriter<'_>,
         row: usize,
-        times: [Option<i64>; 2],
+        times: Taken,
     ) -> Result<(), RowError> {
         let id = bound
             .id(row)
@@ -305,70 +302,6 @@ impl Rows {
     }
 }
 
-/// The store's own times, if the record brings them along, in microseconds and UTC.
-fn timestamps(meta: &str) -> Result<[Option<i64>; 2], RowError> {
-    if !meta.contains(RECORD) {
-        return Ok([None, None]);
-    }
-    // Metadata that is no object is refused when it is written.
-    let meta: Map<String, Json> = serde_json::from_str(meta).unwrap_or_default();
-    let mut times = [None, None];
-    for (time, name) in times.iter_mut().zip(TIMES) {
-        let Some(text) = meta.get(RECORD).and_then(|own| own.get(name)?.as_str()) else {
-            continue;
-        };
-        *time = Some(moment(text).ok_or_else(|| {
-            RowError::new(
-                "dataknobs::bad_time",
-                format!(
-                    "`{name}` is {text:?}, which is no time; read the store without `timestamps`"
-                ),
-            )
-        })?);
-    }
-    Ok(times)
-}
-
-fn moment(text: &str) -> Option<i64> {
-    use dkhost_core::text::parse_timestamp;
-    parse_timestamp(text, false).or_else(|| parse_timestamp(text, true))
-}
-
-/// The value of a column for a row, from the one that was sent: times that no record brings are set.
-pub(super) fn inserted(column: &str, sent: String) -> String {
-    match TIMES.contains(&column) {
-        true => format!("coalesce({sent}, CURRENT_TIMESTAMP)"),
-        false => sent,
-    }
-}
-
-/// Whether a column is one of the times.
-pub(super) fn is_time(column: &str) -> bool {
-    TIMES.contains(&column)
-}
-
-/// What an update does to the times of the row it meets: `SET`'s entries, and whether that alone is
-/// reason to update. A time that was sent is put there; else the first stays and the last is now.
-pub(super) fn touched(are_sent: bool) -> ([&'static str; 2], &'static str) {
-    match are_sent {
-        true => (
-            [
-                "created_at = CASE WHEN excluded.created_at = CURRENT_TIMESTAMP THEN coalesce(t.created_at, excluded.created_at) ELSE excluded.created_at END",
-                "updated_at = excluded.updated_at",
-            ],
-            " OR (excluded.created_at <> CURRENT_TIMESTAMP AND excluded.created_at IS DISTINCT FROM t.created_at) \
-             OR (excluded.updated_at <> CURRENT_TIMESTAMP AND excluded.updated_at IS DISTINCT FROM t.updated_at)",
-        ),
-        false => (
-            [
-                "created_at = coalesce(t.created_at, CURRENT_TIMESTAMP)",
-                "updated_at = CURRENT_TIMESTAMP",
-            ],
-            "",
-        ),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -379,27 +312,6 @@ mod tests {
             indexes(&Name::of("crm", "notes")).unwrap(),
             "CREATE INDEX IF NOT EXISTS \"idx_notes_data\" ON \"crm\".\"notes\" USING GIN (data); \
              CREATE INDEX IF NOT EXISTS \"idx_notes_metadata\" ON \"crm\".\"notes\" USING GIN (metadata)"
-        );
-    }
-
-    #[test]
-    fn times_are_read_as_stores_write_them() {
-        let meta = |created: &str| format!(r#"{{"$record":{{"created_at":"{created}"}}}}"#);
-        for (text, micros) in [
-            ("1970-01-01 00:00:01", 1_000_000),
-            ("1970-01-01 00:00:00.000001", 1),
-            ("1970-01-01T01:00:01+01:00", 1_000_000),
-            ("1970-01-01 00:00:01+00", 1_000_000),
-        ] {
-            assert_eq!(
-                timestamps(&meta(text)).unwrap(),
-                [Some(micros), None],
-                "{text}"
-            );
-        }
-        assert_eq!(
-            timestamps(&meta("soon")).unwrap_err().code,
-            "dataknobs::bad_time"
         );
     }
 }

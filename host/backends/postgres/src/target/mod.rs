@@ -21,6 +21,7 @@ mod stage;
 mod staging;
 mod state;
 mod store;
+mod times;
 mod writer;
 
 use std::sync::atomic::{AtomicBool, Ordering};

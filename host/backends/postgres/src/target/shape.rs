@@ -3,7 +3,7 @@
 use dkhost_core::{Conflict, Result, Schema};
 
 use super::columns::{self, Held};
-use super::{Target, knobs, sql};
+use super::{Target, sql, times};
 use crate::catalog::{Identity, Kind, Table};
 use crate::copy::Wire;
 use crate::name::quote_all;
@@ -49,7 +49,7 @@ impl Shape {
             false => Vec::new(),
         };
         let has_times = target.store.as_ref().is_some_and(|store| store.has_times());
-        let sends_times = has_times && held.iter().any(|held| knobs::is_time(&held.field.name));
+        let sends_times = has_times && held.iter().any(|held| times::is_time(&held.field.name));
         let replaced =
             (0..held.len()).filter(|index| is_replaced(&held[*index], table, &key, *index));
         Ok(Shape {
@@ -64,7 +64,7 @@ impl Shape {
             is_partitioned: table.kind == Kind::Partitioned,
             conflict: target.conflict,
             replaced: replaced
-                .filter(|index| !has_times || !knobs::is_time(&held[*index].field.name))
+                .filter(|index| !has_times || !times::is_time(&held[*index].field.name))
                 .collect(),
             has_times,
             schema: schema.clone(),
@@ -97,7 +97,7 @@ impl Shape {
         let held = &self.held[index];
         let value = held.value(&format!("s.c{index}"), &self.table);
         match self.has_times {
-            true => knobs::inserted(&held.field.name, value),
+            true => times::inserted(&held.field.name, value),
             false => value,
         }
     }
@@ -267,8 +267,8 @@ impl Shape {
             let sent = self
                 .held
                 .iter()
-                .any(|held| knobs::is_time(&held.field.name));
-            let (times, differ) = knobs::touched(sent);
+                .any(|held| times::is_time(&held.field.name));
+            let (times, differ) = times::touched(sent);
             set.extend(times.map(str::to_owned));
             also = differ;
         }
