@@ -111,7 +111,7 @@ fn examples_in_the_readme_are_the_ones_that_run() {
     none(docs::invented_examples(
         &readme,
         "toml",
-        &read("tests/data/jobs/movies.toml"),
+        &(read("tests/data/jobs/movies.toml") + &read("tests/data/jobs/customers-postgres.toml")),
     ));
     none(docs::invented_examples(
         &readme,
