@@ -45,7 +45,7 @@ impl Reading {
                 ..Reading::itself(LogicalType::Number, Wire::Numeric)
             },
             _ if is_nested(bottom) => Reading {
-                how: Some("as JSON"),
+                how: Some(nested(bottom)),
                 expression: Expression::Json,
                 ..Reading::itself(LogicalType::Json, Wire::Json)
             },
@@ -161,6 +161,20 @@ pub(super) fn is_core(ty: &TypeDef, name: &str) -> bool {
 pub(super) fn is_nested(ty: &TypeDef) -> bool {
     ty.kind == 'c'
         || (ty.element.is_some() && !is_core(ty, "int2vector") && !is_core(ty, "oidvector"))
+}
+
+/// The oids of `json` and `jsonb`, which are the same on every server.
+const JSON: [u32; 2] = [114, 3802];
+
+/// What JSON does not say of an array or a row.
+fn nested(ty: &TypeDef) -> &'static str {
+    match ty.element {
+        None => "as JSON",
+        Some(element) if JSON.contains(&element) => {
+            "as JSON: its subscripts then begin at 1, and a null of JSON in it is NULL"
+        }
+        Some(_) => "as JSON: its subscripts then begin at 1",
+    }
 }
 
 /// The type and form of what is read as it is.

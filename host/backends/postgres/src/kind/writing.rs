@@ -54,7 +54,12 @@ impl Writing {
         if let Some(writing) = straight(&field.logical, ty, is_same) {
             return Ok(writing);
         }
-        by_the_server(&field.logical, ty, is_same)
+        // As the server spells it, where the source was told to read it as text. A step may have
+        // changed it since, so it is looked at again.
+        let is_spelled = field.logical == LogicalType::Utf8
+            && field.source_type.as_deref() == Some(&ty.spelled)
+            && !is_core(bottom, "money");
+        by_the_server(&field.logical, ty, is_same, is_spelled)
             .ok_or_else(|| format!("takes no {}", field.logical))
             .map(|writing| match field.logical {
                 LogicalType::Null => Writing {
@@ -74,6 +79,10 @@ impl Writing {
     pub(crate) fn value(&self, staged: &str, table: &str, quoted: &str) -> String {
         match &self.way {
             Way::Itself => staged.to_owned(),
+            // A cast to regclass knows no `-`, its text for none; its input function does.
+            Way::Cast { to, .. } if to == "regclass" => {
+                format!("pg_catalog.regclassin(pg_catalog.textout({staged}::pg_catalog.text))")
+            }
             Way::Cast { to, .. } => format!("{staged}::{to}"),
             Way::Through { first, to } => format!("{staged}::pg_catalog.{first}::{to}"),
             Way::Jsonb => format!("pg_catalog.substr({staged}, 2)::pg_catalog.jsonb"),
@@ -149,7 +158,7 @@ fn straight(logical: &LogicalType, ty: &TypeDef, is_same: bool) -> Option<Writin
         stage: stage(wire, bottom),
         // A cast of a domain's value checks it, and COPY does too.
         direct: true,
-        how: how(logical, column),
+        how: if is_same { None } else { how(logical, column) },
         lossy: if is_same {
             None
         } else {
@@ -258,7 +267,12 @@ fn numeric_loss(logical: &LogicalType, modifier: i32) -> Option<String> {
 }
 
 /// What the server makes of text or JSON.
-fn by_the_server(logical: &LogicalType, ty: &TypeDef, is_same: bool) -> Option<Writing> {
+fn by_the_server(
+    logical: &LogicalType,
+    ty: &TypeDef,
+    is_same: bool,
+    is_spelled: bool,
+) -> Option<Writing> {
     use LogicalType as L;
     let bottom = ty.bottom();
     let staged = |wire: Wire, how: &str, way: Way| Writing {
@@ -293,7 +307,7 @@ fn by_the_server(logical: &LogicalType, ty: &TypeDef, is_same: bool) -> Option<W
             )
         }
         L::Utf8 if !bottom.defined => return None,
-        L::Utf8 if is_respelled(bottom) && !is_same => Writing {
+        L::Utf8 if is_respelled(bottom) && !is_spelled => Writing {
             lossy: Some(format!(
                 "text comes back as the server spells {}",
                 bottom.spelled

@@ -34,12 +34,13 @@ fn vector(session: &mut Session) -> Result<Option<String>> {
 
 /// The type that a source spells so, if this server has it and spells it the same way.
 fn known(session: &mut Session, source: &str) -> Result<Option<TypeDef>> {
-    let (bare, modifiers) = match source.split_once('(') {
+    let spelled = numbered(source);
+    let (bare, modifiers) = match spelled.split_once('(') {
         Some((bare, rest)) => match rest.split_once(')') {
             Some((modifiers, after)) => (format!("{bare}{after}"), modifiers),
             None => return Ok(None),
         },
-        None => (source.to_owned(), ""),
+        None => (spelled.clone(), ""),
     };
     // What `format_type` puts between parentheses; the rest of a name never has any.
     if !modifiers
@@ -66,6 +67,38 @@ fn known(session: &mut Session, source: &str) -> Result<Option<TypeDef>> {
     };
     let found = types_of(session, &[(oid as u32, modifier)])?;
     Ok(found.into_iter().find(|ty| ty.spelled == source))
+}
+
+/// `interval year to month` with its words as the number that the type's own function takes:
+/// `interval(6)`. Any other type is left as it is.
+///
+/// *Source* – PostgreSQL 15, `utils/timestamp.h` (INTERVAL_MASK) and `utils/datetime.h`.
+fn numbered(source: &str) -> String {
+    let bits = [
+        ("year", 2),
+        ("month", 1),
+        ("day", 3),
+        ("hour", 10),
+        ("minute", 11),
+        ("second", 12),
+    ];
+    let place = |word: &str| bits.iter().position(|(name, _)| *name == word);
+    let Some(words) = source.strip_prefix("interval ") else {
+        return source.to_owned();
+    };
+    let (words, precision) = match words.split_once('(') {
+        Some((words, rest)) => (words, rest.trim_end_matches(')')),
+        None => (words, ""),
+    };
+    let (first, last) = words.split_once(" to ").unwrap_or((words, words));
+    let (Some(first), Some(last)) = (place(first), place(last)) else {
+        return source.to_owned();
+    };
+    let mask = bits[first..=last.max(first)]
+        .iter()
+        .fold(0, |mask, (_, bit)| mask | 1 << bit);
+    let comma = if precision.is_empty() { "" } else { "," };
+    format!("interval({mask}{comma}{precision})")
 }
 
 /// What the type's own function makes of its modifiers; -1 for none.
