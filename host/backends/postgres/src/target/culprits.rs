@@ -260,10 +260,7 @@ fn reject(stage: &Stage<'_>, told: Told) -> RowReject {
     if let Some(column) = told.changed {
         return stage.shape.would_change(told.row, column);
     }
-    let code = match &told.why.state.code()[..2] {
-        "23" | "27" | "44" => "postgres::constraint",
-        _ => "postgres::refused_value",
-    };
+    let code = code(&told.why);
     let staging = stage.target.staging_table().name;
     RowReject {
         row: told.row as u32,
@@ -273,6 +270,14 @@ fn reject(stage: &Stage<'_>, told: Told) -> RowReject {
             .why
             .to_string()
             .replace(&staging, &stage.target.name.name),
+    }
+}
+
+/// The code of a record that the server refused so.
+pub(super) fn code(why: &Refusal) -> &'static str {
+    match &why.state.code()[..2] {
+        "23" | "27" | "44" => "postgres::constraint",
+        _ => "postgres::refused_value",
     }
 }
 

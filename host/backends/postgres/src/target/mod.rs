@@ -10,6 +10,7 @@ mod claim;
 mod columns;
 mod culprits;
 mod ddl;
+mod halves;
 mod kept;
 mod knobs;
 mod plan;

@@ -17,6 +17,7 @@ use dkhost_core::{
 };
 
 use super::culprits;
+use super::halves;
 use super::scan;
 use super::shape::{BATCH, Shape};
 use super::{Target, columns};
@@ -107,10 +108,15 @@ impl Stage<'_> {
         self.fates.outcomes.iter().map(kept).collect()
     }
 
+    /// Rows that are refused already.
+    pub(super) fn skipped(&self) -> Vec<bool> {
+        self.kept().iter().map(|kept| !kept).collect()
+    }
+
     /// COPY into the table; false if the server refused a row, and nothing was written.
     fn straight(&mut self) -> Result<bool> {
         let refused_here = self.fates.rejects.len();
-        let skip: Vec<bool> = self.kept().iter().map(|kept| !kept).collect();
+        let skip = self.skipped();
         let mut data = Vec::new();
         let refused = Encoder::new(&self.shape.wires).encode(self.records, &skip, &mut data)?;
         refused.into_iter().for_each(|row| self.fates.reject(row));
@@ -132,11 +138,12 @@ impl Stage<'_> {
 
     /// By the temporary table; false if the server refused a row.
     fn by_batch_table(&mut self, replaced: &mut ContentSum) -> Result<bool> {
-        self.session.run(self.doing, &self.shape.create_batch())?;
-        self.copy_to_batch_table()?;
+        let create = format!("{}; SAVEPOINT merge", self.shape.create_batch());
+        self.session.run(self.doing, &create)?;
+        let mut went_well = self.copy_to_batch_table()?;
         fail::point("postgres.write.copied")?;
         self.session.run(self.doing, "SAVEPOINT merge")?;
-        let mut went_well = self.drop_changed()?;
+        went_well &= self.drop_changed()?;
         let old = self.lock_old()?;
         match self.merge() {
             Ok(true) => {}
@@ -155,15 +162,28 @@ impl Stage<'_> {
         Ok(went_well)
     }
 
-    /// Sends the rows that are left, each with its number.
-    fn copy_to_batch_table(&mut self) -> Result<()> {
+    /// Sends the rows that are left, each with its number; false if the server refused any.
+    fn copy_to_batch_table(&mut self) -> Result<bool> {
         let numbered = scan::numbered(self.records)?;
-        let mut wires = vec![Wire::Int4];
-        wires.extend(self.shape.wires.iter().copied());
-        let skip: Vec<bool> = self.kept().iter().map(|kept| !kept).collect();
         let mut data = Vec::new();
-        let refused = Encoder::new(&wires).encode(&numbered, &skip, &mut data)?;
+        let skip = self.skipped();
+        let refused = Encoder::new(&self.wires()).encode(&numbered, &skip, &mut data)?;
         refused.into_iter().for_each(|row| self.fates.reject(row));
+        match self.copy(data) {
+            Ok(()) => Ok(true),
+            Err(error) if !is_about_a_row(&error) => Err(error),
+            Err(_) => halves::send(self).map(|()| false),
+        }
+    }
+
+    /// The forms of a row's number and its columns.
+    pub(super) fn wires(&self) -> Vec<Wire> {
+        let columns = self.shape.wires.iter().copied();
+        std::iter::once(Wire::Int4).chain(columns).collect()
+    }
+
+    /// A stream of rows into the temporary table.
+    pub(super) fn copy(&mut self, data: Vec<u8>) -> Result<()> {
         let sql = "COPY pg_temp.dkhost_batch FROM STDIN (FORMAT binary)";
         self.session.copy_in(self.doing, sql, data.into()).map(drop)
     }
