@@ -289,23 +289,32 @@ fn check_lossy(job: &Job, schema: &Schema, sink: &dyn Sink) -> Result<()> {
     for name in &job.run.allow_lossy {
         known_column(name, schema, &job.target.backend.1, "allow_lossy")?;
     }
-    for column in &sink.plan().columns {
-        if let Some(reason) = &column.lossy
-            && !job.run.allow_lossy.contains(&column.name)
-        {
-            return Err(Error::config(
-                "plan::lossy",
-                format!(
-                    "values of `{}` may change on the way: {reason}",
-                    column.name
-                ),
-            )
-            .at(job.target.backend.1.clone(), "in this target")
-            .help(format!(
-                "convert the column in a step, or allow it: run.allow_lossy = [\"{}\"]",
-                column.name
-            )));
-        }
+    let plan = sink.plan();
+    let changing: Vec<(&str, &str)> = plan
+        .columns
+        .iter()
+        .filter(|column| !job.run.allow_lossy.contains(&column.name))
+        .filter_map(|column| Some((column.name.as_str(), column.lossy.as_deref()?)))
+        .collect();
+    if changing.is_empty() {
+        return Ok(());
     }
-    Ok(())
+    let why: Vec<String> = changing
+        .iter()
+        .map(|(name, reason)| format!("values of `{name}` may change on the way: {reason}"))
+        .collect();
+    let allowed = job.run.allow_lossy.iter().map(String::as_str);
+    let names: Vec<&str> = allowed
+        .chain(changing.iter().map(|(name, _)| *name))
+        .collect();
+    let what = if changing.len() == 1 {
+        "the column"
+    } else {
+        "the columns"
+    };
+    Err(Error::config("plan::lossy", why.join("\n"))
+        .at(job.target.backend.1.clone(), "in this target")
+        .help(format!(
+            "convert {what} in a step, or allow it: run.allow_lossy = {names:?}"
+        )))
 }
