@@ -1,0 +1,12 @@
+CREATE TABLE beyond (id integer PRIMARY KEY, price numeric(10,2), number numeric, day date, hour time, moment timestamp, instant timestamptz, ints integer[], floats double precision[], jsons jsonb[], plain json[]);
+INSERT INTO beyond (id, price) VALUES (1, 'NaN');
+INSERT INTO beyond (id, number) VALUES (2, 'NaN'), (3, 'Infinity'), (4, '-Infinity');
+INSERT INTO beyond (id, day) VALUES (5, 'infinity'), (6, '-infinity'), (7, '5874897-12-31'), (8, '4713-01-01 BC');
+INSERT INTO beyond (id, hour) VALUES (9, '24:00');
+INSERT INTO beyond (id, moment) VALUES (10, 'infinity'), (11, '-infinity'), (12, '294276-12-31 23:59:59.999999'), (13, '4713-01-01 00:00:00 BC');
+INSERT INTO beyond (id, instant) VALUES (14, 'infinity'), (15, '-infinity'), (16, '294276-12-31 23:59:59.999999+00'), (17, '4714-11-24 00:00:00+00 BC');
+INSERT INTO beyond (id, ints) VALUES (18, '[-1:1]={1,2,3}'), (19, '[0:1][2:3]={{1,2},{3,4}}');
+INSERT INTO beyond (id, floats) VALUES (20, '{NaN,Infinity,-Infinity}');
+INSERT INTO beyond (id, jsons) VALUES (21, ARRAY['null', NULL, '{"a":null}']::jsonb[]);
+INSERT INTO beyond (id, plain) VALUES (22, ARRAY['null', NULL, '{"a":null}']::json[]);
+INSERT INTO beyond (id) VALUES (99);

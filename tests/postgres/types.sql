@@ -1,0 +1,12 @@
+CREATE EXTENSION hstore;
+CREATE EXTENSION citext;
+CREATE EXTENSION ltree;
+CREATE SCHEMA odd;
+CREATE TYPE mood AS ENUM ('sad', 'so-so', 'it''s "fine"', 'Füß');
+CREATE TYPE odd."Colour" AS ENUM ('red', 'green');
+CREATE DOMAIN percent AS integer CHECK (VALUE BETWEEN 0 AND 100);
+CREATE DOMAIN email AS citext CHECK (VALUE LIKE '%@%');
+CREATE TYPE address AS (street text, "House No" integer, since date, tags text[]);
+CREATE TYPE span AS RANGE (subtype = float8);
+CREATE COLLATION german (provider = icu, locale = 'de-u-co-phonebk');
+CREATE COLLATION caseless (provider = icu, locale = 'und-u-ks-level2', deterministic = false);

@@ -1,0 +1,21 @@
+CREATE TABLE zoo (
+  id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+  small smallint, "int" integer, big bigint, serial serial, oid oid,
+  price numeric(10,2), wide numeric(38,10), huge numeric(60,20), rounded numeric(5,-2), tiny numeric(3,5), number numeric,
+  single real, double double precision,
+  text text, german text COLLATE german, caseless text COLLATE caseless, short varchar(5), "char(5)" char(5), "char" "char", name name, citext citext,
+  bytes bytea, flag boolean,
+  day date, hour time, coarse time(2), hour_zone timetz, moment timestamp, coarse_moment timestamp(0), instant timestamptz, span interval, years interval year to month,
+  uuid uuid, json json, jsonb jsonb,
+  ints integer[], texts text[], numbers numeric[], days timestamptz[], moods mood[], jsons jsonb[], bools boolean[], blobs bytea[], floats double precision[],
+  mood mood, colour odd."Colour", percent percent, email email,
+  int4range int4range, numrange numrange, tsrange tsrange, tstzrange tstzrange, daterange daterange, own_range span, multirange int8multirange, datemultirange datemultirange,
+  inet inet, cidr cidr, macaddr macaddr, macaddr8 macaddr8,
+  bit bit(3), varbit varbit(70), xml xml, money money, hstore hstore, ltree ltree,
+  address address, addresses address[],
+  tsvector tsvector, tsquery tsquery,
+  point point, line line, lseg lseg, box box, path path, polygon polygon, circle circle,
+  pg_lsn pg_lsn, tid tid, xid xid, txid xid8, regclass regclass, jsonpath jsonpath,
+  doubled integer GENERATED ALWAYS AS ("int" / 2) STORED,
+  "Odd "" näme; --" text
+);
