@@ -150,6 +150,17 @@ fn through_sqlite_and_back_only_what_it_cannot_hold_is_refused() {
         ]
         .map(owned)
     );
+    let held = "backend = \"sqlite\"\npath = \"zoo.db\"\ntable = \"zoo\"";
+    let unasked = job(&world, "back", held, &table(&to, "zoo"), NOT_GENERATED);
+    let all = world.expect(2, &["plan", &unasked]).err;
+    for said in [
+        "values of `huge` may change",
+        "; of `rounded` may change on the way: numbers are rounded",
+        "convert the columns in a step",
+        "\"polygon\", \"circle\"]",
+    ] {
+        assert!(all.contains(said), "{said}: {all}");
+    }
     let lines = format!("verify = \"count\"\n{MAY_CHANGE}{NOT_GENERATED}");
     let back = job(
         &world,

@@ -301,7 +301,7 @@ fn check_lossy(job: &Job, schema: &Schema, sink: &dyn Sink) -> Result<()> {
     }
     let why: Vec<String> = changing
         .iter()
-        .map(|(name, reason)| format!("values of `{name}` may change on the way: {reason}"))
+        .map(|(name, reason)| format!("`{name}` may change on the way: {reason}"))
         .collect();
     let allowed = job.run.allow_lossy.iter().map(String::as_str);
     let names: Vec<&str> = allowed
@@ -312,9 +312,11 @@ fn check_lossy(job: &Job, schema: &Schema, sink: &dyn Sink) -> Result<()> {
     } else {
         "the columns"
     };
-    Err(Error::config("plan::lossy", why.join("\n"))
-        .at(job.target.backend.1.clone(), "in this target")
-        .help(format!(
-            "convert {what} in a step, or allow it: run.allow_lossy = {names:?}"
-        )))
+    Err(
+        Error::config("plan::lossy", format!("values of {}", why.join("; of ")))
+            .at(job.target.backend.1.clone(), "in this target")
+            .help(format!(
+                "convert {what} in a step, or allow it: run.allow_lossy = {names:?}"
+            )),
+    )
 }
