@@ -41,11 +41,11 @@ use crate::compression::Compression;
 use crate::sink::log::PartState;
 use crate::sink::shape::Shape;
 
-/// A row group is closed at this size or number of rows: what readers like (DuckDB writes about as
+/// A row group is closed at this size or number of rows: what readers like (DuckDB writes as
 /// many rows, Polars twice as many), and what fits beside everything else into the usual memory
 /// budget, also when several partitions write at once.
 const GROUP_BYTES: usize = 16 << 20;
-const GROUP_ROWS: usize = 1 << 17;
+const GROUP_ROWS: usize = 122_880;
 
 const MAGIC: &[u8] = b"PAR1";
 
