@@ -5,9 +5,10 @@ use arrow::compute::filter;
 use dkhost_core::{Error, Field, Result, Schema, json};
 
 use super::Wire;
-use super::column::{Column, Why};
+use super::column::Column;
 use super::payload;
 use super::split::bad;
+use super::value::Why;
 
 /// A tuple that is no row.
 #[derive(Debug, Clone, PartialEq, Eq)]

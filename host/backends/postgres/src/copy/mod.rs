@@ -16,6 +16,7 @@ mod encode;
 mod numeric;
 mod payload;
 mod split;
+mod value;
 mod wire;
 
 #[cfg(test)]
