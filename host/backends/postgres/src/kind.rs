@@ -2,7 +2,7 @@
 //!
 //! [`Reading`] says how a column is read: as which logical type, in which form, by which
 //! expression. [`Writing`] says how a logical type gets into a column that exists, and what that
-//! may cost; [`declare`] which type a column of a new table gets. All of it is decided from the
+//! may cost; [`declare()`] which type a column of a new table gets. All of it is decided from the
 //! catalogue, before a row moves: a type is read exactly, by its text, or refused in the plan.
 //!
 //! *Source* – PostgreSQL documentation, "Data Types", "JSON Functions"; pgvector's README.

@@ -75,7 +75,7 @@ impl Decoder {
         })
     }
 
-    /// Takes a tuple, as [`super::Splitter::next`] gives it. A value that its column cannot hold
+    /// Takes a tuple, as [`super::Splitter::push`] gives it. A value that its column cannot hold
     /// refuses the row, which is told by [`Decoder::finish`].
     ///
     /// *Errors* – `postgres::bad_copy` if it is no tuple of these forms; `postgres::full` when

@@ -9,7 +9,7 @@ use super::stage::{Stage, is_about_a_row};
 use crate::copy::Encoder;
 use crate::fault::refusal;
 
-/// Sends the rows of the batch that are not refused yet, as [`Stage::copy_rows`] does; those the
+/// Sends the rows of the batch that are not refused yet, as COPY does; those the
 /// server does not take are put down as refused. The savepoint `merge` is from before the COPY that
 /// was refused.
 pub(super) fn send(stage: &mut Stage<'_>) -> Result<()> {

@@ -216,7 +216,7 @@ pub(crate) fn write_owner(session: &mut Session, whose: Whose<'_>, owner: &Owner
 }
 
 /// Writes a partition's checkpoint if its epoch still owns the target and it is ahead of what is
-/// there; the owner's row is held until the transaction ends. False if not: see [`standing`].
+/// there; the owner's row is held until the transaction ends. False if not.
 pub(crate) fn advance(
     session: &mut Session,
     whose: Whose<'_>,
