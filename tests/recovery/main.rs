@@ -9,6 +9,7 @@
 //! doubts    whether the oracle notices what it is there for
 //! sources   the source changes in between             retries  dead letters are taken in again
 //! servers   a server is stopped, ended, full             connections   and how it is reached is cut
+//! server_sources   a server is read from, through a pooler too
 //! ```
 //!
 //! A fixed sample runs in `cargo test`; `DKHOST_SEEDS=200`, which `cargo xtask torture` sets, runs all.
@@ -27,6 +28,7 @@ mod oracle;
 mod points;
 mod retries;
 mod rivals;
+mod server_sources;
 mod servers;
 mod sources;
 mod states;
