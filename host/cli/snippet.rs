@@ -108,7 +108,8 @@ impl Snippet {
         };
         let before = if start > whole.start { "…" } else { "" };
         let behind = if end < whole.end { "…" } else { "" };
-        let part = text[start..end].trim_end_matches('\r');
+        let line_shown = without_passwords(&text[whole.clone()]);
+        let part = line_shown[start - whole.start..end - whole.start].trim_end_matches('\r');
         let from = before.len() + span.start - start;
         let length = span.end.min(start + part.len()).saturating_sub(span.start);
         Snippet {
@@ -119,6 +120,37 @@ impl Snippet {
             column: column - 1,
         }
     }
+}
+
+/// A line of the same length with stars in the place of passwords: those of addresses
+/// (`postgres://user:password@host`), and what stands behind `password =`.
+fn without_passwords(line: &str) -> String {
+    let mut bytes = line.as_bytes().to_vec();
+    let ends = |byte: &u8| matches!(byte, b'"' | b'\'' | b' ' | b'\t');
+    for (start, _) in line.match_indices("://") {
+        let start = start + 3;
+        let rest = &line.as_bytes()[start..];
+        let address = &rest[..rest.iter().position(ends).unwrap_or(rest.len())];
+        let at = address.iter().rposition(|byte| *byte == b'@').unwrap_or(0);
+        if let Some(colon) = address[..at].iter().position(|byte| *byte == b':') {
+            bytes[start + colon + 1..start + at].fill(b'*');
+        }
+    }
+    for (start, word) in line.match_indices("password") {
+        let mut from = start + word.len();
+        let rest = line[from..].trim_start();
+        if !rest.starts_with('=') {
+            continue;
+        }
+        from = line.len() - rest[1..].trim_start_matches([' ', '\t', '"', '\'']).len();
+        let value = &line.as_bytes()[from..];
+        let length = value.iter().position(ends).unwrap_or(value.len());
+        if !value.starts_with(b"{") {
+            bytes[from..from + length].fill(b'*');
+        }
+    }
+    // Whole characters were replaced: those of a password lie between ASCII ones.
+    String::from_utf8(bytes).unwrap_or_default()
 }
 
 impl SourceCode for Snippet {
@@ -156,5 +188,42 @@ impl Diagnostic for Snippet {
 
     fn labels(&self) -> Option<Box<dyn Iterator<Item = LabeledSpan> + '_>> {
         Some(Box::new(std::iter::once(self.label.clone())))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::without_passwords;
+
+    #[test]
+    fn a_password_is_never_shown() {
+        for (line, shown) in [
+            (
+                "url = \"postgres://me:s3cr€t@h:5432/crm\"",
+                "url = \"postgres://me:********@h:5432/crm\"",
+            ),
+            (
+                "url = 'postgres://me:p@ss/w@h/crm' # https://x",
+                "url = 'postgres://me:******@h/crm' # https://x",
+            ),
+            (
+                "url = \"host=h user=me password=s3cret dbname=crm\"",
+                "url = \"host=h user=me password=****** dbname=crm\"",
+            ),
+            ("password = \"s3cret\"", "password = \"******\""),
+            ("password = { env = \"PW\" }", "password = { env = \"PW\" }"),
+            (
+                "url = \"postgres://me@h:5432/crm\"",
+                "url = \"postgres://me@h:5432/crm\"",
+            ),
+            (
+                "help = \"a password is needed\"",
+                "help = \"a password is needed\"",
+            ),
+        ] {
+            let hidden = without_passwords(line);
+            assert_eq!(hidden.len(), line.len());
+            assert_eq!(hidden, shown);
+        }
     }
 }

@@ -100,3 +100,36 @@ fn the_next_run_reads_what_changed() {
     let again = customers.counts();
     assert_eq!(again["written"].as_u64(), Some(0), "{again}");
 }
+
+/// Whatever is wrong with the address or behind it: the password in it is nobody's business.
+#[test]
+fn a_password_in_an_address_is_never_printed() {
+    let database = dkhost_servers::postgres();
+    let with_password = database
+        .url
+        .replacen("://postgres@", "://postgres:s3cret@", 1);
+    let addresses = [
+        with_password.clone(),
+        with_password.replace(&database.name, "nowhere"),
+        with_password.replace("postgres://", "postgre://"),
+        format!("{with_password}?sslmode=prefer"),
+        "postgres://me:s3cret@127.0.0.1:1/crm".to_owned(),
+        "host=127.0.0.1 port=1 user=me password=s3cret dbname=crm".to_owned(),
+    ];
+    for address in addresses {
+        let world = World::with_job(&format!(
+            "name = \"j\"\n[source]\nbackend = \"postgres\"\nurl = \"{address}\"\ntable = \"nothing\"\n\
+             [target]\nbackend = \"file\"\npath = \"o.jsonl\"\n[run]\nretry = {{ max_retries = 0 }}\n"
+        ));
+        for words in [
+            &["run", "job.toml"][..],
+            &["plan", "job.toml", "--json"],
+            &["run", "job.toml", "--json"],
+        ] {
+            let answer = world.run(words);
+            assert_ne!(answer.code, 0);
+            let said = format!("{}{}", answer.out, answer.err);
+            assert!(!said.contains("s3cret"), "{words:?}: {said}");
+        }
+    }
+}
