@@ -129,7 +129,6 @@ impl PostgresSource {
             found.known,
             found.partitions.len(),
         ));
-        notes.extend(filter_notes(open, &pushed));
         Ok(PostgresSource {
             schema: match &store {
                 Some(store) => store.schema.clone(),
@@ -417,16 +416,6 @@ fn push(
         .enumerate()
         .filter_map(|(at, part)| Some((renderer.render(part)?, at)))
         .unzip()
-}
-
-fn filter_notes(open: &OpenSource, pushed: &[usize]) -> Option<String> {
-    match (open.filter.len(), pushed.len()) {
-        (0, _) => None,
-        (all, some) if all == some => Some("the server checks the filter".to_owned()),
-        (all, some) => Some(format!(
-            "the server checks {some} of {all} parts of the filter, the rest is checked here"
-        )),
-    }
 }
 
 fn estimate(session: &mut Session, relation: &Relation, open: &OpenSource) -> Result<Estimate> {
