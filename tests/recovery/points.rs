@@ -369,7 +369,7 @@ fn file_systems_that_cannot_swap_survive_every_point() {
     }
 }
 
-/// The names in the source, as they are given to `fail::point` and its cousin in the history.
+/// The names in the source, as they are given to `fail::point` and its cousins in the history.
 fn names_in_source(folder: &Path, found: &mut BTreeSet<String>) {
     for entry in std::fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
@@ -377,7 +377,8 @@ fn names_in_source(folder: &Path, found: &mut BTreeSet<String>) {
             names_in_source(&path, found);
         } else if path.extension().is_some_and(|extension| extension == "rs") {
             let text = std::fs::read_to_string(&path).unwrap();
-            for (at, call) in text.match_indices("point(\"") {
+            let calls = ["point(\"", "passed(\""].map(|call| text.match_indices(call));
+            for (at, call) in calls.into_iter().flatten() {
                 let name = text[at + call.len()..].split('"').next().unwrap();
                 if !name.contains('.') {
                     continue;
