@@ -256,7 +256,9 @@ fn timestamps_travel_when_asked_for() {
     let folder = Folder::empty();
     std::fs::copy(fixture("records.sqlite"), folder.path().join("a.db")).unwrap();
     let source = folder
-        .source(json!({"layout": LAYOUT, "timestamps": true}))
+        .source_with(json!({"layout": LAYOUT, "timestamps": true}), |open| {
+            open.explicit_nulls = true;
+        })
         .unwrap();
     let records = all(source.as_ref()).remove(0).records;
     let options =
@@ -276,10 +278,9 @@ fn timestamps_travel_when_asked_for() {
             .unwrap(),
         1,
     );
-    run.write(&records);
+    assert_eq!(fates(&run.write(&records), 50), "w".repeat(50));
     run.commit();
     run.finish();
-    folder.db().execute_batch("").unwrap();
     let db = folder.db();
     db.execute(
         "ATTACH ?1 AS b",
