@@ -353,7 +353,7 @@ fn records_without_an_id_are_refused_one_by_one_or_in_the_plan() {
             &[Some("b"), None],
         ],
     ));
-    assert_eq!(fates(&report, 4), "rrwr");
+    assert_eq!(fates(&report, 4), "xxwx");
     let codes: Vec<_> = report
         .rejects
         .iter()

@@ -4,7 +4,7 @@ use dkhost_core::{Position, StageKind};
 use serde_json::{Map, Value, json};
 
 use crate::python::dataknobs;
-use crate::source::{all, key, lines, read, refused, rows, types, with};
+use crate::source::{all, key, lines, read, refused, small, types, with};
 use crate::support::{create, open, open_with};
 
 #[test]
@@ -64,7 +64,7 @@ fn a_store_is_read_on_from_a_position() {
         "{} INSERT INTO records SELECT 'id ' || n, jsonb_build_object('n', n) FROM generate_series(1, 9) n;",
         create("records")
     ));
-    let source = open_with(&database, json!({}), |open| open.batch = rows(2)).unwrap();
+    let source = open_with(&database, json!({}), |open| open.batch = small(2)).unwrap();
     let batches = all(source.as_ref());
     let partition = source.partitions().unwrap().remove(0);
     let said = |batches: &[dkhost_core::Batch]| -> Vec<String> {
@@ -73,7 +73,7 @@ fn a_store_is_read_on_from_a_position() {
             .flat_map(|batch| lines(&batch.records))
             .collect()
     };
-    let later = open_with(&database, json!({}), |open| open.batch = rows(2)).unwrap();
+    let later = open_with(&database, json!({}), |open| open.batch = small(2)).unwrap();
     let mut reader = later.read(&partition, &batches[1].until).unwrap();
     let rest: Vec<_> = std::iter::from_fn(|| reader.next().unwrap()).collect();
     assert_eq!(said(&rest), said(&batches[2..]));

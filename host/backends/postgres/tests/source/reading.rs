@@ -237,7 +237,7 @@ fn columns_are_chosen_and_the_key_is_found_without_being_read() {
     );
     let source = source_with(&database.url, json!({"table": "t"}), |open| {
         open.columns = Some(vec!["b".into(), "a".into()]);
-        open.batch = rows(2);
+        open.batch = small(2);
     })
     .unwrap();
     let batches = all(source.as_ref());

@@ -57,7 +57,7 @@ fn reading_goes_on_after_every_batch_whatever_the_key() {
     ] {
         let what = options.to_string();
         let source = source_with(&database.url, options, |open| {
-            open.batch = rows(1);
+            open.batch = small(1);
             open.key = key.split_terminator(',').map(str::to_owned).collect();
         })
         .unwrap_or_else(|error| panic!("{what}: {}", error.chain()));
@@ -74,7 +74,7 @@ fn reading_goes_on_after_every_batch_whatever_the_key() {
         assert_eq!(found, order, "{what}");
     }
     let by_uuid = source_with(&database.url, json!({"table": "by_uuid"}), |open| {
-        open.batch = rows(2)
+        open.batch = small(2)
     })
     .unwrap();
     assert_eq!(resumes_everywhere(by_uuid.as_ref()).len(), 5);
@@ -108,7 +108,7 @@ fn what_has_no_key_is_read_once_and_refuses_to_go_on() {
         "CREATE TABLE t(id int PRIMARY KEY); INSERT INTO t SELECT generate_series(1, 5); CREATE VIEW v AS SELECT id FROM t;",
     );
     for options in [json!({"table": "v"}), json!({"query": "SELECT id FROM t"})] {
-        let source = source_with(&database.url, options, |open| open.batch = rows(2)).unwrap();
+        let source = source_with(&database.url, options, |open| open.batch = small(2)).unwrap();
         let partition = &source.partitions().unwrap()[0];
         let first = batches(source.as_ref(), partition, &Position::start());
         assert_eq!(first.len(), 3);
@@ -129,7 +129,7 @@ const PLAIN: &str = "CREATE TABLE t(v int, filler text); INSERT INTO t SELECT i,
 fn a_table_without_key_is_read_by_its_blocks_and_goes_on_after_every_batch() {
     let database = with(PLAIN);
     let source = source_with(&database.url, json!({"table": "t"}), |open| {
-        open.batch = rows(40);
+        open.batch = small(40);
         open.partitions = 3;
         open.columns = Some(key("v"));
     })
@@ -166,7 +166,7 @@ fn read_some(database: &Database, table: &str, repeatable: bool) -> Later {
 
 fn open_again(database: &Database, table: &str, repeatable: bool) -> Box<dyn Source> {
     source_with(&database.url, json!({"table": table}), |open| {
-        open.batch = rows(3);
+        open.batch = small(3);
         open.repeatable = repeatable;
     })
     .unwrap()
@@ -278,7 +278,7 @@ fn a_server_that_restarts_between_batches_is_a_passing_trouble() {
     let mut server = Server::start(&Settings::default()).unwrap();
     server.sql("CREATE TABLE t(id int PRIMARY KEY, s text); INSERT INTO t SELECT i, repeat(md5(i::text), 100) FROM generate_series(1, 3000) i;").unwrap();
     let source = source_with(&server.url(), json!({"table": "t"}), |open| {
-        open.batch = rows(10)
+        open.batch = small(10)
     })
     .unwrap();
     let partition = &source.partitions().unwrap()[0];

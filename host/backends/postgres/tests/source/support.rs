@@ -1,10 +1,8 @@
-//! What the tests of the source share: a database, a source of it, rows as text.
+//! What the tests of the source share: a database and a source of it.
 
-use arrow::array::RecordBatch;
-use dkhost_core::{
-    Backend, Batch, BatchSize, OpenSource, Options, Partition, Position, Result, Schema, Source,
-    json,
-};
+use dkhost_core::{Backend, OpenSource, Options, Result, Source};
+#[allow(unused_imports, reason = "the tests of dataknobs stores use fewer")]
+pub use dkhost_drive::{all, batches, lines, read, refused, said, small, types};
 use dkhost_postgres::PostgresBackend;
 use dkhost_servers::Database;
 use serde_json::Value;
@@ -41,66 +39,4 @@ pub fn source_with(
 /// A key of one column.
 pub fn key(name: &str) -> Vec<String> {
     vec![name.to_owned()]
-}
-
-pub fn rows(rows: usize) -> BatchSize {
-    BatchSize {
-        rows,
-        bytes: 1 << 20,
-    }
-}
-
-/// Every batch of a partition from a position on.
-pub fn batches(source: &dyn Source, partition: &Partition, from: &Position) -> Vec<Batch> {
-    let mut reader = source.read(partition, from).unwrap();
-    std::iter::from_fn(|| reader.next().unwrap()).collect()
-}
-
-/// Every batch of every partition.
-pub fn all(source: &dyn Source) -> Vec<Batch> {
-    let partitions = source.partitions().unwrap();
-    partitions
-        .iter()
-        .flat_map(|partition| batches(source, partition, &Position::start()))
-        .collect()
-}
-
-/// Records as JSON lines.
-pub fn lines(records: &RecordBatch) -> Vec<String> {
-    (0..records.num_rows())
-        .map(|row| json::row(records, row))
-        .collect()
-}
-
-/// All records of a source as JSON lines.
-pub fn read(source: &dyn Source) -> Vec<String> {
-    all(source)
-        .iter()
-        .flat_map(|batch| lines(&batch.records))
-        .collect()
-}
-
-/// Records of some batches as JSON lines.
-pub fn said(batches: &[Batch]) -> Vec<String> {
-    batches
-        .iter()
-        .flat_map(|batch| lines(&batch.records))
-        .collect()
-}
-
-/// Names and types, in order.
-pub fn types(schema: &Schema) -> Vec<String> {
-    schema
-        .fields
-        .iter()
-        .map(|field| format!("{} {}", field.name, field.logical))
-        .collect()
-}
-
-/// The error of what must not work.
-pub fn refused<T>(outcome: Result<T>) -> dkhost_core::Error {
-    match outcome {
-        Ok(_) => panic!("it was not refused"),
-        Err(error) => error,
-    }
 }

@@ -108,7 +108,7 @@ fn a_replacement_the_table_refuses_leaves_the_row_before_it() {
         &[Some("2"), Some("60")],
     ];
     let (fates, rejects) = load(&folder, &schema, Conflict::Upsert, 1, cells);
-    assert_eq!((fates.as_str(), rejects.len()), ("wrwr", 2));
+    assert_eq!((fates.as_str(), rejects.len()), ("wxwx", 2));
     assert_eq!(folder.dump("SELECT * FROM t"), ["1 | 5", "2 | 6"]);
 }
 
@@ -135,7 +135,7 @@ fn replace_all_swaps_and_keeps_the_definition_and_what_hangs_on_it() {
         &[Some("6"), Some("bad")],
         &[Some("7"), Some("newer")],
     ];
-    assert_eq!(fates(&run.write(&rows(&schema, cells)), 4), "wrrw");
+    assert_eq!(fates(&run.write(&rows(&schema, cells)), 4), "wxxw");
     run.commit();
     assert_eq!(folder.dump("SELECT name FROM seen"), ["'old'", "'older'"]);
     run.finish();

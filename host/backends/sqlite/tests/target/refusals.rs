@@ -37,7 +37,7 @@ fn a_row_the_table_refuses_takes_no_other_along() {
             &[Some("7"), Some("fine too"), None, None, None],
         ],
     );
-    assert_eq!(fates, "wrrrrrrw");
+    assert_eq!(fates, "wxxxxxxw");
     assert_eq!(
         rejects,
         [
@@ -68,7 +68,7 @@ fn a_constraint_that_rolls_everything_back_stops_the_run() {
     );
     assert_eq!(
         fates(&run.write(&rows(&schema, &[&[Some("1")], &[Some("3")]])), 2),
-        "wr"
+        "wx"
     );
     let error = run
         .writer
@@ -129,7 +129,7 @@ fn a_row_that_a_trigger_fails_after_the_fact_is_not_there() {
             &[Some("4"), Some("60")],
         ];
         let (fates, rejects) = load(&folder, &schema, Conflict::Upsert, 1, cells);
-        assert_eq!(fates, "wrwr");
+        assert_eq!(fates, "wxwx");
         assert_eq!(
             rejects,
             ["1 sqlite::constraint -", "3 sqlite::constraint -"]
@@ -159,8 +159,8 @@ fn a_row_that_a_trigger_ignores_is_refused_under_every_conflict() {
         &[Some("4"), Some("8")],
     ];
     for (conflict, expected, held) in [
-        (Conflict::Upsert, "rrww", ["1 | 1", "2 | 7", "4 | 8"]),
-        (Conflict::Skip, "uruw", ["1 | 1", "2 | 2", "4 | 8"]),
+        (Conflict::Upsert, "xxww", ["1 | 1", "2 | 7", "4 | 8"]),
+        (Conflict::Skip, "uxuw", ["1 | 1", "2 | 2", "4 | 8"]),
     ] {
         let folder = folder();
         let (fates, rejects) = load(&folder, &schema, conflict, 1, cells);

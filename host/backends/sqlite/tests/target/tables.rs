@@ -104,7 +104,7 @@ fn values_sqlite_would_change_are_refused() {
     assert_eq!(
         (fates.as_str(), rejects),
         (
-            "rrw",
+            "xxw",
             vec![
                 "0 sqlite::not_representable x".into(),
                 "1 sqlite::not_representable v".into()
@@ -228,7 +228,7 @@ fn affinities_that_change_values_are_in_the_plan() {
             ],
         ],
     );
-    assert_eq!(fates(&run.write(&bad), 2), "rr");
+    assert_eq!(fates(&run.write(&bad), 2), "xx");
     run.commit();
     assert_eq!(
         folder.dump("SELECT typeof(b), typeof(d), typeof(h), typeof(i) FROM t LIMIT 1"),
