@@ -139,6 +139,26 @@ pub struct OptionSpec {
     pub help: &'static str,
 }
 
+impl OptionSpec {
+    /// A key that must be there.
+    pub const fn required(name: &'static str, ty: OptionType, help: &'static str) -> Self {
+        OptionSpec {
+            name,
+            ty,
+            required: true,
+            help,
+        }
+    }
+
+    /// A key that may be there.
+    pub const fn optional(name: &'static str, ty: OptionType, help: &'static str) -> Self {
+        OptionSpec {
+            required: false,
+            ..OptionSpec::required(name, ty, help)
+        }
+    }
+}
+
 /// A section of the job file whose keys are being consumed.
 #[derive(Debug, Clone)]
 pub struct Options {

@@ -11,67 +11,58 @@ use dkhost_core::{
 use crate::compression::Compression;
 use crate::format::{self, Format};
 
-const PATH: OptionSpec = OptionSpec {
-    name: "path",
-    ty: OptionType::Text,
-    required: true,
-    help: "the file; for a source also a folder (all files of known formats) or a glob (`logs/*.jsonl.gz`); relative to the job file",
-};
-const FORMAT: OptionSpec = OptionSpec {
-    name: "format",
-    ty: OptionType::Word(Format::WORDS),
-    required: false,
-    help: "the format, where the extension does not say it",
-};
-const COMPRESSION: OptionSpec = OptionSpec {
-    name: "compression",
-    ty: OptionType::Word(Compression::WORDS),
-    required: false,
-    help: "around JSON, CSV and TSV: by default what the extension says, and checked against the file's first bytes; a Parquet or Arrow target compresses inside",
-};
-const CSV: OptionSpec = OptionSpec {
-    name: "csv",
-    ty: OptionType::Table,
-    required: false,
-    help: "`{ delimiter = \",\", quote = '\"', header = true, null = [\"\"] }`: `null` lists the unquoted cells that are null; a quoted cell never is",
-};
-const LAYOUT: OptionSpec = OptionSpec {
-    name: "layout",
-    ty: OptionType::Word(&["dataknobs"]),
-    required: false,
-    help: "`dataknobs`: a store of the Python package dataknobs-data",
-};
+const PATH: OptionSpec = OptionSpec::required(
+    "path",
+    OptionType::Text,
+    "the file; for a source also a folder (all files of known formats) or a glob (`logs/*.jsonl.gz`); relative to the job file",
+);
+const FORMAT: OptionSpec = OptionSpec::optional(
+    "format",
+    OptionType::Word(Format::WORDS),
+    "the format, where the extension does not say it",
+);
+const COMPRESSION: OptionSpec = OptionSpec::optional(
+    "compression",
+    OptionType::Word(Compression::WORDS),
+    "around JSON, CSV and TSV: by default what the extension says, and checked against the file's first bytes; a Parquet or Arrow target compresses inside",
+);
+const CSV: OptionSpec = OptionSpec::optional(
+    "csv",
+    OptionType::Table,
+    "`{ delimiter = \",\", quote = '\"', header = true, null = [\"\"] }`: `null` lists the unquoted cells that are null; a quoted cell never is",
+);
+const LAYOUT: OptionSpec = OptionSpec::optional(
+    "layout",
+    OptionType::Word(&["dataknobs"]),
+    "`dataknobs`: a store of the Python package dataknobs-data",
+);
 
 /// The keys of `[source]`.
 pub const SOURCE_OPTIONS: &[OptionSpec] = &[
     PATH,
     FORMAT,
     COMPRESSION,
-    OptionSpec {
-        name: "records",
-        ty: OptionType::Text,
-        required: false,
-        help: "for JSON: a JSON pointer to the array or object that holds the records, `/features`; by default the whole text",
-    },
-    OptionSpec {
-        name: "id",
-        ty: OptionType::Text,
-        required: false,
-        help: "the field that is the record's id, for targets that have one",
-    },
+    OptionSpec::optional(
+        "records",
+        OptionType::Text,
+        "for JSON: a JSON pointer to the array or object that holds the records, `/features`; by default the whole text",
+    ),
+    OptionSpec::optional(
+        "id",
+        OptionType::Text,
+        "the field that is the record's id, for targets that have one",
+    ),
     CSV,
-    OptionSpec {
-        name: "fields",
-        ty: OptionType::TextTable,
-        required: false,
-        help: "declared types, `{ price = \"decimal(10, 2)\", born = \"date32\" }`; the others are inferred",
-    },
-    OptionSpec {
-        name: "infer",
-        ty: OptionType::Integer,
-        required: false,
-        help: "how many records types are inferred from; 10000 by default",
-    },
+    OptionSpec::optional(
+        "fields",
+        OptionType::TextTable,
+        "declared types, `{ price = \"decimal(10, 2)\", born = \"date32\" }`; the others are inferred",
+    ),
+    OptionSpec::optional(
+        "infer",
+        OptionType::Integer,
+        "how many records types are inferred from; 10000 by default",
+    ),
     LAYOUT,
 ];
 

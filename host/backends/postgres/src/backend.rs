@@ -17,48 +17,42 @@ pub struct PostgresBackend;
 /// *Source* – `dataknobs-data` 0.11.0, `backends/postgres_mixins.py`.
 pub(crate) const DATAKNOBS_TABLE: &str = "records";
 
-const LAYOUT: OptionSpec = OptionSpec {
-    name: "layout",
-    ty: OptionType::Word(&["table", "dataknobs"]),
-    required: false,
-    help: "`dataknobs`: the table is a store of dataknobs-data; default `table`.",
-};
+const LAYOUT: OptionSpec = OptionSpec::optional(
+    "layout",
+    OptionType::Word(&["table", "dataknobs"]),
+    "`dataknobs`: the table is a store of dataknobs-data; default `table`.",
+);
 
 const SOURCE: [OptionSpec; 5] = [
-    OptionSpec {
-        name: "table",
-        ty: OptionType::Text,
-        required: false,
-        help: "The table or view to read: customers, crm.customers or crm.\"Odd.Name\"; default with the dataknobs layout: records.",
-    },
-    OptionSpec {
-        name: "query",
-        ty: OptionType::Text,
-        required: false,
-        help: "A SELECT to read instead of a table; with `key`, a resumed run goes on where it stopped.",
-    },
-    OptionSpec {
-        name: "fields",
-        ty: OptionType::TextTable,
-        required: false,
-        help: "Types of columns that are to be read in another way, such as { seen = \"utf8\" } for timestamps that may be infinite.",
-    },
+    OptionSpec::optional(
+        "table",
+        OptionType::Text,
+        "The table or view to read: customers, crm.customers or crm.\"Odd.Name\"; default with the dataknobs layout: records.",
+    ),
+    OptionSpec::optional(
+        "query",
+        OptionType::Text,
+        "A SELECT to read instead of a table; with `key`, a resumed run goes on where it stopped.",
+    ),
+    OptionSpec::optional(
+        "fields",
+        OptionType::TextTable,
+        "Types of columns that are to be read in another way, such as { seen = \"utf8\" } for timestamps that may be infinite.",
+    ),
     LAYOUT,
-    OptionSpec {
-        name: "timestamps",
-        ty: OptionType::Boolean,
-        required: false,
-        help: "With the dataknobs layout: take created_at and updated_at along with each record; default false.",
-    },
+    OptionSpec::optional(
+        "timestamps",
+        OptionType::Boolean,
+        "With the dataknobs layout: take created_at and updated_at along with each record; default false.",
+    ),
 ];
 
 const TARGET: [OptionSpec; 2] = [
-    OptionSpec {
-        name: "table",
-        ty: OptionType::Text,
-        required: false,
-        help: "The table to write: customers, crm.customers or crm.\"Odd.Name\"; default with the dataknobs layout: records.",
-    },
+    OptionSpec::optional(
+        "table",
+        OptionType::Text,
+        "The table to write: customers, crm.customers or crm.\"Odd.Name\"; default with the dataknobs layout: records.",
+    ),
     LAYOUT,
 ];
 

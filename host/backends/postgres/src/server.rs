@@ -28,81 +28,57 @@ use tls::{MODES, Mode, Papers};
 
 /// The options that say where a server is: of sources and targets alike.
 pub(crate) const OPTIONS: &[OptionSpec] = &[
-    option(
+    OptionSpec::required(
         "url",
         OptionType::Text,
-        true,
         "Where the database is: postgres://user@host:5432/database, or host=… dbname=…; several hosts are tried in turn.",
     ),
-    option(
+    OptionSpec::optional(
         "password",
         OptionType::Text,
-        false,
         "The password, where it is not in the url; like any text from a file or variable: { file = \"…\" }.",
     ),
-    option(
+    OptionSpec::optional(
         "sslmode",
         OptionType::Word(&MODES),
-        false,
         "What is asked of the server before anything is said to it; default verify-full, on this machine disable.",
     ),
-    option(
+    OptionSpec::optional(
         "sslrootcert",
         OptionType::Text,
-        false,
         "A PEM file of the authorities that may have signed the server's certificate; default those the system trusts.",
     ),
-    option(
+    OptionSpec::optional(
         "sslcert",
         OptionType::Text,
-        false,
         "A PEM file with our own certificate, for servers that ask for one; needs sslkey.",
     ),
-    option(
+    OptionSpec::optional(
         "sslkey",
         OptionType::Text,
-        false,
         "A PEM file with the private key of sslcert.",
     ),
-    option(
+    OptionSpec::optional(
         "connect_timeout_ms",
         OptionType::Integer,
-        false,
         "How long a connection may take to come about, login included; default 15000.",
     ),
-    option(
+    OptionSpec::optional(
         "silence_timeout_ms",
         OptionType::Integer,
-        false,
         "How long the server may say nothing before it is asked through a second connection whether it is still there; default 60000.",
     ),
-    option(
+    OptionSpec::optional(
         "statement_timeout_ms",
         OptionType::Integer,
-        false,
         "How long one statement may take on the server, a COPY of a whole partition included; default 0: as long as it takes.",
     ),
-    option(
+    OptionSpec::optional(
         "lock_timeout_ms",
         OptionType::Integer,
-        false,
         "How long a statement may wait for a lock that somebody else holds; default 60000.",
     ),
 ];
-
-const fn option(
-    name: &'static str,
-    ty: OptionType,
-    required: bool,
-    help: &'static str,
-) -> OptionSpec {
-    OptionSpec {
-        name,
-        ty,
-        required,
-        help,
-    }
-}
 
 /// How long things may take.
 #[derive(Debug, Clone, Copy)]

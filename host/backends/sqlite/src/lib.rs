@@ -33,57 +33,45 @@ pub struct SqliteBackend;
 const LAYOUT: OptionType = OptionType::Word(&["table", "dataknobs"]);
 
 const SOURCE_OPTIONS: &[OptionSpec] = &[
-    OptionSpec {
-        name: "path",
-        ty: OptionType::Text,
-        required: true,
-        help: "The database file.",
-    },
-    OptionSpec {
-        name: "table",
-        ty: OptionType::Text,
-        required: false,
-        help: "The table or view to read; default with the dataknobs layout: records.",
-    },
-    OptionSpec {
-        name: "query",
-        ty: OptionType::Text,
-        required: false,
-        help: "A SELECT to read instead of a table; with `key`, a resumed run goes on where it stopped.",
-    },
-    OptionSpec {
-        name: "layout",
-        ty: LAYOUT,
-        required: false,
-        help: "`dataknobs`: the table is a store of dataknobs-data; default `table`.",
-    },
-    OptionSpec {
-        name: "timestamps",
-        ty: OptionType::Boolean,
-        required: false,
-        help: "With the dataknobs layout: take created_at and updated_at along with each record; default false.",
-    },
+    OptionSpec::required("path", OptionType::Text, "The database file."),
+    OptionSpec::optional(
+        "table",
+        OptionType::Text,
+        "The table or view to read; default with the dataknobs layout: records.",
+    ),
+    OptionSpec::optional(
+        "query",
+        OptionType::Text,
+        "A SELECT to read instead of a table; with `key`, a resumed run goes on where it stopped.",
+    ),
+    OptionSpec::optional(
+        "layout",
+        LAYOUT,
+        "`dataknobs`: the table is a store of dataknobs-data; default `table`.",
+    ),
+    OptionSpec::optional(
+        "timestamps",
+        OptionType::Boolean,
+        "With the dataknobs layout: take created_at and updated_at along with each record; default false.",
+    ),
 ];
 
 const TARGET_OPTIONS: &[OptionSpec] = &[
-    OptionSpec {
-        name: "path",
-        ty: OptionType::Text,
-        required: true,
-        help: "The database file; created when absent, its folder too.",
-    },
-    OptionSpec {
-        name: "table",
-        ty: OptionType::Text,
-        required: false,
-        help: "The table to write; default with the dataknobs layout: records.",
-    },
-    OptionSpec {
-        name: "layout",
-        ty: LAYOUT,
-        required: false,
-        help: "`dataknobs`: the table is a store of dataknobs-data; default `table`.",
-    },
+    OptionSpec::required(
+        "path",
+        OptionType::Text,
+        "The database file; created when absent, its folder too.",
+    ),
+    OptionSpec::optional(
+        "table",
+        OptionType::Text,
+        "The table to write; default with the dataknobs layout: records.",
+    ),
+    OptionSpec::optional(
+        "layout",
+        LAYOUT,
+        "`dataknobs`: the table is a store of dataknobs-data; default `table`.",
+    ),
 ];
 
 impl Backend for SqliteBackend {

@@ -33,45 +33,35 @@ pub use store::Store;
 pub struct Memory;
 
 const SOURCE_OPTIONS: &[OptionSpec] = &[
-    OptionSpec {
-        name: "records",
-        ty: OptionType::Any,
-        required: false,
-        help: "the records, a list of tables",
-    },
-    OptionSpec {
-        name: "name",
-        ty: OptionType::Text,
-        required: false,
-        help: "reads what a target of this name holds, instead of `records`",
-    },
-    OptionSpec {
-        name: "fields",
-        ty: OptionType::TextTable,
-        required: false,
-        help: "types of fields, such as { price = \"decimal(10, 2)\" }; the others are inferred",
-    },
-    OptionSpec {
-        name: "infer",
-        ty: OptionType::Integer,
-        required: false,
-        help: "how many records types are inferred from (10000)",
-    },
+    OptionSpec::optional("records", OptionType::Any, "the records, a list of tables"),
+    OptionSpec::optional(
+        "name",
+        OptionType::Text,
+        "reads what a target of this name holds, instead of `records`",
+    ),
+    OptionSpec::optional(
+        "fields",
+        OptionType::TextTable,
+        "types of fields, such as { price = \"decimal(10, 2)\" }; the others are inferred",
+    ),
+    OptionSpec::optional(
+        "infer",
+        OptionType::Integer,
+        "how many records types are inferred from (10000)",
+    ),
 ];
 
 const TARGET_OPTIONS: &[OptionSpec] = &[
-    OptionSpec {
-        name: "name",
-        ty: OptionType::Text,
-        required: false,
-        help: "what the rows are kept under while the process lives; `memory` by default",
-    },
-    OptionSpec {
-        name: "documents",
-        ty: OptionType::Boolean,
-        required: false,
-        help: "whether fields beside the columns are kept, true by default",
-    },
+    OptionSpec::optional(
+        "name",
+        OptionType::Text,
+        "what the rows are kept under while the process lives; `memory` by default",
+    ),
+    OptionSpec::optional(
+        "documents",
+        OptionType::Boolean,
+        "whether fields beside the columns are kept, true by default",
+    ),
 ];
 
 impl Backend for Memory {

@@ -23,7 +23,7 @@ use secrets::Reach;
 pub use sections::{
     IncrementalSettings, PartitionBy, SOURCE_OPTIONS, SourceSection, TARGET_OPTIONS, TargetSection,
 };
-use sections::{source_section, spec, target_section};
+use sections::{source_section, target_section};
 pub use settings::{Drift, OnError, RunSettings, Verify};
 pub use steps::{STEP_OPTIONS, StepSpec};
 use tree::JOB_MAX_BYTES;
@@ -60,34 +60,22 @@ pub struct Job {
 
 /// The sections of a job file.
 pub const SECTIONS: &[OptionSpec] = &[
-    spec(
+    OptionSpec::required(
         "name",
         OptionType::Text,
-        true,
         "stable name of the job: the key of its checkpoints and history",
     ),
-    spec("source", OptionType::Table, true, "where records come from"),
-    spec(
-        "steps",
-        OptionType::Any,
-        false,
-        "what happens to them, in order",
-    ),
-    spec("target", OptionType::Table, true, "where they go"),
-    spec("run", OptionType::Table, false, "bounds, policies, retries"),
-    spec("plugins", OptionType::Table, false, "components by name"),
-    spec(
-        "state",
-        OptionType::Table,
-        false,
-        "where the history is kept",
-    ),
+    OptionSpec::required("source", OptionType::Table, "where records come from"),
+    OptionSpec::optional("steps", OptionType::Any, "what happens to them, in order"),
+    OptionSpec::required("target", OptionType::Table, "where they go"),
+    OptionSpec::optional("run", OptionType::Table, "bounds, policies, retries"),
+    OptionSpec::optional("plugins", OptionType::Table, "components by name"),
+    OptionSpec::optional("state", OptionType::Table, "where the history is kept"),
 ];
 
-const STATE_OPTIONS: &[OptionSpec] = &[spec(
+const STATE_OPTIONS: &[OptionSpec] = &[OptionSpec::optional(
     "url",
     OptionType::Text,
-    false,
     "where the history is kept: sqlite:PATH, or postgres://… for several hosts (sqlite:.dkhost/state.db)",
 )];
 

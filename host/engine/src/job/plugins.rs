@@ -75,33 +75,24 @@ impl std::str::FromStr for PluginBinding {
     }
 }
 
-const fn spec(name: &'static str, ty: OptionType, help: &'static str) -> OptionSpec {
-    OptionSpec {
-        name,
-        ty,
-        required: false,
-        help,
-    }
-}
-
 /// The keys of `[plugins.NAME]`.
 pub const PLUGIN_OPTIONS: &[OptionSpec] = &[
-    spec(
+    OptionSpec::optional(
         "path",
         OptionType::Text,
         "the component, relative to the job file",
     ),
-    spec(
+    OptionSpec::optional(
         "grants",
         OptionType::TextList,
         "capabilities the plugin may use (none)",
     ),
-    spec(
+    OptionSpec::optional(
         "limits",
         OptionType::Table,
         "{ memory = \"64MiB\", call_timeout_ms = 5000 }",
     ),
-    spec(
+    OptionSpec::optional(
         "allow_nondeterminism",
         OptionType::Boolean,
         "tolerate answers that depend on hidden state; weakens the delivery promise (false)",
@@ -166,12 +157,12 @@ fn plugin(name: &str, span: Span, node: Node) -> Result<PluginSettings> {
 
 fn read_limits(node: Node, settings: &mut PluginSettings) -> Result<()> {
     const LIMITS: &[OptionSpec] = &[
-        spec(
+        OptionSpec::optional(
             "memory",
             OptionType::Text,
             "linear memory of one instance (64MiB)",
         ),
-        spec(
+        OptionSpec::optional(
             "call_timeout_ms",
             OptionType::Integer,
             "wall time of one call in milliseconds (5000)",

@@ -44,91 +44,65 @@ pub struct TargetSection {
     pub create: bool,
 }
 
-/// A key.
-pub(super) const fn spec(
-    name: &'static str,
-    ty: OptionType,
-    required: bool,
-    help: &'static str,
-) -> OptionSpec {
-    OptionSpec {
-        name,
-        ty,
-        required,
-        help,
-    }
-}
-
 /// The keys of `[source]` that every backend has.
 pub const SOURCE_OPTIONS: &[OptionSpec] = &[
-    spec(
+    OptionSpec::required(
         "backend",
         OptionType::Text,
-        true,
         "kind of store: memory | file | sqlite | postgres",
     ),
-    spec(
+    OptionSpec::optional(
         "columns",
         OptionType::TextList,
-        false,
         "only these columns, in this order (all)",
     ),
-    spec(
+    OptionSpec::optional(
         "key",
         OptionType::TextList,
-        false,
         "columns that identify a record (the store's primary key)",
     ),
-    spec(
+    OptionSpec::optional(
         "filter",
         OptionType::Text,
-        false,
         "SQL over the source's columns; what the source cannot check itself is checked here and counted as filtered",
     ),
-    spec(
+    OptionSpec::optional(
         "incremental",
         OptionType::Table,
-        false,
         "{ column = \"updated_at\", lookback = \"10m\" }: only records from the last finished run's greatest value on; the first run reads all, and so does `dkhost run --full`",
     ),
-    spec(
+    OptionSpec::optional(
         "partitions",
         OptionType::Any,
-        false,
         "slices: a number, \"auto\", or { by = \"region\", values = [\"us\", \"eu\"] } with one more for all other records",
     ),
-    spec(
+    OptionSpec::optional(
         "limit",
         OptionType::Integer,
-        false,
         "read only so many records, for trials",
     ),
 ];
 
 /// The keys of `[target]` that every backend has.
 pub const TARGET_OPTIONS: &[OptionSpec] = &[
-    spec(
+    OptionSpec::required(
         "backend",
         OptionType::Text,
-        true,
         "kind of store: memory | file | sqlite | postgres",
     ),
-    spec(
+    OptionSpec::optional(
         "on_conflict",
         OptionType::Word(&["insert", "upsert", "skip", "replace-all"]),
-        false,
         "a record meets one with the same key: insert (refuse it, default) | upsert | skip | replace-all",
     ),
-    spec(
+    OptionSpec::optional(
         "key",
         OptionType::TextList,
-        false,
         "columns that identify a record in the target (the source's key)",
     ),
-    spec(
+    OptionSpec::optional(
         "create",
         OptionType::Boolean,
-        false,
         "create what is absent, from the plan's schema (true)",
     ),
 ];

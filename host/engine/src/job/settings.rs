@@ -157,59 +157,50 @@ impl Default for RunSettings {
     }
 }
 
-const fn spec(name: &'static str, ty: OptionType, help: &'static str) -> OptionSpec {
-    OptionSpec {
-        name,
-        ty,
-        required: false,
-        help,
-    }
-}
-
 /// The keys of `[run]`.
 pub const RUN_OPTIONS: &[OptionSpec] = &[
-    spec(
+    OptionSpec::optional(
         "batch",
         OptionType::Any,
         "bounds of a batch: { rows = 8192, bytes = \"8MiB\" }, or \"auto\"",
     ),
-    spec(
+    OptionSpec::optional(
         "memory",
         OptionType::Text,
         "bytes of batches in flight for the whole run (256MiB)",
     ),
-    spec("parallel", OptionType::Integer, "partitions in flight (2)"),
-    spec(
+    OptionSpec::optional("parallel", OptionType::Integer, "partitions in flight (2)"),
+    OptionSpec::optional(
         "on_error",
         OptionType::Any,
         "refused records: \"stop\" (default), \"skip\", \"dead-letter\", or { dead_letter = { max = 1000, max_ratio = 0.01 } }",
     ),
-    spec(
+    OptionSpec::optional(
         "schema_drift",
         OptionType::Word(&["evolve", "freeze", "discard_row", "discard_value"]),
         "what the frozen schema cannot hold: evolve | freeze (default) | discard_row | discard_value",
     ),
-    spec(
+    OptionSpec::optional(
         "allow_lossy",
         OptionType::TextList,
         "columns whose values may change on the way",
     ),
-    spec(
+    OptionSpec::optional(
         "retry",
         OptionType::Table,
         "{ max_retries = 3, backoff_factor = 2.0, initial = \"100ms\", retry_on = [\"connection\", \"timeout\", \"throttled\"] }",
     ),
-    spec(
+    OptionSpec::optional(
         "verify",
         OptionType::Word(&["none", "count", "checksum", "full"]),
         "compare what was sent with what is held: none | count (default) | checksum | full",
     ),
-    spec(
+    OptionSpec::optional(
         "nulls",
         OptionType::Word(&["keep", "omit"]),
         "what document targets write for a null: keep (default) | omit",
     ),
-    spec(
+    OptionSpec::optional(
         "progress_interval",
         OptionType::Text,
         "pause between progress lines without a terminal (10s)",
@@ -338,8 +329,8 @@ fn batch(node: Node) -> Result<BatchSize> {
     }
     let mut options = Options::new("`batch`", node)?;
     const KEYS: &[OptionSpec] = &[
-        spec("rows", OptionType::Integer, "rows at most"),
-        spec("bytes", OptionType::Text, "bytes at about the most"),
+        OptionSpec::optional("rows", OptionType::Integer, "rows at most"),
+        OptionSpec::optional("bytes", OptionType::Text, "bytes at about the most"),
     ];
     options.check(&[KEYS])?;
     let mut batch = BatchSize::default();
@@ -369,18 +360,18 @@ pub fn on_error(node: &Node) -> Result<OnError> {
             ],
         );
     }
-    const OUTER: &[OptionSpec] = &[spec(
+    const OUTER: &[OptionSpec] = &[OptionSpec::optional(
         "dead_letter",
         OptionType::Table,
         "{ max = 1000, max_ratio = 0.01 }",
     )];
     const INNER: &[OptionSpec] = &[
-        spec(
+        OptionSpec::optional(
             "max",
             OptionType::Integer,
             "stop beyond so many dead letters",
         ),
-        spec(
+        OptionSpec::optional(
             "max_ratio",
             OptionType::Any,
             "stop beyond this share of the records read, 0 to 1",
@@ -417,14 +408,14 @@ pub fn on_error(node: &Node) -> Result<OnError> {
 
 fn retry(node: Node) -> Result<Retry> {
     const KEYS: &[OptionSpec] = &[
-        spec("max_retries", OptionType::Integer, "tries after the first"),
-        spec(
+        OptionSpec::optional("max_retries", OptionType::Integer, "tries after the first"),
+        OptionSpec::optional(
             "backoff_factor",
             OptionType::Any,
             "each pause is this many times the one before",
         ),
-        spec("initial", OptionType::Text, "the first pause"),
-        spec(
+        OptionSpec::optional("initial", OptionType::Text, "the first pause"),
+        OptionSpec::optional(
             "retry_on",
             OptionType::TextList,
             "connection, timeout, throttled",

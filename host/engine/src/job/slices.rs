@@ -3,7 +3,6 @@
 use dkhost_core::{Error, Lookback, Node, NodeKind, OptionSpec, OptionType, Options, Result, Span};
 
 use super::quantity::wrong;
-use super::sections::spec;
 use super::settings::whole;
 
 /// `incremental = { column, lookback }`.
@@ -29,26 +28,23 @@ pub struct PartitionBy {
 }
 
 const INCREMENTAL: &[OptionSpec] = &[
-    spec(
+    OptionSpec::required(
         "column",
         OptionType::Text,
-        true,
         "the column that grows with every change",
     ),
-    spec(
+    OptionSpec::optional(
         "lookback",
         OptionType::Any,
-        false,
         "how far before the cursor reading begins: \"10m\" for times, a number for numbers",
     ),
 ];
 
 const BY_VALUES: &[OptionSpec] = &[
-    spec("by", OptionType::Text, true, "the column to slice by"),
-    spec(
+    OptionSpec::required("by", OptionType::Text, "the column to slice by"),
+    OptionSpec::required(
         "values",
         OptionType::Any,
-        true,
         "a slice for each of these values, and one for all other records",
     ),
 ];

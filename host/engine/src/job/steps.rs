@@ -53,32 +53,23 @@ impl StepSpec {
     }
 }
 
-const fn spec(name: &'static str, ty: OptionType, help: &'static str) -> OptionSpec {
-    OptionSpec {
-        name,
-        ty,
-        required: false,
-        help,
-    }
-}
-
 /// The keys of a step beside its verb.
 pub const STEP_OPTIONS: &[OptionSpec] = &[
-    spec(
+    OptionSpec::optional(
         "name",
         OptionType::Text,
         "what reports and dead letters call the step",
     ),
-    spec(
+    OptionSpec::optional(
         "on_error",
         OptionType::Any,
         "records this step refuses; as run.on_error",
     ),
-    spec("config", OptionType::Table, "the configuration of a plugin"),
+    OptionSpec::optional("config", OptionType::Table, "the configuration of a plugin"),
 ];
 
 /// The verb that is no built-in step.
-pub const PLUGIN_VERB: OptionSpec = spec(
+pub const PLUGIN_VERB: OptionSpec = OptionSpec::optional(
     "plugin",
     OptionType::Text,
     "a component, or component/plugin",

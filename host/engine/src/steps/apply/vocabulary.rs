@@ -24,20 +24,6 @@ const fn plain(name: &'static str, help: &'static str) -> ApplyVerb {
     }
 }
 
-const fn argument(
-    name: &'static str,
-    ty: OptionType,
-    required: bool,
-    help: &'static str,
-) -> OptionSpec {
-    OptionSpec {
-        name,
-        ty,
-        required,
-        help,
-    }
-}
-
 /// The vocabulary of `apply`, for help and JSON Schema.
 pub const APPLY_VERBS: &[ApplyVerb] = &[
     plain("lowercase", "text in lower case"),
@@ -53,10 +39,9 @@ pub const APPLY_VERBS: &[ApplyVerb] = &[
     ApplyVerb {
         name: "default",
         help: "a value for records that have none",
-        arguments: &[argument(
+        arguments: &[OptionSpec::required(
             "value",
             OptionType::Any,
-            true,
             "the value, of the column's type",
         )],
         alone: Some("value"),
@@ -65,16 +50,14 @@ pub const APPLY_VERBS: &[ApplyVerb] = &[
         name: "type_cast",
         help: "another type, exactly; a value that cannot be of it is refused or becomes the default",
         arguments: &[
-            argument(
+            OptionSpec::required(
                 "to",
                 OptionType::Text,
-                true,
                 "the type: utf8, int64, decimal(10, 2), …",
             ),
-            argument(
+            OptionSpec::optional(
                 "default",
                 OptionType::Any,
-                false,
                 "what a value becomes that cannot be cast; a null stays null",
             ),
         ],
@@ -84,17 +67,15 @@ pub const APPLY_VERBS: &[ApplyVerb] = &[
         name: "regex_replace",
         help: "text with the matches of a regular expression replaced",
         arguments: &[
-            argument("pattern", OptionType::Text, true, "a regular expression"),
-            argument(
+            OptionSpec::required("pattern", OptionType::Text, "a regular expression"),
+            OptionSpec::required(
                 "with",
                 OptionType::Text,
-                true,
                 "what stands there instead; ${1} or ${name} is a group, $$ a dollar",
             ),
-            argument(
+            OptionSpec::optional(
                 "all",
                 OptionType::Boolean,
-                false,
                 "every match (default), or only the first",
             ),
         ],
@@ -104,11 +85,10 @@ pub const APPLY_VERBS: &[ApplyVerb] = &[
         name: "regex_extract",
         help: "the part of a text that a regular expression matches; null where it does not match",
         arguments: &[
-            argument("pattern", OptionType::Text, true, "a regular expression"),
-            argument(
+            OptionSpec::required("pattern", OptionType::Text, "a regular expression"),
+            OptionSpec::optional(
                 "group",
                 OptionType::Any,
-                false,
                 "number or name of a group; default the first, or the match if there is none",
             ),
         ],
@@ -117,10 +97,9 @@ pub const APPLY_VERBS: &[ApplyVerb] = &[
     ApplyVerb {
         name: "truncate",
         help: "the first characters of a text",
-        arguments: &[argument(
+        arguments: &[OptionSpec::required(
             "length",
             OptionType::Integer,
-            true,
             "characters that are kept at most",
         )],
         alone: Some("length"),
@@ -129,16 +108,10 @@ pub const APPLY_VERBS: &[ApplyVerb] = &[
         name: "map_values",
         help: "other values for certain values",
         arguments: &[
-            argument(
-                "map",
-                OptionType::Table,
-                true,
-                "old values and their new ones",
-            ),
-            argument(
+            OptionSpec::required("map", OptionType::Table, "old values and their new ones"),
+            OptionSpec::optional(
                 "default",
                 OptionType::Any,
-                false,
                 "what all other values become; without it they stay",
             ),
         ],
@@ -147,22 +120,25 @@ pub const APPLY_VERBS: &[ApplyVerb] = &[
     ApplyVerb {
         name: "multiply",
         help: "a number times another; whole numbers stay exact, and one out of range is refused",
-        arguments: &[argument("by", OptionType::Any, true, "the factor")],
+        arguments: &[OptionSpec::required("by", OptionType::Any, "the factor")],
         alone: Some("by"),
     },
     ApplyVerb {
         name: "divide",
         help: "a number divided by another, as float64; one that is no float64 exactly (beyond 2^53) is refused",
-        arguments: &[argument("by", OptionType::Any, true, "the divisor, not 0")],
+        arguments: &[OptionSpec::required(
+            "by",
+            OptionType::Any,
+            "the divisor, not 0",
+        )],
         alone: Some("by"),
     },
     ApplyVerb {
         name: "round",
         help: "a number to some decimal places, halves away from zero",
-        arguments: &[argument(
+        arguments: &[OptionSpec::optional(
             "digits",
             OptionType::Integer,
-            false,
             "decimal places, default 0",
         )],
         alone: Some("digits"),
@@ -170,10 +146,9 @@ pub const APPLY_VERBS: &[ApplyVerb] = &[
     ApplyVerb {
         name: "to_timestamp",
         help: "text to a timestamp by the first format that fits; one that fits none or is finer than a microsecond is refused",
-        arguments: &[argument(
+        arguments: &[OptionSpec::required(
             "formats",
             OptionType::TextList,
-            true,
             "strftime formats, tried in order; without a time of day it is midnight",
         )],
         alone: Some("formats"),
