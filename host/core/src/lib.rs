@@ -35,6 +35,7 @@ pub mod schema;
 pub mod sink;
 pub mod source;
 pub mod step;
+pub mod takeover;
 pub mod text;
 pub mod types;
 

@@ -28,6 +28,7 @@
 mod infer;
 mod python;
 mod read;
+mod table;
 mod types;
 mod write;
 
@@ -37,6 +38,7 @@ mod tests;
 pub use infer::Inference;
 pub use python::{Style, restyle};
 pub use read::{Plain, Reader};
+pub use table::{column, with_times};
 pub use write::{BoundWriter, Writer};
 
 use crate::json::Kind;

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, StringArray};
-use dkhost_core::dataknobs::{Form, Inference, RECORD, Reader};
+use dkhost_core::dataknobs::{Form, Inference, Reader, with_times};
 use dkhost_core::json::{DecodeOptions, Decoder, RowError};
 use dkhost_core::{
     Batch, DeadLetter, Error, Field, OpenSource, Position, Reject, Result, Role, Schema, Span,
@@ -323,7 +323,7 @@ impl Documents {
         let plain = self.reader.flat(data.unwrap_or("").as_bytes(), metadata)?;
         let mut meta = plain.meta;
         if created.or(updated).is_some() {
-            with_timestamps(meta, created, updated, &mut self.meta);
+            with_times(meta, created, updated, &mut self.meta);
             meta = Some(&self.meta);
         }
         self.decoder.push_document(plain.fields, Some(id), meta)
@@ -355,44 +355,5 @@ fn reject(source_row: u32, refused: RowError) -> Reject {
         column: refused.column,
         code: refused.code.to_owned(),
         message: refused.message,
-    }
-}
-
-/// Adds the store's own times to the metadata, where the target finds them.
-fn with_timestamps(
-    meta: Option<&str>,
-    created: Option<&str>,
-    updated: Option<&str>,
-    out: &mut String,
-) {
-    let mut record = Map::new();
-    for (name, time) in [("created_at", created), ("updated_at", updated)] {
-        if let Some(time) = time {
-            record.insert(name.to_owned(), time.into());
-        }
-    }
-    let meta = meta.unwrap_or("{}").trim_end();
-    let open = meta.strip_suffix('}').unwrap_or(meta).trim_end();
-    let comma = if open.ends_with('{') { "" } else { "," };
-    *out = format!("{open}{comma}\"{RECORD}\":{}}}", Json::Object(record));
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_times_of_the_store_go_behind_its_metadata() {
-        let with = |meta| {
-            let mut out = String::new();
-            with_timestamps(meta, Some("2024-01-01 00:00:00"), None, &mut out);
-            out
-        };
-        let times = r#""$record":{"created_at":"2024-01-01 00:00:00"}"#;
-        assert_eq!(with(None), format!("{{{times}}}"));
-        assert_eq!(
-            with(Some(r#"{"a": {"b": {}}}"#)),
-            format!(r#"{{"a": {{"b": {{}}}},{times}}}"#)
-        );
     }
 }

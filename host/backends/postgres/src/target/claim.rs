@@ -6,6 +6,7 @@ use std::sync::atomic::Ordering;
 
 use dkhost_core::checkpoint::CHECKPOINT_VERSION;
 use dkhost_core::sink::next_epoch;
+use dkhost_core::takeover::LastLook;
 use dkhost_core::{Claim, Claimed, Class, Conflict, Error, Result, fail};
 
 use super::state::{self, Memory, Owner, Whose};
@@ -14,11 +15,8 @@ use crate::catalog::Table;
 use crate::name::quote;
 use crate::session::Session;
 
-/// What the plan or the last look found; see [`super::sink::PostgresSink`].
-pub(super) type Unmoved<'a> = &'a dyn Fn(&Memory) -> Result<()>;
-
 /// Takes the target over.
-pub(super) fn claim(target: &Target, claim: &Claim, unmoved: Unmoved<'_>) -> Result<Claimed> {
+pub(super) fn claim(target: &Target, claim: &Claim, seen: &LastLook) -> Result<Claimed> {
     let id = target.id();
     let whose = Whose {
         job: &claim.job,
@@ -47,7 +45,7 @@ pub(super) fn claim(target: &Target, claim: &Claim, unmoved: Unmoved<'_>) -> Res
         alone(target, &mut session, whose)?;
     }
     if let Some(memory) = memory.as_ref().filter(|_| ours.is_none()) {
-        unmoved(memory)?;
+        seen.ensure_unmoved(&memory.clone().into_state(), &target.label())?;
         drop_leftovers(target, &mut session, whose, memory)?;
     }
     prepare(target, &mut session, &doing, ours)?;

@@ -10,8 +10,7 @@ use dkhost_core::dataknobs::{self, BoundWriter, Form, Reader, Writer};
 use dkhost_core::json::{DecodeOptions, Decoder, RowError};
 use dkhost_core::text::Appender;
 use dkhost_core::{
-    Column, Error, Field, LogicalType, Nulls, OpenTarget, Result, Role, RowReject, Schema,
-    TargetPlan,
+    Error, Field, LogicalType, Nulls, OpenTarget, Result, Role, RowReject, Schema, TargetPlan,
 };
 
 use super::kept::check;
@@ -134,7 +133,7 @@ impl Store {
 
     /// Puts into the plan what is said about fields instead of columns.
     pub(super) fn shown(&self, plan: &mut TargetPlan) {
-        plan.columns = self.schema.fields.iter().map(shown).collect();
+        plan.columns = self.schema.fields.iter().map(dataknobs::column).collect();
         plan.notes.extend(dataknobs::lost_when_flat(&self.schema));
         plan.notes.push(
             "jsonb keeps values, not their spelling: keys of objects are put in its own order and numbers are \
@@ -204,22 +203,6 @@ impl Store {
             }
         }
         decoder.finish()
-    }
-}
-
-/// What the plan says about a field.
-fn shown(field: &Field) -> Column {
-    let (target_type, how) = match field.role {
-        Some(Role::Id) => ("id", None),
-        Some(Role::Meta) => ("metadata", Some("as JSON")),
-        Some(Role::Rest) => ("data", Some("merged into the record")),
-        None => ("data", Some("as a member of the JSON object")),
-    };
-    Column {
-        name: field.name.clone(),
-        target_type: target_type.to_owned(),
-        how: how.map(str::to_owned),
-        lossy: None,
     }
 }
 

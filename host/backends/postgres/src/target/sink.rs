@@ -1,10 +1,11 @@
 //! The target as a whole: claimed, scanned, published, retired.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use arrow::array::RecordBatch;
+use dkhost_core::takeover::LastLook;
 use dkhost_core::{
-    Claim, Claimed, Class, Error, Partition, Result, Sink, TargetPlan, TargetState, Writer,
+    Claim, Claimed, Error, Partition, Result, Sink, TargetPlan, TargetState, Writer,
 };
 
 use super::shape::Shape;
@@ -17,25 +18,14 @@ use crate::session::Session;
 /// An open target.
 pub(super) struct PostgresSink {
     target: Arc<Target>,
-    /// What the last look found: whoever decides to begin anew decides by it.
-    seen: Mutex<Option<Progress>>,
-}
-
-/// How far somebody's run is: run, epoch and batches over all partitions; `None` for no run.
-type Progress = Option<(String, u64, u64)>;
-
-fn progress(memory: Option<&Memory>) -> Progress {
-    memory.map(|memory| {
-        let batches = memory.checkpoints.iter().map(|checkpoint| checkpoint.seq);
-        (memory.owner.run.clone(), memory.owner.epoch, batches.sum())
-    })
+    seen: LastLook,
 }
 
 impl PostgresSink {
     pub(super) fn new(target: Target) -> Self {
         PostgresSink {
             target: Arc::new(target),
-            seen: Mutex::default(),
+            seen: LastLook::default(),
         }
     }
 
@@ -64,27 +54,6 @@ impl PostgresSink {
         })?;
         Ok((session, table))
     }
-
-    /// Refuses to begin anew where another process has moved on since we looked: its rows would stay
-    /// in the table, and ours come on top.
-    fn ensure_unmoved(&self, memory: &Memory) -> Result<()> {
-        let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        if seen
-            .as_ref()
-            .is_none_or(|seen| *seen == progress(Some(memory)))
-        {
-            return Ok(());
-        }
-        Err(Error::new(
-            Class::Locked,
-            "target::busy",
-            format!(
-                "another process began to write to {} meanwhile",
-                self.target.label()
-            ),
-        )
-        .help("run the same command again: it goes on with what that process began"))
-    }
 }
 
 impl Sink for PostgresSink {
@@ -100,12 +69,13 @@ impl Sink for PostgresSink {
             Err(error) if error.code() == "postgres::no_table" => None,
             read => read?,
         };
-        *self.seen.lock().unwrap_or_else(PoisonError::into_inner) = Some(progress(memory.as_ref()));
-        Ok(memory.map(Memory::into_state))
+        let state = memory.map(Memory::into_state);
+        self.seen.note(state.as_ref());
+        Ok(state)
     }
 
     fn claim(&self, claimed: &Claim) -> Result<Claimed> {
-        claim::claim(&self.target, claimed, &|memory| self.ensure_unmoved(memory))
+        claim::claim(&self.target, claimed, &self.seen)
     }
 
     fn writer(&self, partition: &Partition) -> Result<Box<dyn Writer>> {

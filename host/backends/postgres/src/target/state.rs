@@ -5,8 +5,8 @@
 //! a commit writes its checkpoint only while the owner's row says its own epoch, and holds that row
 //! until it is over.
 
-use dkhost_core::checkpoint::CHECKPOINT_VERSION;
 use dkhost_core::sink::fenced;
+use dkhost_core::takeover::recall;
 use dkhost_core::{Checkpoint, Class, Error, Result, TargetState};
 use serde::{Deserialize, Serialize};
 use tokio_postgres::types::Type;
@@ -130,24 +130,7 @@ pub(crate) fn replacing(session: &mut Session, whose: Whose<'_>) -> Result<Optio
 }
 
 fn parse<T: for<'de> Deserialize<'de>>(body: &str, job: &str) -> Result<T> {
-    #[derive(Deserialize)]
-    struct Version {
-        version: u32,
-    }
-    let version: Version = serde_json::from_str(body)
-        .map_err(|cause| corrupt(job, "it is no JSON of ours").caused_by(cause))?;
-    if version.version > CHECKPOINT_VERSION {
-        return Err(Error::state(
-            "state::newer",
-            format!(
-                "the checkpoint of job `{job}` was written by a newer dkhost (format {})",
-                version.version
-            ),
-        )
-        .help("finish the run with that version"));
-    }
-    serde_json::from_str(body)
-        .map_err(|cause| corrupt(job, "parts of it are missing").caused_by(cause))
+    recall(body, job, |why| corrupt(job, why))
 }
 
 fn corrupt(job: &str, why: &str) -> Error {

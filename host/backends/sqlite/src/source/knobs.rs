@@ -1,6 +1,6 @@
 //! A dataknobs store as a source: `id`, `data` and `metadata` of each row become a document.
 
-use dkhost_core::dataknobs::{Form, Inference, RECORD, Reader};
+use dkhost_core::dataknobs::{Form, Inference, Reader, with_times};
 use dkhost_core::json::{DecodeOptions, Decoder, RowError};
 use dkhost_core::{Field, OpenSource, Reject, Result, Role, Schema, StageKind};
 use rusqlite::Connection;
@@ -144,7 +144,7 @@ impl KnobsDecoder {
         let plain = self.reader.flat(data.as_bytes(), metadata)?;
         let mut meta = plain.meta;
         if self.timestamps {
-            with_timestamps(
+            with_times(
                 meta,
                 text(values(3), "created_at")?,
                 text(values(4), "updated_at")?,
@@ -154,26 +154,6 @@ impl KnobsDecoder {
         }
         self.decoder.push_document(plain.fields, Some(id), meta)
     }
-}
-
-/// Adds the store's own times to the metadata, where the target finds them.
-fn with_timestamps(
-    meta: Option<&str>,
-    created: Option<&str>,
-    updated: Option<&str>,
-    out: &mut String,
-) {
-    let mut record = Map::new();
-    for (name, time) in [("created_at", created), ("updated_at", updated)] {
-        if let Some(time) = time {
-            record.insert(name.to_owned(), time.into());
-        }
-    }
-    // Its own brace alone: a value in it may end with others.
-    let meta = meta.unwrap_or("{}").trim_end();
-    let open = meta.strip_suffix('}').unwrap_or(meta).trim_end();
-    let comma = if open.ends_with('{') { "" } else { "," };
-    *out = format!("{open}{comma}\"{RECORD}\":{}}}", Json::Object(record));
 }
 
 fn text<'a>(value: ValueRef<'a>, column: &str) -> Result<Option<&'a str>, RowError> {
@@ -287,25 +267,5 @@ impl Payloads for Kept {
 
     fn memory_bytes(&self) -> usize {
         self.bytes.len() + self.ends.len() * 8
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_times_of_the_store_go_behind_its_metadata() {
-        let with = |meta| {
-            let mut out = String::new();
-            with_timestamps(meta, Some("2024-01-01 00:00:00"), None, &mut out);
-            out
-        };
-        let times = r#""$record":{"created_at":"2024-01-01 00:00:00"}"#;
-        assert_eq!(with(None), format!("{{{times}}}"));
-        assert_eq!(
-            with(Some(r#"{"a": {"b": {}}}"#)),
-            format!(r#"{{"a": {{"b": {{}}}},{times}}}"#)
-        );
     }
 }

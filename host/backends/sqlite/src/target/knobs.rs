@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, AsArray, RecordBatch, StringArray};
-use dkhost_core::dataknobs::{Form, RECORD, Reader, Writer};
+use dkhost_core::dataknobs::{self, Form, RECORD, Reader, Writer};
 use dkhost_core::json::{DecodeOptions, Decoder, RowError};
 use dkhost_core::{Column, Field, LogicalType, Nulls, Result, Role, Schema};
 use rusqlite::Row;
@@ -82,21 +82,7 @@ pub(crate) fn indexes(table: &str) -> Result<Vec<String>> {
 
 /// What the plan says about each column of the job.
 pub(crate) fn shown(schema: &Schema) -> Vec<Column> {
-    let held = schema.fields.iter().map(|field| {
-        let (target_type, how) = match field.role {
-            Some(Role::Id) => ("id", None),
-            Some(Role::Meta) => ("metadata", Some("as JSON")),
-            Some(Role::Rest) => ("data", Some("merged into the record")),
-            None => ("data", Some("as a member of the JSON object")),
-        };
-        Column {
-            name: field.name.clone(),
-            target_type: target_type.to_owned(),
-            how: how.map(str::to_owned),
-            lossy: None,
-        }
-    });
-    held.collect()
+    schema.fields.iter().map(dataknobs::column).collect()
 }
 
 /// A batch as rows of the store.

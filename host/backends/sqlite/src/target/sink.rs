@@ -1,11 +1,12 @@
 //! The target as a whole: claimed, scanned, published, retired.
 
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, PoisonError};
 
 use arrow::array::RecordBatch;
 use dkhost_core::checkpoint::CHECKPOINT_VERSION;
 use dkhost_core::sink::next_epoch;
+use dkhost_core::takeover::LastLook;
 use dkhost_core::{
     Claim, Claimed, Class, Conflict, Error, Partition, Result, Sink, TargetPlan, TargetState,
     Writer, fail,
@@ -26,25 +27,14 @@ const SCAN_ROWS: usize = 8192;
 /// An open target.
 pub(super) struct SqliteSink {
     target: Arc<Target>,
-    /// What the last look found: whoever decides to begin anew decides by it.
-    seen: Mutex<Option<Progress>>,
-}
-
-/// How far somebody's run is: run, epoch and batches over all partitions; `None` for no run.
-type Progress = Option<(String, u64, u64)>;
-
-fn progress(memory: Option<&Memory>) -> Progress {
-    memory.map(|memory| {
-        let batches = memory.checkpoints.iter().map(|checkpoint| checkpoint.seq);
-        (memory.owner.run.clone(), memory.owner.epoch, batches.sum())
-    })
+    seen: LastLook,
 }
 
 impl SqliteSink {
     pub(super) fn new(target: Target) -> Self {
         SqliteSink {
             target: Arc::new(target),
-            seen: Mutex::default(),
+            seen: LastLook::default(),
         }
     }
 
@@ -56,27 +46,6 @@ impl SqliteSink {
             state::fence(&db, &self.target.job, &run, epoch)?;
         }
         Ok(db)
-    }
-
-    /// Refuses to begin anew where another process has moved on since we looked: its rows would stay
-    /// in the table, and ours come on top.
-    fn ensure_unmoved(&self, memory: &Memory) -> Result<()> {
-        let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        if seen
-            .as_ref()
-            .is_none_or(|seen| *seen == progress(Some(memory)))
-        {
-            return Ok(());
-        }
-        Err(Error::new(
-            Class::Locked,
-            "target::busy",
-            format!(
-                "another process began to write to {} meanwhile",
-                self.target.label()
-            ),
-        )
-        .help("run the same command again: it goes on with what that process began"))
     }
 
     fn failed(&self, doing: &str, cause: rusqlite::Error) -> Error {
@@ -94,8 +63,9 @@ impl Sink for SqliteSink {
             true => Memory::read(&self.target.place.open_to_look()?, job)?,
             false => None,
         };
-        *self.seen.lock().unwrap_or_else(PoisonError::into_inner) = Some(progress(memory.as_ref()));
-        Ok(memory.map(Memory::into_state))
+        let state = memory.map(Memory::into_state);
+        self.seen.note(state.as_ref());
+        Ok(state)
     }
 
     fn claim(&self, claim: &Claim) -> Result<Claimed> {
@@ -117,7 +87,8 @@ impl Sink for SqliteSink {
             alone(target, &tx, &claim.job)?;
         }
         if let Some(memory) = memory.as_ref().filter(|_| ours.is_none()) {
-            self.ensure_unmoved(memory)?;
+            let found = memory.clone().into_state();
+            self.seen.ensure_unmoved(&found, &target.label())?;
             drop_leftovers(&tx, &claim.job, memory)?;
         }
         prepare(target, &tx, ours)?;

@@ -4,8 +4,8 @@
 //! data's own transactions. The row of partition -1 is the claim; whoever raises its epoch fences
 //! out every older process.
 
-use dkhost_core::checkpoint::CHECKPOINT_VERSION;
 use dkhost_core::sink::fenced;
+use dkhost_core::takeover::recall;
 use dkhost_core::{Checkpoint, Class, Error, Result, TargetState};
 use rusqlite::{Connection, OptionalExtension};
 use serde::{Deserialize, Serialize};
@@ -125,24 +125,7 @@ fn rows(db: &Connection, job: &str) -> Result<Vec<(i64, String)>> {
 }
 
 fn parse<T: for<'de> Deserialize<'de>>(body: &str, job: &str) -> Result<T> {
-    #[derive(Deserialize)]
-    struct Version {
-        version: u32,
-    }
-    let version: Version = serde_json::from_str(body)
-        .map_err(|cause| corrupt(job, "it is no JSON of ours").caused_by(cause))?;
-    if version.version > CHECKPOINT_VERSION {
-        return Err(Error::state(
-            "state::newer",
-            format!(
-                "the checkpoint of job `{job}` was written by a newer dkhost (format {})",
-                version.version
-            ),
-        )
-        .help("finish the run with that version"));
-    }
-    serde_json::from_str(body)
-        .map_err(|cause| corrupt(job, "parts of it are missing").caused_by(cause))
+    recall(body, job, |why| corrupt(job, why))
 }
 
 fn corrupt(job: &str, why: &str) -> Error {
