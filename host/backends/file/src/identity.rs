@@ -19,14 +19,38 @@ const HEAD_BYTES: u64 = 64 << 10;
 /// Which file this is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Identity {
-    /// The path as the job writes it, or below the folder the job writes.
+    /// The path as the job writes it, or below the folder the job writes; elsewhere its key.
     pub file: String,
+    /// Bytes.
+    pub size: u64,
+    /// What else tells it from others.
+    #[serde(flatten)]
+    pub mark: Mark,
+}
+
+/// What tells a file from others of its name and size.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Mark {
+    /// A file on this machine.
+    Disk(DiskMark),
+    /// A file of a store elsewhere.
+    Elsewhere {
+        /// What the store says instead of a hash, quotes included.
+        etag: String,
+        /// Its version, in a store that keeps them.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        version: Option<String>,
+    },
+}
+
+/// What the file system knows, and a hash.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DiskMark {
     /// The file system.
     pub device: u64,
     /// The file in it.
     pub inode: u64,
-    /// Bytes.
-    pub size: u64,
     /// Last modification, nanoseconds since 1970.
     pub mtime_ns: i64,
     /// Last change of content, mode or names, nanoseconds since 1970: unlike the modification it
@@ -59,12 +83,14 @@ impl Identity {
             .map_err(io)?;
         let identity = Identity {
             file: label.to_owned(),
-            device: metadata.dev(),
-            inode: metadata.ino(),
             size: metadata.size(),
-            mtime_ns: mtime_ns(&metadata),
-            ctime_ns: ctime_ns(&metadata),
-            head: hash(&head),
+            mark: Mark::Disk(DiskMark {
+                device: metadata.dev(),
+                inode: metadata.ino(),
+                mtime_ns: mtime_ns(&metadata),
+                ctime_ns: ctime_ns(&metadata),
+                head: hash(&head),
+            }),
         };
         Ok((file, identity))
     }
@@ -75,14 +101,10 @@ impl Identity {
     pub fn verify(&self, now: &Identity) -> Result<()> {
         let what = if self.size != now.size {
             format!("it had {} bytes and has {} now", self.size, now.size)
-        } else if self.head != now.head {
-            "its first bytes are others now".to_owned()
-        } else if (self.device, self.inode) != (now.device, now.inode) {
-            "it was replaced by another file".to_owned()
-        } else if (self.mtime_ns, self.ctime_ns) != (now.mtime_ns, now.ctime_ns) {
-            "it was written to since".to_owned()
-        } else {
+        } else if self.mark == now.mark {
             return Ok(());
+        } else {
+            self.mark.differs(&now.mark).to_owned()
         };
         Err(changed(&self.file, &what))
     }
@@ -94,13 +116,31 @@ impl Identity {
         let metadata = file
             .metadata()
             .map_err(|cause| Error::io("look at", &self.file, cause))?;
-        if (metadata.size(), mtime_ns(&metadata)) == (self.size, self.mtime_ns) {
+        let Mark::Disk(mark) = &self.mark else {
+            return Ok(());
+        };
+        if (metadata.size(), mtime_ns(&metadata)) == (self.size, mark.mtime_ns) {
             return Ok(());
         }
         Err(changed(
             &self.file,
             "it was written to while it was being read",
         ))
+    }
+}
+
+impl Mark {
+    fn differs(&self, now: &Mark) -> &'static str {
+        let (Mark::Disk(was), Mark::Disk(now)) = (self, now) else {
+            return "it was written anew since";
+        };
+        if was.head != now.head {
+            "its first bytes are others now"
+        } else if (was.device, was.inode) != (now.device, now.inode) {
+            "it was replaced by another file"
+        } else {
+            "it was written to since"
+        }
     }
 }
 

@@ -5,6 +5,7 @@
 //! backend  the name, and how either end is opened
 //! options  the keys of [source] and [target]           format       which format a name means
 //! compression  gzip and zstd, checked by magic bytes   identity     is it still the same file?
+//! store  files that lie elsewhere      handle  an open file, here or there
 //! source   finds the files, cuts records out of the decoded bytes, decodes them into columns
 //! sink     writes parts, commits them with their checkpoint, swaps them in at the end
 //! ```
@@ -15,9 +16,12 @@
 mod backend;
 pub mod compression;
 pub mod format;
+pub mod handle;
 pub mod identity;
 pub mod options;
 mod sink;
 mod source;
+pub mod store;
 
 pub use backend::FileBackend;
+pub use source::open_files;

@@ -128,16 +128,21 @@ pub struct FileOptions {
 impl FileOptions {
     fn read(options: &mut Options) -> Result<Self> {
         let path_span = options.span_of("path");
-        let or_path =
-            |span: Option<&Node>| span.map_or(path_span.clone(), |node| node.span.clone());
-        let format_span = or_path(options.get("format"));
-        let compression_span = or_path(options.get("compression"));
         let path: String = options.require("path")?;
         if path.is_empty() {
             return Err(
                 Error::config("file::no_path", "`path` is empty").at(path_span, "name a file")
             );
         }
+        Self::read_at(options, path, path_span)
+    }
+
+    /// Consumes the keys that say what a file is; where it is, others say.
+    pub fn read_at(options: &mut Options, path: String, path_span: Span) -> Result<Self> {
+        let or_path =
+            |span: Option<&Node>| span.map_or(path_span.clone(), |node| node.span.clone());
+        let format_span = or_path(options.get("format"));
+        let compression_span = or_path(options.get("compression"));
         let format = word(options, "format", Format::WORDS)?.and_then(|w| Format::from_word(&w));
         let compression = word(options, "compression", Compression::WORDS)?
             .and_then(|w| Compression::from_word(&w));
@@ -222,6 +227,11 @@ impl SourceOptions {
     /// Consumes the keys of `[source]`.
     pub fn read(mut options: Options) -> Result<Self> {
         let file = FileOptions::read(&mut options)?;
+        Self::read_with(options, file)
+    }
+
+    /// Consumes the other keys of `[source]`.
+    pub fn read_with(mut options: Options, file: FileOptions) -> Result<Self> {
         let infer_span = options.span_of("infer");
         let infer = match options.take::<i64>("infer")? {
             None => Self::INFER_RECORDS,

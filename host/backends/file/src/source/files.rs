@@ -5,14 +5,17 @@
 
 use std::io::Read;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use dkhost_core::error::nearest;
 use dkhost_core::{Error, Result};
 
 use crate::compression::Compression;
 use crate::format::{self, Format};
+use crate::handle::Handle;
 use crate::identity::Identity;
 use crate::options::{FileOptions, Layout};
+use crate::store::Store;
 
 /// One file of a source.
 #[derive(Debug, Clone)]
@@ -25,12 +28,27 @@ pub struct SourceFile {
     pub compression: Compression,
     /// Which file it is; `identity.file` is how the job names it.
     pub identity: Identity,
+    /// Where it lies, if not on this machine's disk.
+    pub store: Option<Arc<dyn Store>>,
 }
 
 impl SourceFile {
     /// How the job names it.
     pub fn label(&self) -> &str {
         &self.identity.file
+    }
+
+    /// Opens it, and says which file it is now: the one that was found.
+    ///
+    /// *Errors* – `source::changed`.
+    pub fn open(&self) -> Result<(Handle, Identity)> {
+        if let Some(store) = &self.store {
+            let handle = Handle::elsewhere(store.clone(), self.identity.clone());
+            return Ok((handle, self.identity.clone()));
+        }
+        let (file, now) = Identity::open(&self.path, self.label())?;
+        self.identity.verify(&now)?;
+        Ok((Handle::disk(file), now))
     }
 }
 
@@ -44,6 +62,11 @@ pub fn find(options: &FileOptions, base: &Path) -> Result<Vec<SourceFile>> {
         .iter()
         .map(|label| look_at(options, base, label))
         .collect::<Result<Vec<_>>>()?;
+    expect_one_format(options, &files)?;
+    Ok(files)
+}
+
+fn expect_one_format(options: &FileOptions, files: &[SourceFile]) -> Result<()> {
     let Some(first) = files.first() else {
         return Err(no_files(options, "no file"));
     };
@@ -61,7 +84,57 @@ pub fn find(options: &FileOptions, base: &Path) -> Result<Vec<SourceFile>> {
         .at(options.path_span.clone(), "more than one format")
         .help("a source has one format: name the files with a glob, `folder/*.jsonl`"));
     }
+    Ok(())
+}
+
+/// The files of a store, of which these were found, all of one format; of the first ones it is
+/// looked whether they are what their names say.
+///
+/// *Errors* – as [`find`].
+pub fn of_store(
+    options: &FileOptions,
+    store: &Arc<dyn Store>,
+    found: Vec<Identity>,
+) -> Result<Vec<SourceFile>> {
+    let mut files = Vec::with_capacity(found.len());
+    for identity in found {
+        let path = PathBuf::from(&identity.file);
+        let (format, compression) = options.format_of(&path)?;
+        let mut file = SourceFile {
+            path,
+            format,
+            compression,
+            identity,
+            store: Some(store.clone()),
+        };
+        if files.len() < LOOKED_AT {
+            file.compression = look_into(options, &file)?;
+        }
+        files.push(file);
+    }
+    expect_one_format(options, &files)?;
     Ok(files)
+}
+
+/// How many files of a store are looked at before they are read: each look is a request.
+const LOOKED_AT: usize = 16;
+
+fn look_into(options: &FileOptions, file: &SourceFile) -> Result<Compression> {
+    let (handle, _) = file.open()?;
+    let io = |cause: std::io::Error| {
+        cause
+            .downcast::<Error>()
+            .unwrap_or_else(|cause| Error::io("read", file.label(), cause))
+    };
+    let mut head = [0; 8];
+    let mut reader = handle.reader(0).map_err(io)?;
+    let read = read_some(&mut reader, &mut head).map_err(io)?;
+    let (head, label) = (&head[..read], file.label());
+    let compression = check_compression(options, label, head, file.format, file.compression)?;
+    if compression == Compression::None {
+        check_format(options, label, head, file.format)?;
+    }
+    Ok(compression)
 }
 
 fn labels(options: &FileOptions, base: &Path) -> Result<Vec<String>> {
@@ -188,6 +261,7 @@ fn look_at(options: &FileOptions, base: &Path, label: &str) -> Result<SourceFile
         format,
         compression,
         identity,
+        store: None,
     })
 }
 
@@ -195,7 +269,7 @@ fn rewind(file: &mut std::fs::File) -> std::io::Result<()> {
     std::io::Seek::rewind(file)
 }
 
-fn read_some(file: &mut std::fs::File, buffer: &mut [u8]) -> std::io::Result<usize> {
+fn read_some(file: &mut impl Read, buffer: &mut [u8]) -> std::io::Result<usize> {
     let mut read = 0;
     while read < buffer.len() {
         match file.read(&mut buffer[read..])? {

@@ -29,6 +29,7 @@ mod split;
 mod stream;
 mod text;
 
+use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -37,7 +38,7 @@ use dkhost_core::{
     Batch, BatchReader, DeadLetter, Error, LogicalType, Partition, Position, Result, Schema, Source,
 };
 
-pub use self::open::open;
+pub use self::open::{open, open_files};
 
 use self::columns::Columns;
 use self::dataknobs::Version;
@@ -49,11 +50,16 @@ use self::split::Bounds;
 use crate::format::Format;
 use crate::identity::Identity;
 use crate::options::{CsvOptions, Layout};
+use crate::store::Store;
 
 /// Files that are open as a source.
 struct FileSource {
     files: Vec<SourceFile>,
+    /// Where each label stands in `files`.
+    by_label: HashMap<String, usize>,
     base: PathBuf,
+    /// Where the files lie, if not on this machine's disk.
+    store: Option<Arc<dyn Store>>,
     format: Format,
     layout: Layout,
     kind: Kind,
@@ -90,8 +96,15 @@ impl FileSource {
     /// The file of a slice, as it is now.
     fn file_of(&self, slice: &Slice) -> Result<SourceFile> {
         let path = self.base.join(&slice.file);
-        let (_, now) = Identity::open(&path, &slice.file)?;
-        match self.files.iter().find(|file| file.label() == slice.file) {
+        let known = self.by_label.get(&slice.file);
+        let known = known.map(|index| &self.files[*index]);
+        let now = match (&self.store, known) {
+            // Each read of it says whether it is still this one.
+            (Some(_), Some(file)) => return Ok(file.clone()),
+            (Some(store), None) => store.look(&slice.file)?,
+            (None, _) => Identity::open(&path, &slice.file)?.1,
+        };
+        match known {
             Some(file) => {
                 file.identity.verify(&now)?;
                 Ok(file.clone())
@@ -104,6 +117,7 @@ impl FileSource {
                     format: self.format,
                     compression,
                     identity: now,
+                    store: self.store.clone(),
                 })
             }
         }

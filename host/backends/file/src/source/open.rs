@@ -1,5 +1,8 @@
 //! From the options of a job to a source that is ready to be read.
 
+use std::collections::HashMap;
+use std::sync::Arc;
+
 use dkhost_core::{Error, Field, LogicalType, OpenSource, Result, Role, Schema, Source};
 
 use super::columns::Columns;
@@ -10,19 +13,36 @@ use super::split::Bounds;
 use super::{FileSource, Kind, csv, json, schema};
 use crate::compression::Compression;
 use crate::format::Format;
+use crate::identity::Identity;
 use crate::options::{Layout, SourceOptions, not_for};
+use crate::store::Store;
 
 /// Opens the files of a source: reads the sample, freezes the schema.
 ///
 /// *Errors* – all point at the job file: at the key to blame, else at the path.
 pub fn open(options: SourceOptions, open: &OpenSource) -> Result<Box<dyn Source>> {
     let path = options.file.path_span.clone();
-    let source = find(options, open).map_err(|error| error.at_least(path))?;
-    Ok(Box::new(source))
+    let files = files::find(&options.file, &open.base);
+    let source = files.and_then(|files| read(options, open, files));
+    Ok(Box::new(source.map_err(|error| error.at_least(path))?))
 }
 
-fn find(options: SourceOptions, open: &OpenSource) -> Result<FileSource> {
-    let files = files::find(&options.file, &open.base)?;
+/// Opens files of a store elsewhere, in this order: reads the sample, freezes the schema.
+///
+/// *Errors* – as [`open`], and those of the store.
+pub fn open_files(
+    options: SourceOptions,
+    open: &OpenSource,
+    store: Arc<dyn Store>,
+    found: Vec<Identity>,
+) -> Result<Box<dyn Source>> {
+    let path = options.file.path_span.clone();
+    let files = files::of_store(&options.file, &store, found);
+    let source = files.and_then(|files| read(options, open, files));
+    Ok(Box::new(source.map_err(|error| error.at_least(path))?))
+}
+
+fn read(options: SourceOptions, open: &OpenSource, files: Vec<SourceFile>) -> Result<FileSource> {
     let format = files[0].format;
     refuse_what_means_nothing(&options, format)?;
     let found = match format {
@@ -102,6 +122,8 @@ impl Found {
             .into_iter()
             .map(|(name, logical, _)| (name, logical));
         Ok(FileSource {
+            by_label: by_label(&files),
+            store: files[0].store.clone(),
             format: files[0].format,
             layout: options.file.layout,
             schema,
@@ -118,6 +140,11 @@ impl Found {
             kind,
         })
     }
+}
+
+fn by_label(files: &[SourceFile]) -> HashMap<String, usize> {
+    let labels = files.iter().map(|file| file.label().to_owned());
+    labels.zip(0..).collect()
 }
 
 fn documents(options: &SourceOptions, files: &[SourceFile]) -> Result<Found> {

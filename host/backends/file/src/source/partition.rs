@@ -4,8 +4,7 @@
 //! Lines can (a newline ends a record whatever came before), and so can row groups. A JSON text, a
 //! compressed file and quoted cells can not.
 
-use std::fs::File;
-use std::io::{Read, Seek, SeekFrom};
+use std::io::Read;
 
 use dkhost_core::{Error, Partition, Result};
 use serde::{Deserialize, Serialize};
@@ -117,13 +116,16 @@ fn lines(file: &SourceFile, parts: u64) -> Result<Vec<u64>> {
     if parts < 2 {
         return Ok(bounds);
     }
-    let mut handle = File::open(&file.path).map_err(io)?;
+    let (handle, _) = file.open()?;
     for even in even(size, parts) {
-        handle.seek(SeekFrom::Start(even)).map_err(io)?;
+        let mut reader = handle
+            .reader(even)
+            .map_err(|cause| cause.downcast::<Error>().unwrap_or_else(io))?;
         let mut at = even;
         let mut buffer = [0; 64 << 10];
         let start = loop {
-            let read = handle.read(&mut buffer).map_err(io)?;
+            let read = reader.read(&mut buffer);
+            let read = read.map_err(|cause| cause.downcast::<Error>().unwrap_or_else(io))?;
             match memchr::memchr(b'\n', &buffer[..read]) {
                 Some(newline) => break at + newline as u64 + 1,
                 None if read == 0 => break size,
@@ -154,6 +156,7 @@ mod tests {
                 format: Format::Jsonl,
                 compression: Compression::None,
                 identity,
+                store: None,
             },
         )
     }

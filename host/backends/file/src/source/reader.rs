@@ -1,7 +1,5 @@
 //! Opens a slice of a file at a position.
 
-use std::fs::File;
-
 use dkhost_core::{BatchReader, Error, Result};
 
 use super::csv::{self, CsvDecoder, CsvScanner};
@@ -14,6 +12,7 @@ use super::stream::{Stream, StreamSpec};
 use super::text::{Cutter, LineDecoder, Lines, Splitter, TextReader};
 use super::{FileSource, Kind, sample};
 use crate::format::Format;
+use crate::handle::Handle;
 use crate::options::{CsvOptions, Layout};
 
 impl FileSource {
@@ -64,7 +63,7 @@ impl FileSource {
                 options, version, ..
             } => {
                 let again = handle
-                    .try_clone()
+                    .again()
                     .map_err(|cause| Error::io("read", file.label(), cause))?;
                 let (mut stream, header) = csv::open(again, spec.clone(), options)?;
                 if let Some(Place::Text {
@@ -94,7 +93,7 @@ impl FileSource {
 
     fn open_splitter(
         &self,
-        handle: File,
+        handle: Handle,
         spec: StreamSpec,
         slice: &Slice,
         pointer: &[String],

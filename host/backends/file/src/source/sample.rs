@@ -3,8 +3,6 @@
 //! A sample is bounded by records and by bytes. It reads nothing else, and what it finds is frozen
 //! for the run.
 
-use std::fs::File;
-
 use dkhost_core::json::Inference;
 use dkhost_core::{BatchSize, Error, Field, LogicalType, Result, Schema, dataknobs};
 
@@ -18,6 +16,7 @@ use super::split::{Bounds, Range, Records};
 use super::stream::{Stream, StreamSpec};
 use super::text::Splitter;
 use crate::format::Format;
+use crate::handle::Handle;
 use crate::options::{CsvOptions, Layout};
 
 /// A sample ends here, however few its records are.
@@ -93,9 +92,8 @@ pub fn open_stream(file: &SourceFile) -> Result<Stream> {
 /// Opens a file that must still be the one that was found.
 ///
 /// *Errors* – `source::changed`.
-pub fn open_spec(file: &SourceFile) -> Result<(File, StreamSpec)> {
-    let (handle, now) = crate::identity::Identity::open(&file.path, file.label())?;
-    file.identity.verify(&now)?;
+pub fn open_spec(file: &SourceFile) -> Result<(Handle, StreamSpec)> {
+    let (handle, now) = file.open()?;
     Ok((
         handle,
         StreamSpec {

@@ -7,14 +7,14 @@
 //! Offsets count decoded bytes, so that a position means the same in `x.jsonl` and `x.jsonl.gz`.
 //! Taking up a plain file seeks; a compressed one is decoded up to the offset.
 
-use std::fs::File;
-use std::io::{self, Read, Seek, SeekFrom};
+use std::io::{self, Read};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use dkhost_core::{Error, Result};
 
 use crate::compression::{self, Compression};
+use crate::handle::Handle;
 use crate::identity::{self, Identity};
 
 /// Decoded bytes asked for at once.
@@ -45,7 +45,7 @@ pub struct StreamSpec {
 /// The decoded bytes of a file from some offset on.
 pub struct Stream {
     spec: StreamSpec,
-    file: File,
+    file: Handle,
     reader: Box<dyn Read + Send>,
     compressed: Arc<AtomicU64>,
     chunk: Arc<Vec<u8>>,
@@ -66,7 +66,7 @@ pub struct Stream {
 
 /// Counts what is read through it.
 struct Counted {
-    file: File,
+    file: Box<dyn Read + Send>,
     bytes: Arc<AtomicU64>,
 }
 
@@ -82,7 +82,7 @@ impl Stream {
     /// The stream of an open file from its start; a byte order mark is skipped.
     ///
     /// *Errors* – `file::encoding` for UTF-16.
-    pub fn open(file: File, spec: StreamSpec) -> Result<Self> {
+    pub fn open(file: Handle, spec: StreamSpec) -> Result<Self> {
         let mut stream = Self::at(file, spec, 0)?;
         stream.line = Some(1);
         stream.fill()?;
@@ -105,7 +105,7 @@ impl Stream {
     ///
     /// *Errors* – `source::changed`.
     pub fn resume(
-        file: File,
+        file: Handle,
         spec: StreamSpec,
         offset: u64,
         line: Option<u64>,
@@ -134,15 +134,14 @@ impl Stream {
     }
 
     /// Opens near an offset: exactly there in a plain file, at the start of a compressed one.
-    fn at(file: File, spec: StreamSpec, offset: u64) -> Result<Self> {
+    fn at(file: Handle, spec: StreamSpec, offset: u64) -> Result<Self> {
         let io = |cause| Error::io("read", &spec.identity.file, cause);
         let base = if spec.compression == Compression::None {
             offset
         } else {
             0
         };
-        let mut source = file.try_clone().map_err(io)?;
-        source.seek(SeekFrom::Start(base)).map_err(io)?;
+        let source = file.reader(base).map_err(|cause| unpacked(cause, io))?;
         let compressed = Arc::new(AtomicU64::new(base));
         let counted = Counted {
             file: source,
@@ -212,19 +211,23 @@ impl Stream {
         self.at = 0;
         self.chunk = Arc::new(chunk);
         let read = read.map_err(|cause| {
-            if cause.raw_os_error().is_none() {
+            if cause.raw_os_error().is_none() && !is_said(&cause) {
                 self.broken = Some((cause.kind(), cause.to_string()));
             }
             self.trouble(cause)
         })?;
         if (read as u64) < wanted {
-            self.spec.identity.verify_open(&self.file)?;
+            self.file.verify(&self.spec.identity)?;
             self.at_end = true;
         }
         Ok(read > 0)
     }
 
     fn trouble(&self, cause: io::Error) -> Error {
+        let cause = match cause.downcast::<Error>() {
+            Ok(said) => return said,
+            Err(cause) => cause,
+        };
         let compressed = self.compressed.load(Ordering::Relaxed);
         let decoded = self.base + self.chunk.len() as u64;
         let compression = self.spec.compression;
@@ -291,6 +294,16 @@ impl Stream {
     }
 }
 
+/// Whether it is what the store said, where the file lies elsewhere.
+fn is_said(cause: &io::Error) -> bool {
+    cause.get_ref().is_some_and(|said| said.is::<Error>())
+}
+
+/// What the store said, else what the operating system did.
+fn unpacked(cause: io::Error, io: impl FnOnce(io::Error) -> Error) -> Error {
+    cause.downcast::<Error>().unwrap_or_else(io)
+}
+
 /// The last bytes of `earlier` followed by `later`.
 fn tail_of(earlier: &[u8], later: &[u8]) -> Vec<u8> {
     let later = &later[later.len().saturating_sub(BEFORE_BYTES)..];
@@ -331,6 +344,7 @@ impl Piece {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::fs::File;
     use std::io::Write;
 
     fn stream(content: &[u8], end: Option<u64>) -> (tempfile::TempDir, StreamSpec) {
@@ -349,7 +363,11 @@ mod tests {
     }
 
     fn open(spec: &StreamSpec) -> Stream {
-        Stream::open(File::open(&spec.identity.file).unwrap(), spec.clone()).unwrap()
+        Stream::open(
+            Handle::disk(File::open(&spec.identity.file).unwrap()),
+            spec.clone(),
+        )
+        .unwrap()
     }
 
     #[test]
@@ -378,7 +396,7 @@ mod tests {
         for offset in [0, 1, 100, 4095, 4096, 4097, 79_999, 80_000] {
             let mut first = open(&spec);
             first.skip(offset);
-            let file = File::open(&spec.identity.file).unwrap();
+            let file = Handle::disk(File::open(&spec.identity.file).unwrap());
             let mut again =
                 Stream::resume(file, spec.clone(), offset as u64, None, &first.before()).unwrap();
             while again.fill().unwrap() {}
@@ -390,7 +408,7 @@ mod tests {
     #[test]
     fn other_bytes_before_the_place_are_noticed() {
         let (_dir, spec) = stream(&[7; 10_000], None);
-        let file = File::open(&spec.identity.file).unwrap();
+        let file = Handle::disk(File::open(&spec.identity.file).unwrap());
         let error = Stream::resume(file, spec, 9_000, None, "00").err().unwrap();
         assert_eq!(error.code(), "source::changed");
     }
@@ -433,7 +451,7 @@ mod tests {
         let checksum = packed.len() - 8;
         packed[checksum] ^= 1;
         let (_dir, spec) = stream(&packed, None);
-        let file = File::open(&spec.identity.file).unwrap();
+        let file = Handle::disk(File::open(&spec.identity.file).unwrap());
         let compression = Compression::Gzip;
         let mut stream = Stream::at(
             file,
@@ -454,7 +472,7 @@ mod tests {
         let (_dir, spec) = stream("\u{feff}a".as_bytes(), None);
         assert_eq!(open(&spec).bytes(), b"a");
         let (_dir, spec) = stream(b"\xff\xfea\0", None);
-        let error = Stream::open(File::open(&spec.identity.file).unwrap(), spec)
+        let error = Stream::open(Handle::disk(File::open(&spec.identity.file).unwrap()), spec)
             .err()
             .unwrap();
         assert_eq!(error.code(), "file::encoding");

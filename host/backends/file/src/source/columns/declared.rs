@@ -6,12 +6,11 @@
 //!
 //! *Source* – Thrift compact protocol specification; parquet.thrift (`FileMetaData`, `PageHeader`).
 
-use std::fs::File;
-use std::os::unix::fs::FileExt;
-
 use dkhost_core::{Error, Result};
 use parquet::arrow::ProjectionMask;
 use parquet::file::metadata::{ColumnChunkMetaData, RowGroupMetaData};
+
+use crate::handle::Handle;
 
 /// A page is decoded as a whole; writers cut them at about 1 MiB.
 const PAGE_MAX_BYTES: u64 = 128 << 20;
@@ -25,9 +24,9 @@ const DEPTH_MAX: u32 = 64;
 
 /// Refuses a footer that declares more than it holds. What else is wrong with it is for its reader
 /// to say.
-pub fn footer(handle: &File, label: &str) -> Result<()> {
+pub fn footer(handle: &Handle, label: &str) -> Result<()> {
     let io = |cause| Error::io("read", label, cause);
-    let size = handle.metadata().map_err(io)?.len();
+    let size = handle.size().map_err(io)?;
     let mut tail = [0; 8];
     if size < 12 || handle.read_exact_at(&mut tail, size - 8).is_err() || tail[4..] != *b"PAR1" {
         return Ok(());
@@ -54,7 +53,7 @@ pub fn footer(handle: &File, label: &str) -> Result<()> {
 ///
 /// *Errors* – `file::corrupt`, `file::page_too_large`.
 pub fn pages(
-    handle: &File,
+    handle: &Handle,
     label: &str,
     group: &RowGroupMetaData,
     mask: &ProjectionMask,
@@ -76,7 +75,7 @@ pub fn pages(
     Ok(())
 }
 
-fn walk(handle: &File, label: &str, start: u64, length: u64) -> Result<()> {
+fn walk(handle: &Handle, label: &str, start: u64, length: u64) -> Result<()> {
     let mut at = start;
     let end = start.saturating_add(length);
     while at < end {
@@ -120,7 +119,7 @@ struct Page {
     entries: u64,
 }
 
-fn header(handle: &File, label: &str, at: u64, left: u64) -> Result<Option<Page>> {
+fn header(handle: &Handle, label: &str, at: u64, left: u64) -> Result<Option<Page>> {
     let mut wanted = HEADER_BYTES.min(left);
     loop {
         let mut bytes = vec![0; wanted as usize];

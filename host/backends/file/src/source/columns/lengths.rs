@@ -5,13 +5,11 @@
 //!
 //! *Source* – Arrow columnar format, "Serialization and Interprocess Communication".
 
-use std::fs::File;
-use std::os::unix::fs::FileExt;
-
 use arrow::ipc::{Block, Message, RecordBatch, root_as_footer, root_as_message};
 use dkhost_core::{Error, Result};
 
 use super::declared::corrupt;
+use crate::handle::Handle;
 
 /// A record batch is unpacked as a whole.
 const UNPACKED_MAX_BYTES: u64 = 256 << 20;
@@ -20,9 +18,9 @@ const UNPACKED_MAX_BYTES: u64 = 256 << 20;
 /// What else is wrong with it is for its reader to say.
 ///
 /// *Errors* – `file::corrupt`, `file::batch_too_large`.
-pub fn verify(handle: &File, label: &str, is_file: bool) -> Result<()> {
+pub fn verify(handle: &Handle, label: &str, is_file: bool) -> Result<()> {
     let io = |cause| Error::io("read", label, cause);
-    let size = handle.metadata().map_err(io)?.len();
+    let size = handle.size().map_err(io)?;
     let messages = Messages {
         handle,
         label,
@@ -36,7 +34,7 @@ pub fn verify(handle: &File, label: &str, is_file: bool) -> Result<()> {
 }
 
 struct Messages<'a> {
-    handle: &'a File,
+    handle: &'a Handle,
     label: &'a str,
     size: u64,
 }

@@ -10,7 +10,6 @@ mod lengths;
 mod read;
 mod verify;
 
-use std::fs::File;
 use std::sync::Arc;
 
 use arrow::datatypes::SchemaRef;
@@ -25,6 +24,7 @@ use super::position::Place;
 use super::sample::open_spec;
 use super::split::Bounds;
 use crate::format::Format;
+use crate::handle::Handle;
 use crate::options::{Layout, SourceOptions};
 
 /// The files of a source whose format is columns.
@@ -117,9 +117,9 @@ impl Columns {
         };
         let conversion = Conversion::plan(&columns.schema, schema, file.label())?;
         let (handle, _) = open_spec(file)?;
-        Ok(Box::new(ColumnReader::open(
-            file, columns, handle, slice, from, conversion, bounds,
-        )?))
+        let said = again(&handle, file.label())?;
+        let reader = ColumnReader::open(file, columns, handle, slice, from, conversion, bounds);
+        Ok(Box::new(said.first(reader)?))
     }
 }
 
@@ -156,13 +156,17 @@ fn expect_same(fields: &[Field], found: &[Field], first: &str, label: &str) -> R
 impl FileColumns {
     fn open(file: &SourceFile) -> Result<Self> {
         let (handle, _) = open_spec(file)?;
+        handle.first(Self::look(file, &handle))
+    }
+
+    fn look(file: &SourceFile, handle: &Handle) -> Result<Self> {
         let label = file.label();
         let (schema, groups, metadata) = match file.format {
             Format::Parquet => {
-                declared::footer(&handle, label)?;
+                declared::footer(handle, label)?;
                 let metadata = guarded(label, || {
                     Ok(ArrowReaderMetadata::load(
-                        &handle,
+                        handle,
                         ArrowReaderOptions::new(),
                     )?)
                 })?;
@@ -172,7 +176,7 @@ impl FileColumns {
                     .collect();
                 (metadata.schema().clone(), rows, Some(metadata))
             }
-            _ => (read::arrow_schema(&handle, label)?, Vec::new(), None),
+            _ => (read::arrow_schema(handle, label)?, Vec::new(), None),
         };
         Ok(FileColumns {
             label: label.to_owned(),
@@ -201,16 +205,10 @@ fn guarded<T>(label: &str, read: impl FnOnce() -> Result<T, Cause>) -> Result<T>
 /// Whatever a reader of a foreign format refuses a file with.
 type Cause = Box<dyn std::error::Error + Send + Sync>;
 
-/// Opens a file again, with a cursor of its own.
-fn again(file: &File, label: &str) -> Result<File> {
-    use std::io::Seek;
-    let mut again = file
-        .try_clone()
-        .map_err(|cause| Error::io("read", label, cause))?;
-    again
-        .rewind()
-        .map_err(|cause| Error::io("read", label, cause))?;
-    Ok(again)
+/// Opens a file again.
+fn again(file: &Handle, label: &str) -> Result<Handle> {
+    file.again()
+        .map_err(|cause| Error::io("read", label, cause))
 }
 
 /// Shared by the readers of one file.

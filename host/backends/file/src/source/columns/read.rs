@@ -3,7 +3,6 @@
 //! A group is a row group of Parquet or a record batch of Arrow. How many rows of it a batch takes
 //! follows from the group alone, so that a batch read again holds the same rows.
 
-use std::fs::File;
 use std::io::{BufReader, Read};
 use std::sync::Arc;
 
@@ -18,6 +17,7 @@ use parquet::arrow::arrow_reader::{
 
 use super::convert::Conversion;
 use super::{FileColumns, Label, again, declared, guarded, lengths};
+use crate::handle::Handle;
 use crate::identity::{self, Identity};
 use crate::source::files::SourceFile;
 use crate::source::partition::Slice;
@@ -29,7 +29,7 @@ use crate::source::split::Bounds;
 pub struct ColumnReader {
     identity: Identity,
     label: Label,
-    handle: File,
+    handle: Handle,
     groups: Groups,
     conversion: Conversion,
     bounds: Bounds,
@@ -63,13 +63,13 @@ enum From {
 /// Where groups come from.
 enum Groups {
     Parquet(ArrowReaderMetadata, Vec<u64>),
-    File(Box<FileReader<BufReader<File>>>),
+    File(Box<FileReader<BufReader<Handle>>>),
     /// The reader, and the group it yields next.
-    Stream(Box<StreamReader<BufReader<File>>>, u64),
+    Stream(Box<StreamReader<BufReader<Handle>>>, u64),
 }
 
 /// The schema of an Arrow file or stream.
-pub fn arrow_schema(handle: &File, label: &str) -> Result<SchemaRef> {
+pub fn arrow_schema(handle: &Handle, label: &str) -> Result<SchemaRef> {
     Ok(match open_arrow(handle, label, None)? {
         Groups::File(reader) => reader.schema(),
         Groups::Stream(reader, _) => reader.schema(),
@@ -77,7 +77,7 @@ pub fn arrow_schema(handle: &File, label: &str) -> Result<SchemaRef> {
     })
 }
 
-fn open_arrow(handle: &File, label: &str, columns: Option<Vec<usize>>) -> Result<Groups> {
+fn open_arrow(handle: &Handle, label: &str, columns: Option<Vec<usize>>) -> Result<Groups> {
     let mut magic = [0; 6];
     let is_file = again(handle, label)?.read_exact(&mut magic).is_ok() && magic == *b"ARROW1";
     lengths::verify(handle, label, is_file)?;
@@ -95,7 +95,7 @@ impl ColumnReader {
     pub fn open(
         file: &SourceFile,
         columns: FileColumns,
-        handle: File,
+        handle: Handle,
         slice: &Slice,
         from: Option<&Place>,
         conversion: Conversion,
@@ -221,7 +221,7 @@ impl ColumnReader {
             return Ok(());
         }
         self.was_read = true;
-        self.identity.verify_open(&self.handle)?;
+        self.handle.verify(&self.identity)?;
         if let Groups::Stream(reader, _) = &mut self.groups {
             let mut rest = [0; 1];
             let follows = reader
@@ -261,7 +261,7 @@ fn per_row(bytes: u64, rows: u64) -> f64 {
 }
 
 fn open_row_group(
-    handle: File,
+    handle: Handle,
     metadata: &ArrowReaderMetadata,
     group: usize,
     row: usize,
@@ -298,6 +298,13 @@ fn open_row_group(
 
 impl BatchReader for ColumnReader {
     fn next(&mut self) -> Result<Option<Batch>> {
+        let next = self.next_batch();
+        self.handle.first(next)
+    }
+}
+
+impl ColumnReader {
+    fn next_batch(&mut self) -> Result<Option<Batch>> {
         loop {
             if self.open.is_none() && !self.open_group()? {
                 self.at_end()?;

@@ -5,7 +5,6 @@ mod infer;
 mod scan;
 
 use std::collections::HashSet;
-use std::fs::File;
 
 use dkhost_core::{BatchSize, Error, Result};
 
@@ -15,6 +14,7 @@ pub use scan::{Cell, CsvScanner, Lines};
 
 use super::split::Bounds;
 use super::stream::{Stream, StreamSpec};
+use crate::handle::Handle;
 use crate::options::CsvOptions;
 
 /// Opens a file behind its header.
@@ -23,9 +23,9 @@ use crate::options::CsvOptions;
 /// `column_1` and so on, as many as the first record has. Empty for a file without any line.
 ///
 /// *Errors* – `csv::header` when two columns have one name, or one has none; `file::encoding`.
-pub fn open(file: File, spec: StreamSpec, options: &CsvOptions) -> Result<(Stream, Vec<String>)> {
+pub fn open(file: Handle, spec: StreamSpec, options: &CsvOptions) -> Result<(Stream, Vec<String>)> {
     let mut stream = Stream::open(
-        file.try_clone()
+        file.again()
             .map_err(|e| Error::io("read", &spec.identity.file, e))?,
         spec.clone(),
     )?;
