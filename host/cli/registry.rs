@@ -20,6 +20,7 @@ pub fn backends() -> Vec<Arc<dyn Backend>> {
         Arc::new(dkhost_file::FileBackend),
         Arc::new(dkhost_sqlite::SqliteBackend),
         Arc::new(dkhost_postgres::PostgresBackend),
+        Arc::new(dkhost_elasticsearch::ElasticsearchBackend),
     ]
 }
 

@@ -180,14 +180,14 @@ fn a_key_of_a_later_version() {
 fn a_backend_of_a_later_version() {
     wrong(
         2,
-        &SMALL.replace("\"sqlite\"", "\"elasticsearch\""),
+        &SMALL.replace("\"sqlite\"", "\"s3\""),
         expect![[r#"
-        error[job::later]: the backend `elasticsearch` is not in this version of dkhost
+        error[job::later]: the backend `s3` is not in this version of dkhost
            ╭─[job.toml:8:11]
-         8 │ backend = "elasticsearch"
-           ·           ───────┬───────
-           ·                  ╰── not available yet
-          help: this version has: memory, file, sqlite, postgres
+         8 │ backend = "s3"
+           ·           ──┬─
+           ·             ╰── not available yet
+          help: this version has: memory, file, sqlite, postgres, elasticsearch
     "#]],
     );
 }

@@ -1,0 +1,325 @@
+//! What trouble with a server means to the engine: tried again, a record's own, or the end of the run.
+//!
+//! The class follows the status, and for what is missing the `type` the server gives; never its
+//! words, which change with every version and are kept as the cause.
+
+use std::error::Error as Cause;
+use std::fmt;
+use std::time::Duration;
+
+use dkhost_core::{Class, Error};
+use serde_json::Value as Json;
+
+use crate::client::Answer;
+
+/// What a server said when it refused something: the cause of an [`Error`] of [`refused`], and the
+/// `error` of an item of a bulk.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Refusal {
+    pub status: u16,
+    /// The server's own word: `mapper_parsing_exception`.
+    pub kind: String,
+    /// A sentence, with those of the causes that say more.
+    pub reason: String,
+    /// When to come again, where the server says so.
+    pub retry_after: Option<Duration>,
+}
+
+impl Refusal {
+    /// Of the member `error` of an answer or of an item.
+    pub fn of(status: u16, error: &Json) -> Self {
+        let text = |value: &Json, name: &str| value[name].as_str().map(str::to_owned);
+        let mut reason = match error {
+            Json::String(text) => text.clone(),
+            _ => text(error, "reason").unwrap_or_default(),
+        };
+        // What a shard or a parser says is the cause of what all of them together say.
+        let mut causes = vec![
+            &error["failed_shards"][0]["reason"],
+            &error["root_cause"][0],
+        ];
+        let mut cause = &error["caused_by"];
+        for _ in 0..4 {
+            causes.push(cause);
+            cause = &cause["caused_by"];
+        }
+        for more in causes.into_iter().filter_map(|cause| text(cause, "reason")) {
+            if !reason.contains(&more) {
+                reason = format!(
+                    "{reason}{}{more}",
+                    if reason.is_empty() { "" } else { ": " }
+                );
+            }
+        }
+        Refusal {
+            status,
+            kind: text(error, "type").unwrap_or_default(),
+            reason,
+            retry_after: None,
+        }
+    }
+
+    fn of_answer(answer: &Answer) -> Self {
+        let body: Json = serde_json::from_slice(&answer.body).unwrap_or_default();
+        let mut refusal = match &body["error"] {
+            // A proxy's page says nothing that its status does not.
+            Json::Null => Refusal::of(answer.status, &Json::Null),
+            error => Refusal::of(answer.status, error),
+        };
+        refusal.retry_after = answer.retry_after;
+        refusal
+    }
+
+    /// The class of what was refused, by its status.
+    pub fn class(&self) -> Class {
+        match self.status {
+            429 => Class::Throttled,
+            408 | 502..=504 => Class::Transient,
+            400 | 413 => Class::Data,
+            401 | 403 | 404 | 405 | 409 => Class::Config,
+            _ => Class::Infrastructure,
+        }
+    }
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (self.reason.trim_end_matches('.'), self.kind.as_str()) {
+            ("", "") => write!(f, "the server answered {}", self.status),
+            (reason, "") => write!(f, "{reason} ({})", self.status),
+            ("", kind) => write!(f, "{kind} ({})", self.status),
+            (reason, kind) => write!(f, "{reason} ({kind}, {})", self.status),
+        }
+    }
+}
+
+impl Cause for Refusal {}
+
+/// What the server said, if the error is a refusal of the server.
+pub(crate) fn refusal(error: &Error) -> Option<&Refusal> {
+    Cause::source(error)?.downcast_ref()
+}
+
+/// The error for an answer that is not one of success, while `doing` something (`read index movies`).
+pub(crate) fn refused(doing: &str, answer: &Answer) -> Error {
+    let refusal = Refusal::of_answer(answer);
+    let (code, help) = meaning(&refusal);
+    let error = Error::new(refusal.class(), code, format!("cannot {doing}"));
+    let error = match help {
+        "" => error,
+        help => error.help(help),
+    };
+    error.caused_by(refusal)
+}
+
+/// The error for what was refused inside an answer of success: a shard, an item.
+pub(crate) fn refused_part(doing: &str, refusal: Refusal) -> Error {
+    let (code, help) = meaning(&refusal);
+    let error = Error::new(refusal.class(), code, format!("cannot {doing}"));
+    error
+        .help(if help.is_empty() { AGAIN } else { help })
+        .caused_by(refusal)
+}
+
+const AGAIN: &str =
+    "when the server works again, run the same command again: it goes on where it stopped";
+
+/// The code and the way out.
+fn meaning(refusal: &Refusal) -> (&'static str, &'static str) {
+    match (refusal.status, refusal.kind.as_str()) {
+        (401, _) => (
+            "elasticsearch::not_let_in",
+            "check `auth` or `api_key`: the server knows nobody who says that",
+        ),
+        (403, "cluster_block_exception") => (
+            "elasticsearch::blocked",
+            "the index takes no writes (a full disk does that too): free space, or lift the block with PUT INDEX/_settings",
+        ),
+        (403, _) => (
+            "elasticsearch::denied",
+            "the user needs the privileges `read` and `view_index_metadata` of what is read, `write` and `manage` of what is written",
+        ),
+        (404, "index_not_found_exception") => (
+            "elasticsearch::no_index",
+            "GET _cat/indices shows what there is",
+        ),
+        (404, "search_context_missing_exception") => ("elasticsearch::moment_lost", AGAIN),
+        (404 | 405, _) => (
+            "elasticsearch::not_there",
+            "is this the address of the server itself, and is its version one that has this?",
+        ),
+        (408, _) => ("elasticsearch::timed_out", AGAIN),
+        (409, _) => ("elasticsearch::conflict", ""),
+        (413, _) => (
+            "elasticsearch::too_large",
+            "the server takes no body of this size: `http.max_content_length` says how large one may be",
+        ),
+        (429, _) => (
+            "elasticsearch::busy",
+            "the server asks for less at a time: lower `run.parallel`, or give it more memory",
+        ),
+        (502..=504, _) => ("elasticsearch::unavailable", AGAIN),
+        (400, _) => ("elasticsearch::refused", ""),
+        _ => ("elasticsearch::failed", AGAIN),
+    }
+}
+
+/// No answer came: the connection could not be made, or was lost.
+pub(crate) fn lost(doing: &str, place: &str, cause: elasticsearch::Error) -> Error {
+    let message = format!("cannot {doing}");
+    if let Some(tls) = in_causes::<rustls::Error>(&cause) {
+        return Error::config("elasticsearch::not_trusted", message)
+            .help("name the authority that signed the server's certificate: ca = \"ca.pem\"; and is the host in `url` the one it is for?")
+            .caused_by(format!("{place}: {tls}"));
+    }
+    let words = innermost(&cause);
+    if is_speech(&words) {
+        return Error::new(Class::Transient, "elasticsearch::connection_lost", message)
+            .help("does the server speak https where `url` says http, or the other way round?")
+            .caused_by(format!("{place}: {words}"));
+    }
+    if cause.is_timeout() {
+        return Error::new(Class::Transient, "elasticsearch::timed_out", message)
+            .help("allow more time with `request_timeout_ms`, or ask for less at a time")
+            .caused_by(format!("{place} did not answer in time"));
+    }
+    let unreachable = in_causes::<std::io::Error>(&cause).is_none_or(|broken| {
+        use std::io::ErrorKind::*;
+        !matches!(
+            broken.kind(),
+            ConnectionReset | BrokenPipe | UnexpectedEof | ConnectionAborted
+        )
+    }) && is_connecting(&cause);
+    match unreachable {
+        true => Error::new(Class::Transient, "elasticsearch::unreachable", message)
+            .help("is the server running, and are host and port right?"),
+        false => {
+            Error::new(Class::Transient, "elasticsearch::connection_lost", message).help(AGAIN)
+        }
+    }
+    .caused_by(format!("{place}: {words}"))
+}
+
+/// A node gave no sign of life.
+pub(crate) fn too_late(doing: &str, place: &str, after: Duration) -> Error {
+    let message = format!(
+        "cannot {doing}: no answer from {place} within {} ms",
+        after.as_millis()
+    );
+    Error::new(Class::Transient, "elasticsearch::unreachable", message)
+        .help("check host, port and firewall, or allow more time with `connect_timeout_ms`")
+}
+
+/// Whether the other end speaks something else than was expected.
+fn is_speech(words: &str) -> bool {
+    words.contains("invalid HTTP version") || words.contains("invalid HTTP header parsed")
+}
+
+/// Whether the connection was still to be made. The client names that step in its words only.
+fn is_connecting(cause: &elasticsearch::Error) -> bool {
+    chain(cause).iter().any(|part| {
+        let words = part.to_string();
+        words.contains("error trying to connect")
+            || words.contains("tcp connect error")
+            || words.contains("dns error")
+            || words == "client error (Connect)"
+    })
+}
+
+fn chain(cause: &elasticsearch::Error) -> Vec<&(dyn Cause + 'static)> {
+    let mut found: Vec<&(dyn Cause + 'static)> = Vec::new();
+    let mut next = Cause::source(cause);
+    while let Some(part) = next {
+        found.push(part);
+        next = part.source();
+    }
+    found
+}
+
+/// The first cause of this type, also inside an error of the operating system's kind.
+fn in_causes<T: Cause + 'static>(cause: &elasticsearch::Error) -> Option<&T> {
+    chain(cause).into_iter().find_map(|part| {
+        let inner = || {
+            part.downcast_ref::<std::io::Error>()?
+                .get_ref()?
+                .downcast_ref::<T>()
+        };
+        part.downcast_ref::<T>().or_else(inner)
+    })
+}
+
+/// What it all comes from, in words that repeat no address.
+fn innermost(cause: &elasticsearch::Error) -> String {
+    match chain(cause).last() {
+        Some(last) => last.to_string(),
+        None => cause.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn answer(status: u16, body: &str) -> Answer {
+        Answer {
+            node: "n:9200".into(),
+            status,
+            retry_after: None,
+            product: None,
+            body: body.to_owned().into(),
+        }
+    }
+
+    #[test]
+    fn the_class_follows_the_status() {
+        let cases = [
+            (429, Class::Throttled, "elasticsearch::busy"),
+            (502, Class::Transient, "elasticsearch::unavailable"),
+            (503, Class::Transient, "elasticsearch::unavailable"),
+            (504, Class::Transient, "elasticsearch::unavailable"),
+            (400, Class::Data, "elasticsearch::refused"),
+            (401, Class::Config, "elasticsearch::not_let_in"),
+            (403, Class::Config, "elasticsearch::denied"),
+            (404, Class::Config, "elasticsearch::not_there"),
+            (413, Class::Data, "elasticsearch::too_large"),
+            (500, Class::Infrastructure, "elasticsearch::failed"),
+        ];
+        for (status, class, code) in cases {
+            let error = refused("read", &answer(status, "<html>"));
+            assert_eq!((error.class(), error.code()), (class, code), "{status}");
+        }
+        let missing = answer(
+            404,
+            r#"{"error":{"type":"index_not_found_exception","reason":"no such index [x]"}}"#,
+        );
+        let error = refused("read index x", &missing);
+        assert_eq!(error.code(), "elasticsearch::no_index");
+        assert_eq!(
+            error.chain(),
+            "cannot read index x: no such index [x] (index_not_found_exception, 404)"
+        );
+    }
+
+    #[test]
+    fn the_reason_is_the_innermost_too() {
+        let error = json!({
+            "type": "search_phase_execution_exception", "reason": "all shards failed",
+            "root_cause": [{"type": "query_shard_exception", "reason": "failed to create query"}],
+            "caused_by": {"type": "query_shard_exception", "reason": "failed to create query",
+                "caused_by": {"type": "number_format_exception", "reason": "For input string: \"x\""}}
+        });
+        assert_eq!(
+            Refusal::of(400, &error).to_string(),
+            "all shards failed: failed to create query: For input string: \"x\" (search_phase_execution_exception, 400)"
+        );
+        assert_eq!(
+            Refusal::of(404, &json!("alias [t] missing")).to_string(),
+            "alias [t] missing (404)"
+        );
+        assert_eq!(
+            Refusal::of(502, &Json::Null).to_string(),
+            "the server answered 502"
+        );
+    }
+}
