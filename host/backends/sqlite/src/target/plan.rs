@@ -4,7 +4,7 @@ use std::sync::Mutex;
 use std::sync::atomic::AtomicBool;
 
 use dkhost_core::{
-    Conflict, Error, Field, OpenTarget, Options, Result, Role, Schema, TargetPlan, dataknobs,
+    Conflict, Error, Field, OpenTarget, Options, Result, Role, Schema, Span, TargetPlan, dataknobs,
 };
 use rusqlite::Connection;
 
@@ -27,39 +27,19 @@ pub(super) fn target(mut options: Options, open: &OpenTarget) -> Result<Target> 
         true => Layout::Dataknobs(open.nulls),
         false => Layout::Table,
     };
-    let span = options.span_of("table");
-    let table: Option<String> = options.take("table")?;
-    let Some(table) =
-        table.or_else(|| (layout != Layout::Table).then(|| crate::DATAKNOBS_TABLE.to_owned()))
-    else {
-        return Err(Error::config("job::missing_key", "[target] needs `table`")
-            .at(span, "`table` is missing here"));
-    };
-    check_name(&table).map_err(|error| error.at_least(span.clone()))?;
+    let (table, span) = table_name(&mut options, &layout)?;
     check_schema(&layout, &open.schema)?;
     let db = place.exists().then(|| place.open_to_look()).transpose()?;
-    let found = db
-        .as_ref()
-        .map(|db| Table::find(db, &place, &table))
-        .transpose()?
-        .flatten();
-    if let Some(table) = found.as_ref().filter(|table| table.kind != Kind::Table) {
-        let what = if table.kind == Kind::View {
-            "a view"
-        } else {
-            "a virtual table"
-        };
-        return Err(Error::config(
-            "sqlite::not_a_table",
-            format!(
-                "`{}` in {} is {what}, which cannot be a target",
-                table.name, place.name
-            ),
-        )
-        .at(span, "name a table"));
-    }
-    if found.is_none() && !open.create {
-        return Err(absent(db.as_ref(), &place, &table).at_least(span));
+    let found = match &db {
+        Some(db) => Table::find(db, &place, &table)?,
+        None => None,
+    };
+    match &found {
+        Some(table) => {
+            check_is_table(table, &place).map_err(|error| error.at(span, "name a table"))?
+        }
+        None if open.create => {}
+        None => return Err(absent(db.as_ref(), &place, &table).at_least(span)),
     }
     let create: fn(&Target, &str) -> Result<String> = match layout {
         Layout::Table => |target, name| ddl::create(name, &target.schema),
@@ -72,11 +52,10 @@ pub(super) fn target(mut options: Options, open: &OpenTarget) -> Result<Target> 
     let held = columns::find(&definition, &layout.columns(&open.schema))?;
     let key = key(&definition, &layout, open)?;
     check_writable(&definition, &layout, &held, found.is_some())?;
-    let memory = db
-        .as_ref()
-        .map(|db| Memory::read(db, &open.job))
-        .transpose()?
-        .flatten();
+    let memory = match &db {
+        Some(db) => Memory::read(db, &open.job)?,
+        None => None,
+    };
     let planned = Planned {
         place: &place,
         found: found.as_ref(),
@@ -101,6 +80,34 @@ pub(super) fn target(mut options: Options, open: &OpenTarget) -> Result<Target> 
         layout,
         key,
     })
+}
+
+/// The table that is named, else the one of a dataknobs store, and its place in the job.
+fn table_name(options: &mut Options, layout: &Layout) -> Result<(String, Span)> {
+    let span = options.span_of("table");
+    let named: Option<String> = options.take("table")?;
+    let usual = || (*layout != Layout::Table).then(|| crate::DATAKNOBS_TABLE.to_owned());
+    let Some(table) = named.or_else(usual) else {
+        return Err(Error::config("job::missing_key", "[target] needs `table`")
+            .at(span, "`table` is missing here"));
+    };
+    check_name(&table).map_err(|error| error.at_least(span.clone()))?;
+    Ok((table, span))
+}
+
+fn check_is_table(table: &Table, place: &Place) -> Result<()> {
+    let what = match table.kind {
+        Kind::Table => return Ok(()),
+        Kind::View => "a view",
+        Kind::Virtual => "a virtual table",
+    };
+    Err(Error::config(
+        "sqlite::not_a_table",
+        format!(
+            "`{}` in {} is {what}, which cannot be a target",
+            table.name, place.name
+        ),
+    ))
 }
 
 fn check_name(table: &str) -> Result<()> {
