@@ -24,4 +24,5 @@ mod source;
 pub mod store;
 
 pub use backend::FileBackend;
+pub use sink::parts;
 pub use source::open_files;

@@ -19,6 +19,7 @@ mod lock;
 mod log;
 mod manifest;
 mod part;
+pub mod parts;
 mod place;
 mod plan;
 mod publish;

@@ -2,10 +2,13 @@
 
 use std::fs;
 
-use dkhost_core::{Column, Error, Field, LogicalType, OpenTarget, Result, Role, TargetPlan};
+use dkhost_core::{
+    Column, Error, Field, LogicalType, OpenTarget, Result, Role, Schema, TargetPlan,
+};
 
 use super::log::State;
 use super::place::Found;
+use super::shape::Shape;
 use super::target::Target;
 use crate::compression::Compression;
 use crate::format::Format;
@@ -14,7 +17,7 @@ use crate::format::Format;
 ///
 /// *Errors* – columns the format has no way to write at all.
 pub fn plan(target: &Target, open: &OpenTarget) -> Result<TargetPlan> {
-    check_columns(target)?;
+    check_columns(&target.shape, &target.schema)?;
     let place = &target.place;
     let what = if place.is_folder { "folder" } else { "file" };
     let mechanism = match place.is_folder {
@@ -26,24 +29,25 @@ pub fn plan(target: &Target, open: &OpenTarget) -> Result<TargetPlan> {
         }
     };
     Ok(TargetPlan {
-        label: format!("{what} {} ({})", place.label, shape(target)),
+        label: format!("{what} {} ({})", place.label, words(&target.shape)),
         promise: "effectively-once".to_owned(),
         mechanism: mechanism.to_owned(),
         effects: effects(target, open)?,
-        notes: notes(target),
-        columns: target
-            .schema
-            .fields
-            .iter()
-            .map(|field| column(target, field))
-            .collect(),
+        notes: notes(&target.shape, &target.schema),
+        columns: columns(&target.shape, &target.schema),
         fresh: true,
         concurrent: place.is_folder,
     })
 }
 
-fn shape(target: &Target) -> String {
-    let shape = &target.shape;
+/// The columns as a format holds them.
+pub fn columns(shape: &Shape, schema: &Schema) -> Vec<Column> {
+    let fields = schema.fields.iter();
+    fields.map(|field| column(shape, field)).collect()
+}
+
+/// Format, compression and layout for people: `JSON Lines, gzip`.
+pub fn words(shape: &Shape) -> String {
     let layout = if shape.is_dataknobs() {
         ", layout dataknobs"
     } else {
@@ -90,8 +94,8 @@ fn size(target: &Target) -> String {
     }
 }
 
-fn notes(target: &Target) -> Vec<String> {
-    let (shape, schema) = (&target.shape, &target.schema);
+/// What a format cannot hold, a sentence each.
+pub fn notes(shape: &Shape, schema: &Schema) -> Vec<String> {
     let mut notes = Vec::new();
     if shape.is_dataknobs() && shape.format == Format::Csv {
         notes.push("a CSV store keeps the metadata of fields; a null without any is a missing field, and a record with metadata of its own is refused unless `_meta` is left out".to_owned());
@@ -124,8 +128,8 @@ fn notes(target: &Target) -> Vec<String> {
     notes
 }
 
-fn check_columns(target: &Target) -> Result<()> {
-    let (shape, schema) = (&target.shape, &target.schema);
+/// Refuses columns the format has no way to write at all.
+pub fn check_columns(shape: &Shape, schema: &Schema) -> Result<()> {
     let is_document = match shape.is_dataknobs() {
         true => shape.format == Format::Json,
         false => shape.is_document(),
@@ -170,8 +174,7 @@ fn check_columns(target: &Target) -> Result<()> {
     Ok(())
 }
 
-fn column(target: &Target, field: &Field) -> Column {
-    let shape = &target.shape;
+fn column(shape: &Shape, field: &Field) -> Column {
     let (target_type, how) = match shape.format {
         _ if shape.is_dataknobs() => (dataknobs_type(&field.logical), None),
         Format::Json | Format::Jsonl => json_type(&field.logical),

@@ -25,13 +25,13 @@ use crate::format::Format;
 /// Text that is looked at together.
 const PIECE_BYTES: usize = 4 << 20;
 /// Rows of Parquet that are decoded together.
-const ROWS: usize = 8192;
+pub const ROWS: usize = 8192;
 
 /// Told every batch.
 type Each<'a> = &'a mut dyn FnMut(RecordBatch) -> Result<()>;
 
 /// Told every piece of text, and whether it is the file's first.
-type EachText<'a> = &'a mut dyn FnMut(&dyn Rows, &[u8], bool) -> Result<()>;
+pub type EachText<'a> = &'a mut dyn FnMut(&dyn Rows, &[u8], bool) -> Result<()>;
 
 /// A file to read.
 struct Held {
@@ -151,9 +151,18 @@ pub fn recall(
 fn text(target: &Target, part: &Held, each: EachText<'_>) -> Result<()> {
     let (file, length) = part.open()?;
     let io = |cause| Error::io("read", &part.path, cause);
+    let reader = compression::decode(file.take(length), target.shape.text_compression());
     let rows = encode::rows_of(&target.shape, &target.schema);
-    let mut reader =
-        compression::decode(file.take(length), target.shape.text_compression()).map_err(io)?;
+    pieces(reader.map_err(io)?, rows.as_ref(), &io, each)
+}
+
+/// Shows text piece by piece, each of whole rows.
+pub fn pieces(
+    mut reader: Box<dyn Read + Send>,
+    rows: &dyn Rows,
+    io: &dyn Fn(std::io::Error) -> Error,
+    each: EachText<'_>,
+) -> Result<()> {
     let (mut text, mut first) = (Vec::new(), true);
     loop {
         let read = (&mut reader)
@@ -167,7 +176,7 @@ fn text(target: &Target, part: &Held, each: EachText<'_>) -> Result<()> {
             rows.boundary(&text)
         };
         if end > 0 {
-            each(rows.as_ref(), &text[..end], first)?;
+            each(rows, &text[..end], first)?;
             first = false;
             text.drain(..end);
         }
