@@ -21,6 +21,7 @@ pub fn backends() -> Vec<Arc<dyn Backend>> {
         Arc::new(dkhost_sqlite::SqliteBackend),
         Arc::new(dkhost_postgres::PostgresBackend),
         Arc::new(dkhost_elasticsearch::ElasticsearchBackend),
+        Arc::new(dkhost_s3::S3Backend),
     ]
 }
 

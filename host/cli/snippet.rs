@@ -136,7 +136,8 @@ fn without_passwords(line: &str) -> String {
             bytes[start + colon + 1..start + at].fill(b'*');
         }
     }
-    for (start, word) in line.match_indices("password") {
+    let words = ["password", "secret_access_key", "session_token"];
+    for (start, word) in words.iter().flat_map(|word| line.match_indices(word)) {
         let mut from = start + word.len();
         let rest = line[from..].trim_start();
         if !rest.starts_with('=') {
@@ -211,6 +212,11 @@ mod tests {
                 "url = \"host=h user=me password=****** dbname=crm\"",
             ),
             ("password = \"s3cret\"", "password = \"******\""),
+            (
+                "secret_access_key = \"s3/cr+t\"",
+                "secret_access_key = \"*******\"",
+            ),
+            ("session_token='s3cret'", "session_token='******'"),
             ("password = { env = \"PW\" }", "password = { env = \"PW\" }"),
             (
                 "url = \"postgres://me@h:5432/crm\"",

@@ -187,7 +187,7 @@ fn a_backend_of_a_later_version() {
          8 │ backend = "s3"
            ·           ──┬─
            ·             ╰── not available yet
-          help: this version has: memory, file, sqlite, postgres, elasticsearch
+          help: this version has: memory, file, sqlite, postgres, elasticsearch, s3
     "#]],
     );
 }

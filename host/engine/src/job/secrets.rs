@@ -156,13 +156,24 @@ fn text(bytes: Vec<u8>, what: &str) -> Result<String> {
     }
 }
 
+/// Keys that say who asks, and not what for.
+const SECRETS: [&str; 5] = [
+    "password",
+    "access_key_id",
+    "secret_access_key",
+    "session_token",
+    "profile",
+];
+
 /// A section without what may change and leave the data the same: users and passwords, in keys of
 /// their own or in an address (`postgres://user:password@host/crm` becomes `postgres://host/crm`).
 pub(super) fn without(section: &mut serde_json::Value) {
     let Some(entries) = section.as_object_mut() else {
         return;
     };
-    entries.remove("password");
+    for key in SECRETS {
+        entries.remove(key);
+    }
     for value in entries.values_mut() {
         let serde_json::Value::String(text) = value else {
             continue;
@@ -221,6 +232,7 @@ mod tests {
     fn users_and_passwords_do_not_tell_jobs_apart() {
         let mut section = serde_json::json!({
             "url": "postgres://me:p@ss@h:1/crm?x=1", "password": "x", "table": "t", "dsn": "host=h user=me password=x dbname=crm",
+            "access_key_id": "x", "secret_access_key": "x", "session_token": "x", "profile": "x",
         });
         without(&mut section);
         let left = serde_json::json!({ "url": "postgres://h:1/crm?x=1", "table": "t", "dsn": "host=h dbname=crm" });

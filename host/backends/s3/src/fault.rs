@@ -1,0 +1,301 @@
+//! What the errors of a server mean to the engine: tried again, slowed down for, or the end.
+//!
+//! The class follows the code in the answer's body; answers to HEAD have no body, and then the
+//! status of HTTP is all there is. Servers other than Amazon's have codes of their own for the same
+//! trouble.
+
+use std::fmt;
+
+use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
+use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
+use dkhost_core::{Class, Error};
+
+use crate::server::{Server, Who};
+
+/// What the server said when it refused something: the cause of an [`Error`] of [`fault`].
+#[derive(Debug, Clone)]
+pub(crate) struct Refusal {
+    /// The status of HTTP.
+    pub status: u16,
+    /// `NoSuchKey`; empty in answers without a body.
+    pub code: String,
+    message: String,
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let code = match self.code.as_str() {
+            "" => String::new(),
+            code => format!(" {code}"),
+        };
+        match self.message.trim().trim_end_matches('.') {
+            "" => write!(f, "the server answers {}{code}", self.status),
+            said => write!(f, "{said} ({}{code})", self.status),
+        }
+    }
+}
+
+impl std::error::Error for Refusal {}
+
+/// What the server said, if the error is a refusal of the server.
+pub(crate) fn refusal(error: &Error) -> Option<&Refusal> {
+    std::error::Error::source(error)?.downcast_ref()
+}
+
+/// Whether `If-Match` or `If-None-Match` did not hold.
+pub(crate) fn is_precondition(error: &Error) -> bool {
+    error.code() == PRECONDITION
+}
+
+/// Whether there is no such object.
+pub(crate) fn is_absent(error: &Error) -> bool {
+    error.code() == NO_OBJECT
+}
+
+/// Whether the upload of several parts is not known any more, or not as we know it.
+pub(crate) fn is_upload_lost(error: &Error) -> bool {
+    error.code() == UPLOAD_LOST
+}
+
+const PRECONDITION: &str = "s3::precondition";
+const NO_OBJECT: &str = "s3::no_object";
+const UPLOAD_LOST: &str = "s3::upload_lost";
+
+const AGAIN: &str = "run the same command again: it goes on where it stopped";
+
+/// An error of the driver while `doing` something (`read s3://crm/a.jsonl`) as one of ours.
+pub(crate) fn fault<E>(doing: &str, server: &Server, cause: SdkError<E, HttpResponse>) -> Error
+where
+    E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
+{
+    let message = format!("cannot {doing}");
+    match &cause {
+        SdkError::ServiceError(answer) => {
+            let status = answer.raw().status().as_u16();
+            let elsewhere = answer.raw().headers().get("x-amz-bucket-region");
+            let said = Refusal {
+                status,
+                code: answer.err().code().unwrap_or_default().to_owned(),
+                message: answer.err().message().unwrap_or_default().to_owned(),
+            };
+            refused(message, server, elsewhere, said)
+        }
+        SdkError::TimeoutError(_) => unreachable(message, server, &cause),
+        SdkError::DispatchFailure(failure) if failure.is_timeout() || failure.is_io() => {
+            match certificate(&cause) {
+                true => Error::config("s3::certificate", message)
+                    .help("name the file of the authority that signed the server's certificate: ca = \"ca.pem\"")
+                    .caused_by(innermost(&cause)),
+                false => unreachable(message, server, &cause),
+            }
+        }
+        SdkError::DispatchFailure(_) | SdkError::ConstructionFailure(_) => of_ours(message, server, &cause),
+        _ => Error::new(Class::Transient, "s3::bad_answer", message)
+            .help("the answer is not one of S3: is `endpoint` an S3 server, or is something in between?")
+            .caused_by(innermost(&cause)),
+    }
+}
+
+fn unreachable(message: String, server: &Server, cause: &dyn std::error::Error) -> Error {
+    let place = server
+        .endpoint
+        .as_deref()
+        .map_or("Amazon's servers".to_owned(), |endpoint| {
+            format!("`{endpoint}`")
+        });
+    Error::new(Class::Transient, "s3::unreachable", message)
+        .help(format!(
+            "check that {place} can be reached from here; then {AGAIN}"
+        ))
+        .caused_by(innermost(cause))
+}
+
+/// Nothing was sent: credentials, or what was asked.
+fn of_ours(message: String, server: &Server, cause: &dyn std::error::Error) -> Error {
+    let words = chain(cause);
+    if words.contains("redential") || words.contains("identity") {
+        let help = match &server.who {
+            Who::Found(Some(profile)) => format!("check the profile `{profile}` in ~/.aws/config"),
+            _ => "set `access_key_id` and `secret_access_key`, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or log in with the AWS tools; `anonymous = true` for a public bucket".to_owned(),
+        };
+        return Error::config("s3::no_credentials", message)
+            .help(help)
+            .caused_by(words);
+    }
+    match certificate(cause) {
+        true => Error::config("s3::certificate", message)
+            .help("name the file of the authority that signed the server's certificate: ca = \"ca.pem\"")
+            .caused_by(words),
+        false => Error::infrastructure("s3::failed", message).caused_by(words),
+    }
+}
+
+fn certificate(cause: &dyn std::error::Error) -> bool {
+    let words = chain(cause);
+    words.contains("invalid peer certificate") || words.contains("UnknownIssuer")
+}
+
+fn refused(message: String, server: &Server, elsewhere: Option<&str>, said: Refusal) -> Error {
+    let (class, code, help) = meaning(&said);
+    let help = match (code, elsewhere.filter(|region| !region.is_empty())) {
+        ("s3::wrong_region", Some(region)) => {
+            format!("the bucket is in another region: region = \"{region}\"")
+        }
+        ("s3::no_bucket", _) => format!(
+            "check the bucket's name, `{}`, and the endpoint; dkhost creates no buckets",
+            server.bucket
+        ),
+        _ => help.to_owned(),
+    };
+    let error = Error::new(class, code, message).caused_by(said);
+    match help.is_empty() {
+        true => error,
+        false => error.help(help),
+    }
+}
+
+type Meaning = (Class, &'static str, &'static str);
+
+/// What a code means, else its status.
+///
+/// *Source* – Amazon S3 API reference, "Error responses"; `cmd/api-errors.go` of MinIO;
+/// `s3err` of versitygw.
+fn meaning(said: &Refusal) -> Meaning {
+    use Class::{Config, Infrastructure, Throttled, Transient};
+    const SLOWER: &str =
+        "the server asks for fewer requests: fewer `partitions` help, or try later";
+    match said.code.as_str() {
+        "SlowDown"
+        | "SlowDownRead"
+        | "SlowDownWrite"
+        | "ServiceUnavailable"
+        | "TooManyRequests"
+        | "RequestLimitExceeded"
+        | "Throttling"
+        | "ThrottlingException"
+        | "BandwidthLimitExceeded" => (Throttled, "s3::slow_down", SLOWER),
+        "InternalError" | "RequestTimeout" | "OperationAborted" | "ConditionalRequestConflict" => {
+            (Transient, "s3::server_trouble", AGAIN)
+        }
+        "BadDigest"
+        | "InvalidDigest"
+        | "XAmzContentChecksumMismatch"
+        | "XAmzContentSHA256Mismatch"
+        | "IncompleteBody" => (
+            Transient,
+            "s3::damaged",
+            "what arrived is not what was sent; what is between here and the server?",
+        ),
+        "NoSuchUpload" | "InvalidPart" | "InvalidPartOrder" => (Transient, UPLOAD_LOST, AGAIN),
+        "PreconditionFailed" => (Infrastructure, PRECONDITION, ""),
+        "NoSuchKey" | "NoSuchVersion" => (Infrastructure, NO_OBJECT, ""),
+        "NoSuchBucket" | "InvalidBucketName" => (Config, "s3::no_bucket", ""),
+        "InvalidAccessKeyId" => (
+            Config,
+            "s3::denied",
+            "the server does not know this `access_key_id`",
+        ),
+        "SignatureDoesNotMatch" => (
+            Config,
+            "s3::denied",
+            "`secret_access_key` does not belong to `access_key_id`, or something in between changes requests",
+        ),
+        "ExpiredToken" | "TokenRefreshRequired" => (
+            Infrastructure,
+            "s3::expired",
+            "get new credentials, and run the same command again: it goes on where it stopped",
+        ),
+        "InvalidToken" | "InvalidTokenId" => (
+            Config,
+            "s3::denied",
+            "`session_token` is not one of this server, or one is missing",
+        ),
+        "AccessDenied" | "AllAccessDisabled" | "AccountProblem" => (
+            Config,
+            "s3::denied",
+            "reading needs s3:ListBucket and s3:GetObject; writing s3:PutObject, s3:DeleteObject and s3:AbortMultipartUpload as well",
+        ),
+        "RequestTimeTooSkewed" => (
+            Infrastructure,
+            "s3::clock",
+            "this machine's clock is wrong by more than 15 minutes",
+        ),
+        "PermanentRedirect"
+        | "TemporaryRedirect"
+        | "Redirect"
+        | "AuthorizationHeaderMalformed"
+        | "IllegalLocationConstraintException"
+        | "InvalidRegion" => (
+            Config,
+            "s3::wrong_region",
+            "check `region`: the bucket is in another one",
+        ),
+        "InvalidObjectState" => (
+            Infrastructure,
+            "s3::archived",
+            "the object is in an archive: restore it first",
+        ),
+        "XMinioStorageFull"
+        | "QuotaExceeded"
+        | "XMinioAdminBucketQuotaExceeded"
+        | "InsufficientStorage" => (
+            Infrastructure,
+            "s3::full",
+            "make room on the server, and run the same command again: it goes on where it stopped",
+        ),
+        _ => by_status(said.status),
+    }
+}
+
+fn by_status(status: u16) -> Meaning {
+    use Class::{Config, Infrastructure, Throttled, Transient};
+    match status {
+        301 | 307 => (
+            Config,
+            "s3::wrong_region",
+            "check `region`: the bucket is in another one",
+        ),
+        401 | 403 => (
+            Config,
+            "s3::denied",
+            "check the credentials, and what they may do with this bucket",
+        ),
+        404 => (Infrastructure, NO_OBJECT, ""),
+        408 | 409 => (Transient, "s3::server_trouble", AGAIN),
+        412 => (Infrastructure, PRECONDITION, ""),
+        429 | 503 => (Throttled, "s3::slow_down", AGAIN),
+        507 => (
+            Infrastructure,
+            "s3::full",
+            "make room on the server, and run the same command again: it goes on where it stopped",
+        ),
+        500.. => (Transient, "s3::server_trouble", AGAIN),
+        _ => (Infrastructure, "s3::refused", ""),
+    }
+}
+
+/// An answer's body that ended, or did not come, before it was complete.
+pub(crate) fn cut(doing: &str, cause: &dyn std::error::Error) -> Error {
+    Error::new(Class::Transient, "s3::cut", format!("cannot {doing}"))
+        .help(AGAIN)
+        .caused_by(innermost(cause))
+}
+
+fn innermost(error: &dyn std::error::Error) -> String {
+    let mut last = error;
+    while let Some(next) = last.source() {
+        last = next;
+    }
+    last.to_string()
+}
+
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut last = error;
+    while let Some(next) = last.source() {
+        last = next;
+        text.push_str(": ");
+        text.push_str(&next.to_string());
+    }
+    text
+}

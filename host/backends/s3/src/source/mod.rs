@@ -1,0 +1,141 @@
+//! Reads objects: files under a prefix, or one record each.
+//!
+//! Files are listed here and read by the backend `file`, which asks for bytes of them ([`objects`]).
+//! Records are read here ([`records`]).
+
+mod list;
+mod objects;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use dkhost_core::{Error, OpenSource, Options, Result, Source};
+use dkhost_file::identity::{Identity, Mark};
+use dkhost_file::options::{FileOptions, SourceOptions};
+
+pub(crate) use self::list::{Listed, under};
+pub(crate) use self::objects::{Objects, get};
+
+use crate::client::Client;
+use crate::server::Server;
+use crate::target::names::{Latest, Manifest, Names, Piece};
+
+/// Opens what a job names.
+///
+/// *Errors* – all point at the job: at the key to blame, else at the prefix or bucket.
+pub(crate) fn open(mut options: Options, open: &OpenSource) -> Result<Box<dyn Source>> {
+    let server = Server::read(&mut options)?;
+    let span = server.prefix_span.clone();
+    files(options, server, open).map_err(|error| error.at_least(span))
+}
+
+fn files(mut options: Options, server: Server, open: &OpenSource) -> Result<Box<dyn Source>> {
+    let (label, span) = (server.label(), server.prefix_span.clone());
+    let files = FileOptions::read_at(&mut options, label.clone(), span)?;
+    let options = SourceOptions::read_with(options, files)?;
+    let client = Client::open(server, &open.base)?;
+    let prefix = client.server.prefix.clone();
+    let found = match published(&client, under(&client, &prefix)?)? {
+        Found::Parts(found) => found,
+        Found::Objects(found) => known_files(found, &prefix, &options),
+    };
+    if found.is_empty() {
+        return Err(Error::config(
+            "s3::no_objects",
+            format!("there is no object of a known format under `{label}`"),
+        )
+        .help(format!(
+            "known extensions: {}; `format` says another one's",
+            dkhost_file::format::EXTENSIONS
+        )));
+    }
+    let store = Arc::new(Objects::new(client));
+    let found = found.into_iter().map(identity).collect();
+    dkhost_file::open_files(options, open, store, found)
+}
+
+/// What is under a prefix.
+enum Found {
+    /// The parts that count of what dkhost wrote.
+    Parts(Vec<Listed>),
+    /// Whatever there is.
+    Objects(Vec<Listed>),
+}
+
+/// Where a run of dkhost published its parts, those and no others; its unfinished ones are no
+/// records.
+///
+/// *Errors* – `s3::unfinished`, `s3::bad_manifest`.
+fn published(client: &Client, found: Vec<Listed>) -> Result<Found> {
+    let names = Names::under(&client.server.prefix);
+    let is_there = |key: &str| found.iter().any(|listed| listed.key == key);
+    if !is_there(&names.latest()) {
+        if is_there(&names.state()) {
+            let label = client.server.label();
+            return Err(Error::config(
+                "s3::unfinished",
+                format!("a run of dkhost writes to {label} and has not ended"),
+            )
+            .help("run its job again until it is done"));
+        }
+        return Ok(Found::Objects(found));
+    }
+    let latest: Latest = read_json(client, &names.latest())?;
+    let manifest: Manifest = read_json(client, &format!("{}{}", names.prefix, latest.manifest))?;
+    let by_key: HashMap<&str, &Listed> = found
+        .iter()
+        .map(|listed| (listed.key.as_str(), listed))
+        .collect();
+    let listed = |part: Piece| {
+        let key = format!("{}{}", names.prefix, part.name);
+        let found = by_key.get(key.as_str());
+        match found.filter(|found| (found.size, &found.etag) == (part.bytes, &part.etag)) {
+            Some(found) => Ok((*found).clone()),
+            None => Err(Error::data(
+                "s3::bad_manifest",
+                format!(
+                    "`{key}` is not the part that the manifest of run {} names",
+                    manifest.run
+                ),
+            )
+            .help("somebody removed or replaced it; run the job that wrote it again")),
+        }
+    };
+    let parts = manifest.parts.iter().cloned().map(listed);
+    Ok(Found::Parts(parts.collect::<Result<_>>()?))
+}
+
+fn read_json<T: serde::de::DeserializeOwned>(client: &Client, key: &str) -> Result<T> {
+    let bad = |why: &str| {
+        Error::data("s3::bad_manifest", format!("{} {why}", client.place(key)))
+            .help("somebody changed what dkhost wrote; run the job that wrote it again")
+    };
+    let found = crate::put::get(client, key)?.ok_or_else(|| bad("is gone"))?;
+    serde_json::from_slice(&found.bytes).map_err(|cause| bad("cannot be read").caused_by(cause))
+}
+
+/// Objects that are not hidden and of a known format.
+fn known_files(found: Vec<Listed>, prefix: &str, options: &SourceOptions) -> Vec<Listed> {
+    let known = |listed: &Listed| {
+        options.file.format.is_some()
+            || dkhost_file::format::from_name(listed.key.as_ref())
+                .0
+                .is_some()
+    };
+    let found = found.into_iter();
+    found
+        .filter(|listed| !list::is_hidden(&listed.key, prefix) && known(listed))
+        .collect()
+}
+
+/// Which object it is, as positions and fingerprints keep it.
+fn identity(listed: Listed) -> Identity {
+    Identity {
+        file: listed.key,
+        size: listed.size,
+        mark: Mark::Elsewhere {
+            etag: listed.etag,
+            version: None,
+        },
+    }
+}
