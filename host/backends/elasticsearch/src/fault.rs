@@ -21,6 +21,8 @@ pub(crate) struct Refusal {
     pub kind: String,
     /// A sentence, with those of the causes that say more.
     pub reason: String,
+    /// The same word of the first cause.
+    pub root: String,
     /// When to come again, where the server says so.
     pub retry_after: Option<Duration>,
 }
@@ -55,8 +57,20 @@ impl Refusal {
             status,
             kind: text(error, "type").unwrap_or_default(),
             reason,
+            root: text(&error["root_cause"][0], "type").unwrap_or_default(),
             retry_after: None,
         }
+    }
+
+    /// Whether it is the index that is not there.
+    pub fn is_about_no_index(&self) -> bool {
+        self.status == 404 && self.kind == "index_not_found_exception"
+    }
+
+    /// Whether the server has lost the moment it was asked for, with its index or without.
+    pub fn is_about_a_moment(&self) -> bool {
+        let lost = |kind: &str| kind == "search_context_missing_exception";
+        lost(&self.kind) || lost(&self.root) || self.is_about_no_index()
     }
 
     fn of_answer(answer: &Answer) -> Self {
@@ -121,6 +135,13 @@ pub(crate) fn refused_part(doing: &str, refusal: Refusal) -> Error {
         .caused_by(refusal)
 }
 
+/// An answer in which something is missing, and no word why.
+pub(crate) fn incomplete(doing: &str) -> Error {
+    let message = format!("cannot {doing}: the server answered with a part of it only");
+    Error::new(Class::Transient, "elasticsearch::partial", message)
+        .help("are all shards of the index there? GET _cat/shards shows it")
+}
+
 const AGAIN: &str =
     "when the server works again, run the same command again: it goes on where it stopped";
 
@@ -143,7 +164,7 @@ fn meaning(refusal: &Refusal) -> (&'static str, &'static str) {
             "elasticsearch::no_index",
             "GET _cat/indices shows what there is",
         ),
-        (404, "search_context_missing_exception") => ("elasticsearch::moment_lost", AGAIN),
+        _ if refusal.is_about_a_moment() => ("elasticsearch::moment_lost", AGAIN),
         (404 | 405, _) => (
             "elasticsearch::not_there",
             "is this the address of the server itself, and is its version one that has this?",
