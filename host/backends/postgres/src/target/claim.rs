@@ -9,6 +9,7 @@ use dkhost_core::sink::next_epoch;
 use dkhost_core::takeover::LastLook;
 use dkhost_core::{Claim, Claimed, Class, Conflict, Error, Result, fail};
 
+use super::spare::Spare;
 use super::state::{self, Memory, Owner, Whose};
 use super::{Target, knobs, plan, shape, sql, staging};
 use crate::catalog::Table;
@@ -16,14 +17,19 @@ use crate::name::quote;
 use crate::session::Session;
 
 /// Takes the target over.
-pub(super) fn claim(target: &Target, claim: &Claim, seen: &LastLook) -> Result<Claimed> {
+pub(super) fn claim(
+    target: &Target,
+    spare: &Spare,
+    claim: &Claim,
+    seen: &LastLook,
+) -> Result<Claimed> {
     let id = target.id();
     let whose = Whose {
         job: &claim.job,
         target: &id,
     };
     let doing = format!("claim {}", target.label());
-    let mut session = Session::open(&target.server)?;
+    let mut session = spare.take(&target.server)?;
     let begin = format!(
         "BEGIN ISOLATION LEVEL READ COMMITTED; {}",
         target.server.settings()
@@ -56,6 +62,7 @@ pub(super) fn claim(target: &Target, claim: &Claim, seen: &LastLook) -> Result<C
     // One that began before the new epoch was written down.
     state::end_others(&mut session, whose, epoch)?;
     fail::point("postgres.claim.others-ended")?;
+    spare.leave(session);
     *target
         .claimed
         .lock()

@@ -6,6 +6,7 @@ use std::sync::atomic::Ordering;
 use dkhost_core::{Conflict, Error, Result, fail};
 use tokio_postgres::types::Type;
 
+use super::spare::Spare;
 use super::state::{self, Memory, Owner, Whose};
 use super::{Target, knobs, sql};
 use crate::catalog::Table;
@@ -13,7 +14,7 @@ use crate::name::{literal, quote, quote_all};
 use crate::session::Session;
 
 /// Makes the result visible under its final name.
-pub(super) fn publish(target: &Target) -> Result<()> {
+pub(super) fn publish(target: &Target, spare: &Spare) -> Result<()> {
     let (run, epoch) = target.claimed()?;
     let id = target.id();
     let whose = Whose {
@@ -21,7 +22,7 @@ pub(super) fn publish(target: &Target) -> Result<()> {
         target: &id,
     };
     let doing = format!("publish {}", target.label());
-    let mut session = Session::open(&target.server)?;
+    let mut session = spare.take(&target.server)?;
     session.run(
         &doing,
         &format!(
@@ -46,6 +47,7 @@ pub(super) fn publish(target: &Target) -> Result<()> {
     session.run(&doing, "COMMIT")?;
     fail::point("postgres.publish.committed")?;
     target.published.store(true, Ordering::SeqCst);
+    spare.leave(session);
     Ok(())
 }
 
@@ -184,7 +186,7 @@ fn advance_counters(target: &Target, session: &mut Session, doing: &str) -> Resu
 }
 
 /// Forgets the run. Without a claim only one that published its result.
-pub(super) fn retire(target: &Target) -> Result<()> {
+pub(super) fn retire(target: &Target, spare: &Spare) -> Result<()> {
     let claimed = target.claimed().ok();
     let id = target.id();
     let whose = Whose {
@@ -196,7 +198,7 @@ pub(super) fn retire(target: &Target) -> Result<()> {
         Some((run, epoch)) => (&memory.owner.run, memory.owner.epoch) == (run, *epoch),
         None => memory.owner.published,
     };
-    let mut session = Session::open(&target.server)?;
+    let mut session = spare.take(&target.server)?;
     // Nothing if it is retired already, or taken over by a process that will.
     if Memory::read(&mut session, whose)?.filter(is_ours).is_none() {
         return Ok(());

@@ -3,7 +3,7 @@
 use dkhost_core::{Conflict, Result, Schema};
 
 use super::columns::{self, Held};
-use super::{Target, sql, times};
+use super::{Target, keys, sql, times};
 use crate::catalog::{Identity, Kind, Table};
 use crate::copy::Wire;
 use crate::name::quote_all;
@@ -29,6 +29,8 @@ pub(super) struct Shape {
     /// Whether triggers may keep rows out.
     pub has_triggers: bool,
     is_partitioned: bool,
+    /// Whether it can be seen here that the rows of a batch have different keys ([`keys`]).
+    pub tells_keys: bool,
     pub conflict: Conflict,
     /// Whether the table is a dataknobs store that tells when records were written.
     has_times: bool,
@@ -67,6 +69,9 @@ impl Shape {
                 .filter(|index| !has_times || !times::is_time(&held[*index].field.name))
                 .collect(),
             has_times,
+            tells_keys: !key.is_empty()
+                && table.kind != Kind::Partitioned
+                && key.iter().all(|index| keys::are_told_apart(&held[*index])),
             schema: schema.clone(),
             held,
             key,
@@ -182,19 +187,35 @@ impl Shape {
         let values: Vec<String> = (0..self.held.len())
             .map(|index| format!("v{index}"))
             .collect();
+        let order = self.of_key(", ", |index, held| format!("v{index}{}", held.collate));
+        format!(
+            "WITH s AS MATERIALIZED (SELECT s.n, {rank}{columns}{met} FROM {from}), up AS ({}) {tail}",
+            self.upsert(
+                &values.join(", "),
+                &format!("s WHERE r = 1 ORDER BY {order}")
+            ),
+        )
+    }
+
+    /// The same for the whole batch, where all its rows have different keys: `tail` is over the
+    /// batch and `up`.
+    pub(super) fn merge_apart(&self, tail: &str) -> String {
+        let from = format!("{BATCH} s ORDER BY {}", self.key_values());
+        format!("WITH up AS ({}) {tail}", self.upsert(&self.values(), &from))
+    }
+
+    /// Writes the rows of `from`, and returns the keys of those that were and whether each is new.
+    fn upsert(&self, values: &str, from: &str) -> String {
         // The columns of a partitioned table's new row do not say whether it is one.
         let new = match self.is_partitioned {
             true => "true",
             false => "(t.xmax = 0)",
         };
         format!(
-            "WITH s AS MATERIALIZED (SELECT s.n, {rank}{columns}{met} FROM {from}), \
-             up AS (INSERT INTO {} AS t ({}) OVERRIDING SYSTEM VALUE SELECT {} FROM s WHERE r = 1 ORDER BY {} \
-             ON CONFLICT ({}) {} RETURNING {}, {new} AS new) {tail}",
+            "INSERT INTO {} AS t ({}) OVERRIDING SYSTEM VALUE SELECT {values} FROM {from} \
+             ON CONFLICT ({}) {} RETURNING {}, {new} AS new",
             self.table,
             self.columns,
-            values.join(", "),
-            self.of_key(", ", |index, held| format!("v{index}{}", held.collate)),
             self.of_key(", ", |_, held| held.quoted.clone()),
             self.action(),
             self.of_key(", ", |index, held| format!("t.{} AS v{index}", held.quoted)),
@@ -228,6 +249,15 @@ impl Shape {
             format!("up.v{index} = s.v{index}{}", held.collate)
         });
         (fate, format!("s LEFT JOIN up ON s.r = 1 AND {on}"))
+    }
+
+    /// The same for a row of [`Shape::merge_apart`].
+    pub(super) fn fate_apart(&self) -> (String, String) {
+        let fate = "CASE WHEN up.new IS NULL THEN 'u' WHEN up.new THEN 'i' ELSE 'r' END";
+        let on = self.of_key(" AND ", |index, _| {
+            format!("up.v{index} = {}", self.key_value(index))
+        });
+        (fate.to_owned(), format!("{BATCH} s LEFT JOIN up ON {on}"))
     }
 
     /// How rows of one key are numbered: 1 for the one that counts.
@@ -272,9 +302,17 @@ impl Shape {
             set.extend(times.map(str::to_owned));
             also = differ;
         }
-        // Byte for byte, also where a type has no equality or one that is blind to case or scale.
+        // Byte for byte, also where a type has no equality or one that is blind to case or scale;
+        // where a value differs anyway, the rest need not be looked at.
+        let quick: String = self
+            .replaced
+            .iter()
+            .map(|index| &self.held[*index])
+            .filter(|held| keys::is_quickly_compared(held))
+            .map(|held| format!("t.{0} IS DISTINCT FROM excluded.{0} OR ", held.quoted))
+            .collect();
         format!(
-            "DO UPDATE SET {} WHERE pg_catalog.record_image_ne(ROW({}), ROW({})){also}",
+            "DO UPDATE SET {} WHERE {quick}pg_catalog.record_image_ne(ROW({}), ROW({})){also}",
             set.join(", "),
             list("t"),
             list("excluded")

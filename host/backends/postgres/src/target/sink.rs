@@ -9,6 +9,7 @@ use dkhost_core::{
 };
 
 use super::shape::Shape;
+use super::spare::Spare;
 use super::state::{self, Memory, Whose};
 use super::writer::PostgresWriter;
 use super::{Target, claim, publish, scan};
@@ -19,6 +20,7 @@ use crate::session::Session;
 pub(super) struct PostgresSink {
     target: Arc<Target>,
     seen: LastLook,
+    spare: Arc<Spare>,
 }
 
 impl PostgresSink {
@@ -26,6 +28,7 @@ impl PostgresSink {
         PostgresSink {
             target: Arc::new(target),
             seen: LastLook::default(),
+            spare: Arc::default(),
         }
     }
 
@@ -33,7 +36,7 @@ impl PostgresSink {
     /// staging table may be gone or another's. What is read is of one moment.
     fn open_ours(&self, doing: &str) -> Result<(Session, Table)> {
         let target = &self.target;
-        let mut session = Session::open(&target.server)?;
+        let mut session = self.spare.take(&target.server)?;
         let begin = format!(
             "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; {}",
             target.server.settings()
@@ -63,7 +66,7 @@ impl Sink for PostgresSink {
 
     fn inspect(&self, job: &str) -> Result<Option<TargetState>> {
         let id = self.target.id();
-        let mut session = Session::open(&self.target.server)?;
+        let mut session = self.spare.take(&self.target.server)?;
         let memory = match Memory::read(&mut session, Whose { job, target: &id }) {
             // Somebody who finished removed the tables while we looked.
             Err(error) if error.code() == "postgres::no_table" => None,
@@ -71,16 +74,18 @@ impl Sink for PostgresSink {
         };
         let state = memory.map(Memory::into_state);
         self.seen.note(state.as_ref());
+        self.spare.leave(session);
         Ok(state)
     }
 
     fn claim(&self, claimed: &Claim) -> Result<Claimed> {
-        claim::claim(&self.target, claimed, &self.seen)
+        claim::claim(&self.target, &self.spare, claimed, &self.seen)
     }
 
     fn writer(&self, partition: &Partition) -> Result<Box<dyn Writer>> {
         Ok(Box::new(PostgresWriter::open(
             self.target.clone(),
+            self.spare.clone(),
             partition.index,
         )?))
     }
@@ -93,6 +98,8 @@ impl Sink for PostgresSink {
             &format!("SELECT count(*) FROM {}", table.sql()?),
             &[],
         )?;
+        session.run(&doing, "COMMIT")?;
+        self.spare.leave(session);
         Ok(rows
             .first()
             .map_or(0, |row| row.get::<_, i64>(0).unsigned_abs()))
@@ -115,10 +122,10 @@ impl Sink for PostgresSink {
     }
 
     fn publish(&self) -> Result<()> {
-        publish::publish(&self.target)
+        publish::publish(&self.target, &self.spare)
     }
 
     fn retire(&self) -> Result<()> {
-        publish::retire(&self.target)
+        publish::retire(&self.target, &self.spare)
     }
 }

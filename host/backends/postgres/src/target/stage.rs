@@ -18,6 +18,7 @@ use dkhost_core::{
 
 use super::culprits;
 use super::halves;
+use super::keys;
 use super::scan;
 use super::shape::{BATCH, Shape};
 use super::{Target, columns};
@@ -35,6 +36,8 @@ pub(super) struct Stage<'a> {
     pub doing: &'a str,
     /// Where this batch's outcomes are gathered.
     pub fates: Fates,
+    /// Whether its rows are known to have different keys.
+    apart: bool,
 }
 
 /// What became of the rows of a batch.
@@ -89,6 +92,7 @@ pub(super) fn write(
         records,
         doing: &doing,
         fates: Fates::new(records.num_rows()),
+        apart: shape.tells_keys && keys::are_apart(&records.project(&shape.key)?)?,
     };
     columns::guard(shape, records, &mut stage.fates);
     let begin = std::mem::take(way);
@@ -236,7 +240,10 @@ impl Stage<'_> {
             "SELECT s.n{} FROM (SELECT s.*, {} FROM {BATCH} s) s JOIN {} t ON {} \
              WHERE s.r = 1 ORDER BY {} FOR UPDATE OF t",
             comma(shape.reads(fields)),
-            shape.rank(),
+            match self.apart {
+                true => "1 AS r".to_owned(),
+                false => shape.rank(),
+            },
             shape.table,
             shape.meets(),
             shape.key_values(),
@@ -269,14 +276,20 @@ impl Stage<'_> {
             let sql = shape.insert(&format!("{BATCH} s"), &order);
             return Ok(self.session.execute(self.doing, &sql, &[])? == left as u64);
         }
-        let (fate, joined) = shape.fate();
+        let (fate, joined) = match self.apart {
+            true => shape.fate_apart(),
+            false => shape.fate(),
+        };
         // The rows themselves are told where somebody asks for them, or they are not the rule.
         let tail = format!(
             "SELECT fate, count(*), CASE WHEN fate <> 'i' AND (fate <> 'r' OR {}) THEN array_agg(n) END \
              FROM (SELECT s.n, {fate} AS fate FROM {joined}) x GROUP BY fate",
             self.target.content,
         );
-        let sql = shape.merge(&format!("{BATCH} s"), &shape.rank(), &tail);
+        let sql = match self.apart {
+            true => shape.merge_apart(&tail),
+            false => shape.merge(&format!("{BATCH} s"), &shape.rank(), &tail),
+        };
         let rows = self.session.rows(self.doing, &sql, &[])?;
         let mut kept_out = Vec::new();
         for row in &rows {

@@ -11,6 +11,7 @@ use dkhost_core::{
 };
 
 use super::shape::Shape;
+use super::spare::Spare;
 use super::stage::{self, Way};
 use super::state::{self, Whose};
 use super::{Target, ddl, scan};
@@ -31,6 +32,7 @@ enum State {
 /// Writes one partition.
 pub(super) struct PostgresWriter {
     target: Arc<Target>,
+    spare: Arc<Spare>,
     /// `None` while there is no connection that can be used.
     session: Option<Session>,
     run: String,
@@ -38,6 +40,8 @@ pub(super) struct PostgresWriter {
     partition: u32,
     checkpoint: Option<Checkpoint>,
     state: State,
+    /// Whether the transaction stands at its first savepoint, which came with its beginning.
+    is_marked: bool,
     shape: Option<Arc<Shape>>,
     way: Way,
     /// The rows written since the last commit, as they were sent.
@@ -45,16 +49,18 @@ pub(super) struct PostgresWriter {
 }
 
 impl PostgresWriter {
-    pub(super) fn open(target: Arc<Target>, partition: u32) -> Result<Self> {
+    pub(super) fn open(target: Arc<Target>, spare: Arc<Spare>, partition: u32) -> Result<Self> {
         let (run, epoch) = target.claimed()?;
         let mut writer = PostgresWriter {
             target,
+            spare,
             session: None,
             run,
             epoch,
             partition,
             checkpoint: None,
             state: State::Idle,
+            is_marked: false,
             shape: None,
             way: Way::default(),
             staged: Vec::new(),
@@ -123,7 +129,7 @@ impl PostgresWriter {
 
     fn open_transaction(&mut self) -> Result<()> {
         if self.session.as_ref().is_none_or(Session::is_closed) {
-            self.session = Some(Session::open(&self.target.server)?);
+            self.session = Some(self.spare.take(&self.target.server)?);
             self.shape = None;
             self.owned()?;
             self.end_own()?;
@@ -132,7 +138,7 @@ impl PostgresWriter {
         // Deferred constraints are checked as rows are written: their refusal is to be a record's
         // and not the commit's.
         let begin = format!(
-            "BEGIN ISOLATION LEVEL READ COMMITTED; {}; {}; SET CONSTRAINTS ALL IMMEDIATE",
+            "BEGIN ISOLATION LEVEL READ COMMITTED; {}; {}; SET CONSTRAINTS ALL IMMEDIATE; SAVEPOINT batch",
             self.target.server.settings(),
             state::show(whose(&self.target, &id), self.epoch, self.partition)
         );
@@ -142,6 +148,7 @@ impl PostgresWriter {
             Ok(()) => self.state = State::Open,
             Err(_) => self.abandon(),
         }
+        self.is_marked = true;
         begun
     }
 
@@ -230,21 +237,25 @@ impl PostgresWriter {
 
     fn alter(&mut self, table: &Table, columns: &[Field]) -> Result<()> {
         let (doing, sql) = (self.doing(), ddl::add_columns(table, columns)?);
+        // A batch that goes back to its savepoint keeps them.
+        self.is_marked = false;
         match sql {
             Some(sql) => self.asking(|session| session.run(&doing, &sql)),
             None => Ok(()),
         }
     }
 
-    /// Stages a batch behind a savepoint.
+    /// Stages a batch behind a savepoint, which stays: it goes with the transaction.
     fn stage(&mut self, records: &RecordBatch) -> Result<WriteReport> {
         let shape = self.shape(&Schema::from_arrow(&records.schema())?)?;
         let (target, doing, mut way) = (self.target.clone(), self.doing(), self.way);
+        let is_marked = std::mem::take(&mut self.is_marked);
         let report = self.asking(|session| {
-            session.run(&doing, "SAVEPOINT batch")?;
+            if !is_marked {
+                session.run(&doing, "SAVEPOINT batch")?;
+            }
             let report = stage::write(session, &target, &shape, records, &mut way)?;
             fail::point("postgres.write.staged")?;
-            session.run(&doing, "RELEASE batch")?;
             Ok(report)
         })?;
         self.way = way;
@@ -291,6 +302,16 @@ impl PostgresWriter {
         }
         self.state = State::Idle;
         fail::point("postgres.commit.sent")
+    }
+}
+
+impl Drop for PostgresWriter {
+    fn drop(&mut self) {
+        if self.state == State::Idle
+            && let Some(session) = self.session.take()
+        {
+            self.spare.leave(session);
+        }
     }
 }
 

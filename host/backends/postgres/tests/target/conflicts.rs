@@ -52,6 +52,66 @@ fn an_upsert_replaces_keeps_and_folds() {
 }
 
 #[test]
+fn of_rows_with_different_keys_each_is_told_its_own_fate() {
+    for (conflict, told, held) in [
+        (Conflict::Upsert, "wuww", "new|9|1\nsame|2|2\nnew|1|3\n|5|4"),
+        (
+            Conflict::Skip,
+            "wuwu",
+            "new|9|1\nsame|2|2\nnew|1|3\nold|5|4",
+        ),
+    ] {
+        let database = database(
+            "CREATE TABLE t (v text, w bigint, id bigint PRIMARY KEY); \
+             INSERT INTO t VALUES ('same', 2, 2), ('old', 5, 4)",
+        );
+        let schema = schema(&["!id int64", "v utf8", "w int64"]);
+        // One that was there differs in a number, a text, or not at all.
+        let cells: Cells<'_> = &[
+            &[Some("3"), Some("new"), Some("1")],
+            &[Some("2"), Some("same"), Some("2")],
+            &[Some("1"), Some("new"), Some("9")],
+            &[Some("4"), None, Some("5")],
+        ];
+        let mut run = Run::start(sink(&database, "t", &schema, conflict).unwrap(), 1);
+        let report = run.write(&rows(&schema, cells));
+        assert_eq!(fates(&report, 4), told);
+        let replaced = match conflict {
+            Conflict::Upsert => rows(&schema, &[&[Some("4"), Some("old"), Some("5")]]),
+            _ => rows(&schema, &[]),
+        };
+        assert_eq!(
+            (report.replaced, report.replaced_rows),
+            (
+                ContentSum::of(&replaced).unwrap(),
+                replaced.num_rows() as u64
+            )
+        );
+        run.commit();
+        run.finish();
+        assert_eq!(database.sql("SELECT * FROM t ORDER BY id"), held);
+    }
+}
+
+#[test]
+fn keys_that_only_the_server_calls_equal_meet() {
+    for (conflict, told, held) in [
+        (Conflict::Upsert, "dw", "A|2"),
+        (Conflict::Skip, "wu", "a|1"),
+    ] {
+        let database = database(
+            "CREATE COLLATION loose (provider = icu, locale = 'und-u-ks-level2', deterministic = false); \
+             CREATE TABLE t (k text COLLATE loose PRIMARY KEY, v text)",
+        );
+        let schema = schema(&["!k utf8", "v utf8"]);
+        let cells: Cells<'_> = &[&[Some("a"), Some("1")], &[Some("A"), Some("2")]];
+        let (fates, _) = load(&database, "t", &schema, conflict, cells);
+        assert_eq!(fates, told);
+        assert_eq!(database.sql("SELECT * FROM t"), held);
+    }
+}
+
+#[test]
 fn what_was_replaced_is_counted_where_its_content_is_not_asked_for() {
     let database = database(&format!("{TABLE} INSERT INTO t VALUES ('x', 1, 'old')"));
     let schema = schema(&["!a utf8", "!b int64", "v utf8"]);
