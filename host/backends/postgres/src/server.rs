@@ -26,6 +26,10 @@ use crate::fault::{self, refusal};
 use address::Address;
 use tls::{MODES, Mode, Papers};
 
+/// A commit that was confirmed is one that a crash of the server leaves, whatever the role has set.
+const DURABLE: &str = "SELECT set_config('synchronous_commit', 'on', true) \
+                       WHERE current_setting('synchronous_commit') = 'off'";
+
 /// The options that say where a server is: of sources and targets alike.
 pub(crate) const OPTIONS: &[OptionSpec] = &[
     OptionSpec::required(
@@ -175,7 +179,7 @@ impl Server {
             "SET LOCAL client_encoding = 'UTF8'; SET LOCAL DateStyle = 'ISO, YMD'; \
              SET LOCAL IntervalStyle = 'iso_8601'; SET LOCAL TimeZone = 'UTC'; \
              SET LOCAL extra_float_digits = 3; SET LOCAL bytea_output = 'hex'; \
-             SET LOCAL statement_timeout = {}; SET LOCAL lock_timeout = {}",
+             SET LOCAL statement_timeout = {}; SET LOCAL lock_timeout = {}; {DURABLE}",
             self.times.statement.as_millis(),
             self.times.lock.as_millis()
         )

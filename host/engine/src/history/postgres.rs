@@ -25,8 +25,10 @@ pub(super) const STEP_TIMEOUT: Duration = Duration::from_secs(60);
 /// Begins a transaction that only reads, and sees one state of the tables.
 pub(super) const BEGIN_READ: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL search_path TO dkhost_history, pg_temp";
 
-/// Begins a transaction that writes. Nobody waits for a lock for longer than a server restarts.
-pub(super) const BEGIN_WRITE: &str = "BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL search_path TO dkhost_history, pg_temp; SET LOCAL lock_timeout TO '30s'";
+/// Begins a transaction that writes. Nobody waits for a lock for longer than a server restarts; and
+/// a dead letter that was kept is on disk before its batch's checkpoint is.
+pub(super) const BEGIN_WRITE: &str = "BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL search_path TO dkhost_history, pg_temp; SET LOCAL lock_timeout TO '30s';
+    SELECT set_config('synchronous_commit', 'on', true) WHERE current_setting('synchronous_commit') = 'off'";
 
 /// How long saying goodbye may take.
 pub(super) const FAREWELL: Duration = Duration::from_secs(5);

@@ -110,7 +110,11 @@ fn merge(shape: &Shape) -> String {
         from,
         "1::bigint AS r, s.ord, s.g",
         &format!(
-            "INSERT INTO pg_temp.dkhost_fate (n, ord, g, fate) SELECT s.n, s.ord, s.g, {fate} FROM {joined}"
+            "INSERT INTO pg_temp.dkhost_fate (n, ord, g, fate) SELECT s.n, s.ord, s.g, {fate} FROM {joined}{}",
+            match shape.has_triggers {
+                true => format!(" UNION ALL SELECT 0, -1, -1, 'm' FROM {}", shape.moved(false)),
+                false => String::new(),
+            }
         ),
     )
 }
@@ -194,6 +198,7 @@ fn settle(stage: &mut Stage<'_>, keyed: bool) -> Result<()> {
             'x' => stage.fates.reject(reject(stage, told)),
             'k' => stage.fates.reject(swallowed(told.row)),
             'u' => kept_out.push(told.row),
+            'm' => return Err(stage.key_changed()),
             'r' => {
                 stage.fates.replaced_rows += 1;
                 if stage.target.content {

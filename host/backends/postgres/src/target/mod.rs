@@ -6,6 +6,7 @@
 //! epoch in [`state`], which every commit checks; a claim also ends the connections of older ones,
 //! whose locks would keep it waiting.
 
+mod allowed;
 mod claim;
 mod columns;
 mod culprits;

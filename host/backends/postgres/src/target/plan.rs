@@ -8,19 +8,20 @@ use dkhost_core::{
 };
 use tokio_postgres::types::Type;
 
+use super::allowed;
 use super::columns::{self, Held};
 use super::knobs::{self, Store};
 use super::state::{Memory, Whose};
 use super::{Plans, Target, ddl, shown};
 use crate::catalog::{Kind, Name, OUR_SCHEMA, Table, no_table};
-use crate::name::{quote, quote_all};
+use crate::name::quote_all;
 use crate::server::Server;
 use crate::session::Session;
 
 /// MaxHeapAttributeNumber, less what temporary tables add.
 const COLUMNS_MAX: usize = 1590;
 
-const LOOKING: &str = "look at the target";
+pub(super) const LOOKING: &str = "look at the target";
 
 /// Plans the target. Nothing is written.
 pub(super) fn target(mut options: Options, open: &OpenTarget) -> Result<Target> {
@@ -81,7 +82,7 @@ fn laid_out(
     let held = columns::find(&definition, &open.schema.fields)?;
     let key = key(&definition, open)?;
     check_writable(&definition, &held, found.is_some())?;
-    check_rights(session, found.as_ref(), &name, open)?;
+    allowed::check(session, found.as_ref(), &name, open)?;
     let planned = Planned {
         server: &server,
         found: found.as_ref(),
@@ -292,61 +293,6 @@ fn check_writable(table: &Table, held: &[Held], exists: bool) -> Result<()> {
         ));
     }
     Ok(())
-}
-
-/// The rights that are missing, as GRANT names them.
-const RIGHTS_SQL: &str = "SELECT right_ FROM (VALUES \
-        ('GRANT CREATE ON DATABASE', to_regnamespace('dkhost') IS NULL AND NOT has_database_privilege(current_database(), 'CREATE')), \
-        ('GRANT TEMPORARY ON DATABASE', NOT has_database_privilege(current_database(), 'TEMPORARY')), \
-        ('GRANT CREATE ON SCHEMA', $1 = 0 AND EXISTS (SELECT FROM pg_namespace WHERE nspname = $2) \
-           AND NOT coalesce((SELECT has_schema_privilege(oid, 'CREATE') FROM pg_namespace WHERE nspname = $2), true)), \
-        ('GRANT CREATE ON DATABASE', $1 = 0 AND NOT EXISTS (SELECT FROM pg_namespace WHERE nspname = $2) \
-           AND NOT has_database_privilege(current_database(), 'CREATE')), \
-        ('GRANT ' || $3 || ' ON TABLE', $1 <> 0 AND EXISTS (SELECT FROM unnest(string_to_array($3, ', ')) AS p \
-           WHERE NOT coalesce(has_table_privilege($1::oid, p), true) \
-             AND NOT (p IN ('SELECT', 'INSERT', 'UPDATE') AND coalesce(has_any_column_privilege($1::oid, p), true)))) \
-      ) AS t(right_, missing) WHERE missing";
-
-/// Asks the server what we may do, so that nothing is refused in the middle.
-fn check_rights(
-    session: &mut Session,
-    found: Option<&Table>,
-    name: &Name,
-    open: &OpenTarget,
-) -> Result<()> {
-    let schema = name.schema.clone().unwrap_or_default();
-    let table = found.map_or(0, |table| i64::from(table.oid));
-    let needed = match open.conflict {
-        Conflict::Upsert => "SELECT, INSERT, UPDATE",
-        Conflict::ReplaceAll => "SELECT, INSERT, TRUNCATE",
-        Conflict::Insert | Conflict::Skip => "SELECT, INSERT",
-    };
-    let rows = session.rows(
-        LOOKING,
-        RIGHTS_SQL,
-        &[
-            (&table, Type::INT8),
-            (&schema, Type::TEXT),
-            (&needed, Type::TEXT),
-        ],
-    )?;
-    let Some(row) = rows.first() else {
-        return Ok(());
-    };
-    let right: &str = row.get(0);
-    let on = match right.rsplit(' ').next() {
-        Some("TABLE") => format!("{}.{}", quote(&schema)?, quote(&name.name)?),
-        Some("SCHEMA") => quote(&schema)?,
-        _ => "…".to_owned(),
-    };
-    Err(Error::config(
-        "postgres::denied",
-        format!(
-            "the user of this connection may not write to `{}`",
-            shown(name)
-        ),
-    )
-    .help(format!("{right} {on} TO …")))
 }
 
 /// What is known when the plan is written down.

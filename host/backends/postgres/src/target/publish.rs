@@ -9,7 +9,7 @@ use tokio_postgres::types::Type;
 use super::spare::Spare;
 use super::state::{self, Memory, Owner, Whose};
 use super::{Target, knobs, sql};
-use crate::catalog::Table;
+use crate::catalog::{Kind, Table};
 use crate::name::{literal, quote, quote_all};
 use crate::session::Session;
 
@@ -128,7 +128,42 @@ fn refill(target: &Target, session: &mut Session, doing: &str, staging: &Table) 
         )
         .help("disable the trigger for the time of the run, or use on_conflict = \"upsert\""));
     }
+    if target.content {
+        ensure_same(target, session, doing, &from, &columns)?;
+    }
     fail::point("postgres.swap.filled")
+}
+
+/// Refuses a result that triggers changed on its way from the table it was compared in.
+fn ensure_same(
+    target: &Target,
+    session: &mut Session,
+    doing: &str,
+    from: &str,
+    columns: &str,
+) -> Result<()> {
+    let may_change = Table::find(session, &target.name)?
+        .is_some_and(|table| table.triggers > 0 || table.kind == Kind::Partitioned);
+    if !may_change || columns.is_empty() {
+        return Ok(());
+    }
+    let sum = |table: &str| {
+        format!("(SELECT sum(pg_catalog.hashtextextended(ROW({columns})::text, 0)) FROM {table})")
+    };
+    let sql = format!(
+        "SELECT {} IS NOT DISTINCT FROM {}",
+        sum(from),
+        sum(&sql(&target.name)?)
+    );
+    let rows = session.rows(doing, &sql, &[])?;
+    if rows.first().is_some_and(|row| row.get(0)) {
+        return Ok(());
+    }
+    Err(Error::data(
+        "postgres::trigger",
+        format!("a trigger of {} changes rows of the result", target.label()),
+    )
+    .help("disable the trigger for the time of the run, or leave `verify` at \"count\""))
 }
 
 /// The primary key of a table that was staged is called after the staging table.

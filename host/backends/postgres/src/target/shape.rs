@@ -260,6 +260,20 @@ impl Shape {
         (fate.to_owned(), format!("{BATCH} s LEFT JOIN up ON {on}"))
     }
 
+    /// Rows that were written under a key that no record of the batch has, after
+    /// [`Shape::merge`] or, if the rows are `apart`, [`Shape::merge_apart`].
+    pub(super) fn moved(&self, apart: bool) -> String {
+        let on = self.of_key(" AND ", |index, held| match apart {
+            true => format!("up.v{index} = {}", self.key_value(index)),
+            false => format!("up.v{index} = s.v{index}{}", held.collate),
+        });
+        let records = match apart {
+            true => format!("{BATCH} s WHERE {on}"),
+            false => format!("s WHERE s.r = 1 AND {on}"),
+        };
+        format!("up WHERE NOT EXISTS (SELECT FROM {records})")
+    }
+
     /// How rows of one key are numbered: 1 for the one that counts.
     pub(super) fn rank(&self) -> String {
         let order = if self.conflict == Conflict::Skip {

@@ -283,8 +283,15 @@ impl Stage<'_> {
         // The rows themselves are told where somebody asks for them, or they are not the rule.
         let tail = format!(
             "SELECT fate, count(*), CASE WHEN fate <> 'i' AND (fate <> 'r' OR {}) THEN array_agg(n) END \
-             FROM (SELECT s.n, {fate} AS fate FROM {joined}) x GROUP BY fate",
+             FROM (SELECT s.n, {fate} AS fate FROM {joined}) x GROUP BY fate{}",
             self.target.content,
+            match shape.has_triggers {
+                true => format!(
+                    " UNION ALL SELECT 'm', count(*), NULL FROM {}",
+                    shape.moved(self.apart)
+                ),
+                false => String::new(),
+            },
         );
         let sql = match self.apart {
             true => shape.merge_apart(&tail),
@@ -302,11 +309,24 @@ impl Stage<'_> {
                 }
                 "d" => self.set(&numbers, Outcome::Deduplicated),
                 "u" => kept_out = numbers,
+                "m" if count > 0 => return Err(self.key_changed()),
                 _ => {}
             }
         }
         self.kept_out(kept_out)?;
         Ok(true)
+    }
+
+    /// A trigger put a row under another key than its record's.
+    pub(super) fn key_changed(&self) -> Error {
+        Error::config(
+            "postgres::trigger",
+            format!(
+                "a trigger changes the key of rows that are written to {}, so that it cannot be told which record is where",
+                self.target.label()
+            ),
+        )
+        .help("change the key in a step as the trigger does, or disable the trigger for the time of the run")
     }
 
     /// Columns to insert by: those of the key.

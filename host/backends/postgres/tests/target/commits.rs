@@ -326,3 +326,24 @@ fn two_writers_meet_the_same_rows_in_one_order() {
     });
     assert_eq!(database.sql("SELECT count(*) FROM t"), "211");
 }
+
+#[test]
+fn a_commit_is_on_disk_before_it_counts_whatever_the_database_has_set() {
+    for (set, used) in [("off", "on"), ("local", "local")] {
+        let database = database(
+            "CREATE TABLE told (how text); CREATE TABLE t (id int PRIMARY KEY, v text); \
+             CREATE FUNCTION tell() RETURNS trigger LANGUAGE plpgsql AS \
+             $$BEGIN INSERT INTO told VALUES (current_setting('synchronous_commit')); RETURN NEW; END$$; \
+             CREATE TRIGGER tell BEFORE INSERT ON t FOR EACH ROW EXECUTE FUNCTION tell()",
+        );
+        let name = &database.name;
+        database.sql(&format!(
+            "ALTER DATABASE {name} SET synchronous_commit = {set}"
+        ));
+        let mut run = started(&database);
+        run.write(&rows(&schema(FIELDS), &[&row("1")]));
+        run.commit();
+        run.finish();
+        assert_eq!(database.sql("SELECT how FROM told"), used);
+    }
+}

@@ -323,3 +323,88 @@ fn a_row_that_row_security_forbids_is_an_error_that_says_so() {
     assert_eq!(database.sql("SELECT * FROM t"), "1|mine");
     forget_user(&database);
 }
+
+#[test]
+fn a_counter_that_could_not_be_moved_is_told_before_anything_is_written() {
+    let database = database("CREATE TABLE t (id serial PRIMARY KEY, v text)");
+    let name = &database.name;
+    let rights =
+        format!("GRANT SELECT, INSERT ON t TO USER_; GRANT CREATE ON DATABASE {name} TO USER_");
+    let options = as_user(&database, &rights);
+    let open = |schema: &dkhost_core::Schema| {
+        crate::support::sink_at(options.clone(), schema, Conflict::Insert, |_| ())
+    };
+    let counted = schema(&["!id int32", "v utf8"]);
+    let error = refused(open(&counted));
+    assert_eq!(error.code(), "postgres::denied");
+    let grant = "GRANT SELECT, UPDATE ON SEQUENCE public.t_id_seq TO";
+    assert_eq!(error.help_text(), Some(format!("{grant} …").as_str()));
+    // Where the column is not written its counter is nobody's business.
+    open(&schema(&["v utf8"])).unwrap();
+    database.sql(&format!("{grant} user_{name}"));
+    let mut run = Run::start(open(&counted).unwrap(), 1);
+    run.write(&rows(&counted, &[&[Some("7"), Some("a")]]));
+    run.commit();
+    run.finish();
+    assert_eq!(database.sql("SELECT nextval('t_id_seq')"), "8");
+    forget_user(&database);
+}
+
+#[test]
+fn a_table_whose_rules_write_something_else_is_refused() {
+    let database = database(
+        "CREATE TABLE t (id int PRIMARY KEY); CREATE TABLE o (id int); \
+         CREATE RULE aside AS ON INSERT TO t DO INSTEAD INSERT INTO o VALUES (NEW.id)",
+    );
+    let schema = schema(&["!id int32"]);
+    for conflict in [Conflict::Insert, Conflict::Upsert, Conflict::ReplaceAll] {
+        let error = refused(sink(&database, "t", &schema, conflict));
+        assert_eq!(error.code(), "postgres::rule");
+        let help = error.help_text().unwrap_or_default();
+        assert!(
+            help.starts_with("ALTER TABLE \"public\".\"t\" DISABLE RULE \"aside\""),
+            "{help}"
+        );
+    }
+    database.sql("ALTER TABLE t DISABLE RULE aside");
+    sink(&database, "t", &schema, Conflict::ReplaceAll).unwrap();
+}
+
+#[test]
+fn a_trigger_that_changes_what_is_published_is_found_out() {
+    let database = database(
+        "CREATE TABLE t (id int PRIMARY KEY, v text); INSERT INTO t VALUES (9, 'OLD'); \
+         CREATE FUNCTION shout() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN NEW.v := upper(NEW.v); RETURN NEW; END'; \
+         CREATE TRIGGER shout BEFORE INSERT ON t FOR EACH ROW EXECUTE FUNCTION shout()",
+    );
+    let schema = schema(&["!id int32", "v utf8"]);
+    for (number, (text, ends)) in [("quiet", false), ("LOUD", true)].into_iter().enumerate() {
+        let sink = sink(&database, "t", &schema, Conflict::ReplaceAll).unwrap();
+        let mut run = Run::start(sink, number as u32 + 1);
+        run.write(&rows(&schema, &[&[Some("1"), Some(text)]]));
+        run.commit();
+        let published = run.sink.publish();
+        assert_eq!(published.is_ok(), ends, "{published:?}");
+        let held = if ends { "1|LOUD" } else { "9|OLD" };
+        assert_eq!(database.sql("SELECT * FROM t"), held);
+    }
+}
+
+#[test]
+fn a_trigger_that_changes_keys_stops_the_run_before_a_record_is_written_and_refused() {
+    for (bad, good) in [("1", "2"), ("-1", "1")] {
+        for conflict in [Conflict::Upsert, Conflict::Skip] {
+            let database = database(
+                "CREATE TABLE t (id text PRIMARY KEY, v int CHECK (v > 0)); \
+                 CREATE FUNCTION shout() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN NEW.id := upper(NEW.id); RETURN NEW; END'; \
+                 CREATE TRIGGER shout BEFORE INSERT ON t FOR EACH ROW EXECUTE FUNCTION shout()",
+            );
+            let schema = schema(&["!id utf8", "v int32"]);
+            let mut run = Run::start(sink(&database, "t", &schema, conflict).unwrap(), 1);
+            let cells: Cells<'_> = &[&[Some("B"), Some(bad)], &[Some("a"), Some(good)]];
+            let error = refused(run.try_write(&rows(&schema, cells)));
+            assert_eq!(error.code(), "postgres::trigger");
+            assert!(error.to_string().contains("changes the key"), "{error}");
+        }
+    }
+}
