@@ -18,6 +18,9 @@ pub(crate) struct Writing {
     pub wire: Wire,
     /// The type of a temporary column that takes this form, as it stands in SQL.
     pub stage: String,
+    /// The same where the column is part of the key and rounds what it takes: values are to meet as
+    /// what they become.
+    pub rounded: Option<String>,
     /// Whether the column itself takes this form, so that COPY may go straight into it.
     pub direct: bool,
     /// For the plan, where values change their form: `as decimal text`.
@@ -156,6 +159,7 @@ fn straight(logical: &LogicalType, ty: &TypeDef, is_same: bool) -> Option<Writin
     is_fitting.then(|| Writing {
         wire,
         stage: stage(wire, bottom),
+        rounded: rounds(wire, bottom).then(|| spelled(bottom)),
         // A cast of a domain's value checks it, and COPY does too.
         direct: true,
         how: if is_same { None } else { how(logical, column) },
@@ -188,6 +192,15 @@ fn stage(wire: Wire, column: &TypeDef) -> String {
         Wire::Text if column.name == "citext" => spelled(column),
         Wire::Vector => spelled(column),
         _ => wire.sql().to_owned(),
+    }
+}
+
+/// Whether different values of the form may become one.
+fn rounds(wire: Wire, column: &TypeDef) -> bool {
+    match wire {
+        Wire::Numeric => column.modifier >= 0,
+        Wire::Time | Wire::Timestamp | Wire::Timestamptz => (0..6).contains(&column.modifier),
+        _ => false,
     }
 }
 
@@ -278,6 +291,7 @@ fn by_the_server(
     let staged = |wire: Wire, how: &str, way: Way| Writing {
         wire,
         stage: stage(wire, bottom),
+        rounded: None,
         direct: false,
         how: Some(how.to_owned()),
         lossy: None,

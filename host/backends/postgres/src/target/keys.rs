@@ -15,7 +15,10 @@ use super::columns::Held;
 /// Whether the column's values differ for the server whenever they differ here, and are the same
 /// for it whenever they are the same here.
 pub(super) fn are_told_apart(held: &Held) -> bool {
-    held.is_direct() && held.equal_is_same && is_plain(&held.field.logical)
+    held.is_direct()
+        && held.equal_is_same
+        && held.writing.rounded.is_none()
+        && is_plain(&held.field.logical)
 }
 
 /// Whether a value that was changed is seen by comparing it, at next to no cost.

@@ -92,7 +92,12 @@ impl Shape {
     /// The temporary table for a batch: the row's number, and each value as it is sent.
     pub(super) fn create_batch(&self) -> String {
         let columns: String = (0..self.held.len())
-            .map(|index| format!(", c{index} {}", self.held[index].writing.stage))
+            .map(|index| {
+                let writing = &self.held[index].writing;
+                let rounded = writing.rounded.as_ref();
+                let rounded = rounded.filter(|_| self.key.contains(&index));
+                format!(", c{index} {}", rounded.unwrap_or(&writing.stage))
+            })
             .collect();
         format!("CREATE TEMPORARY TABLE dkhost_batch (n integer NOT NULL{columns}) ON COMMIT DROP")
     }

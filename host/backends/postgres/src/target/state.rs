@@ -20,6 +20,10 @@ const WRITING: &str = "write the checkpoint in the target";
 /// By this comment the schema is known as one that we made, and may remove.
 const COMMENT: &str = "dkhost: checkpoints of runs that are not finished";
 
+/// What to do where the schema is another user's.
+const SHARING: &str = "the schema `dkhost` keeps checkpoints of another user's runs, and goes with the last of them; to share it meanwhile: \
+    GRANT USAGE, CREATE ON SCHEMA dkhost TO …; GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA dkhost TO …";
+
 /// Who owns the target.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Owner {
@@ -67,6 +71,13 @@ impl Memory {
     ///
     /// *Errors* – `state::newer` and `state::corrupt`.
     pub(crate) fn read(session: &mut Session, whose: Whose<'_>) -> Result<Option<Self>> {
+        Self::look(session, whose).map_err(|error| match error.code() {
+            "postgres::denied" => error.help(SHARING),
+            _ => error,
+        })
+    }
+
+    fn look(session: &mut Session, whose: Whose<'_>) -> Result<Option<Self>> {
         if !exists(session)? {
             return Ok(None);
         }

@@ -323,3 +323,33 @@ fn two_jobs_do_not_replace_one_table_at_once() {
     first.finish();
     assert_eq!(database.sql("SELECT * FROM t"), "1");
 }
+
+#[test]
+fn keys_meet_as_what_their_column_makes_of_them() {
+    let cases: [(&str, &str, [&str; 2]); 3] = [
+        ("numeric(5,1)", "!k decimal(10,3)", ["1.040", "1.000"]),
+        (
+            "timestamp(0)",
+            "!k timestamp(us)",
+            ["2020-01-01T00:00:00.4", "2020-01-01T00:00:00"],
+        ),
+        ("time(0)", "!k time64(us)", ["00:00:00.4", "00:00:00"]),
+    ];
+    for (column, field, [one, other]) in cases {
+        for (conflict, expected, kept) in
+            [(Conflict::Upsert, "dw", "2"), (Conflict::Skip, "wu", "1")]
+        {
+            let database = database(&format!("CREATE TABLE t (k {column} PRIMARY KEY, v int)"));
+            let cells: Cells<'_> = &[&[Some(one), Some("1")], &[Some(other), Some("2")]];
+            let (fates, whys) = load(
+                &database,
+                "t",
+                &schema(&[field, "v int32"]),
+                conflict,
+                cells,
+            );
+            assert_eq!(fates, expected, "{column}: {whys:?}");
+            assert_eq!(database.sql("SELECT v FROM t"), kept, "{column}");
+        }
+    }
+}

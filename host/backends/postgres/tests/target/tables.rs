@@ -408,3 +408,33 @@ fn a_trigger_that_changes_keys_stops_the_run_before_a_record_is_written_and_refu
         }
     }
 }
+
+#[test]
+fn checkpoints_of_another_user_may_be_shared() {
+    let database = database("CREATE TABLE t (id int PRIMARY KEY); CREATE TABLE o (id int)");
+    let schema = schema(&["!id int32"]);
+    let other = Run::start(sink(&database, "o", &schema, Conflict::Insert).unwrap(), 1);
+    let name = &database.name;
+    let rights =
+        format!("GRANT SELECT, INSERT ON t TO USER_; GRANT CREATE ON DATABASE {name} TO USER_");
+    let options = as_user(&database, &rights);
+    let open = || crate::support::sink_at(options.clone(), &schema, Conflict::Insert, |_| ());
+    let error = refused(open());
+    assert_eq!(error.code(), "postgres::denied");
+    let help = error.help_text().unwrap_or_default().to_owned();
+    assert!(
+        help.contains("GRANT USAGE, CREATE ON SCHEMA dkhost"),
+        "{help}"
+    );
+    database.sql(&format!(
+        "GRANT USAGE, CREATE ON SCHEMA dkhost TO user_{name}; \
+         GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA dkhost TO user_{name}"
+    ));
+    let mut run = Run::start(open().unwrap(), 2);
+    run.write(&rows(&schema, &[&[Some("1")]]));
+    run.commit();
+    run.finish();
+    other.finish();
+    assert_no_leftovers(&database);
+    forget_user(&database);
+}
