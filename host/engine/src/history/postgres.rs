@@ -36,6 +36,10 @@ pub(super) const FAREWELL: Duration = Duration::from_secs(5);
 /// What to do about tables that cannot be read.
 pub(super) const MOVE_ASIDE: &str = "nothing was changed. Rename the schema (ALTER SCHEMA dkhost_history RENAME TO …) and run again: targets keep their own checkpoints, an unfinished run goes on from there";
 
+/// What lets a user write a history.
+const DENIED: &str = "share what is there: GRANT USAGE ON SCHEMA dkhost_history TO …; GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA dkhost_history TO …; \
+    or let an administrator make one: CREATE SCHEMA dkhost_history AUTHORIZATION …";
+
 /// The migrations: name and text; the version is the place in the list.
 const MIGRATIONS: [(&str, &str); 2] = [
     ("runs", include_str!("migrations/postgres/0001_runs.sql")),
@@ -120,15 +124,19 @@ async fn look(connection: &mut Connection, place: &StateUrl) -> Result<Found> {
         execute(connection, BEGIN_READ).await?;
         let row = statement(
             "SELECT count(c.oid) AS relations, count(c.oid) FILTER (WHERE c.relname = 'migration') AS ours,
-                 (SELECT pg_encoding_to_char(encoding)::text FROM pg_database WHERE datname = current_database()) AS encoding
+                 (SELECT pg_encoding_to_char(encoding)::text FROM pg_database WHERE datname = current_database()) AS encoding,
+                 coalesce(max(CASE WHEN has_schema_privilege(n.oid, 'USAGE') THEN 0 ELSE 1 END), 0)::int8 AS closed
              FROM pg_namespace n LEFT JOIN pg_class c ON c.relnamespace = n.oid AND c.relkind IN ('r', 'p', 'v', 'm', 'f')
              WHERE n.nspname = $1",
         )
         .bind(SCHEMA)
         .row(connection)
         .await?;
+        let is_closed = row.number("closed")? > 0;
         let version = match row.number("ours")? {
             0 => 0,
+            // Without the right to look into the schema its tables are as good as not there.
+            _ if is_closed => 0,
             _ => statement("SELECT coalesce(max(version), 0) AS version FROM migration")
                 .row(connection)
                 .await?
@@ -138,13 +146,19 @@ async fn look(connection: &mut Connection, place: &StateUrl) -> Result<Found> {
         let foreign = row.number("ours")? == 0 && row.number("relations")? > 0;
         Ok((
             foreign,
+            is_closed,
             Found {
                 version,
                 encoding: row.text("encoding")?,
             },
         ))
     });
-    let (foreign, found) = found.await.map_err(failed)?;
+    let (foreign, is_closed, found) = found.await.map_err(failed)?;
+    if is_closed {
+        let message =
+            format!("the user of `{place}` may not use the schema `{SCHEMA}`, which is there");
+        return Err(Error::config("state::denied", message).help(DENIED));
+    }
     if foreign {
         let message =
             format!("the schema `{SCHEMA}` in `{place}` holds tables that are not dkhost's");
@@ -299,11 +313,7 @@ fn told(cause: &sqlx::Error, code: &str) -> (Class, &'static str, &'static str) 
             "state::no_database",
             "create it (CREATE DATABASE … ENCODING 'UTF8'), or name another in [state] url",
         ),
-        "42501" => (
-            Class::Config,
-            "state::denied",
-            "let an administrator run CREATE SCHEMA dkhost_history AUTHORIZATION …user…, or use the user that made it",
-        ),
+        "42501" => (Class::Config, "state::denied", DENIED),
         "25006" => (
             Class::Infrastructure,
             "state::unwritable",

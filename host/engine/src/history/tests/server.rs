@@ -272,6 +272,40 @@ fn a_wrong_password_is_refused_and_not_repeated() {
 }
 
 #[test]
+fn a_history_of_another_user_is_not_called_damaged() {
+    let database = dkhost_servers::postgres();
+    let user = format!("user_{}", database.name);
+    database.sql(&format!("CREATE ROLE {user} LOGIN"));
+    let own = History::open(&at(&database.url)).unwrap();
+    begin(&own, "a", 1);
+    let theirs = as_user(&database.url, &user);
+    let denied = |error: dkhost_core::Error| {
+        assert_eq!(
+            (error.code(), error.class()),
+            ("state::denied", Class::Config),
+            "{error:?}"
+        );
+        let help = error.help_text().unwrap_or_default().to_owned();
+        assert!(
+            help.contains("GRANT USAGE ON SCHEMA dkhost_history"),
+            "{help}"
+        );
+    };
+    denied(fails(&theirs));
+    let grant = format!("GRANT USAGE ON SCHEMA dkhost_history TO {user}");
+    database.sql(&grant);
+    denied(fails(&theirs));
+    database.sql(&format!(
+        "GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA dkhost_history TO {user}"
+    ));
+    let shared = History::open(&at(&theirs)).unwrap();
+    assert_eq!(shared.runs(None, 10).unwrap().len(), 1);
+    begin(&shared, "b", 1);
+    assert_eq!(own.runs(None, 10).unwrap().len(), 2);
+    database.sql(&format!("DROP OWNED BY {user} CASCADE; DROP ROLE {user}"));
+}
+
+#[test]
 fn an_address_that_cannot_be_read_is_not_repeated() {
     for (url, code) in [
         ("postgres://a:secret@h:port/db", "job::wrong_value"),
