@@ -65,6 +65,9 @@ pub struct Field {
     /// In a document source, a null in this column means "the field is not there"; an explicit
     /// null then stands in the rest. Without it a null is an explicit null.
     pub null_is_absent: bool,
+    /// What the source says of the column and no schema carries, in a word each (`default`,
+    /// `identity`): for the plan of a table that is created. Batches do not bring it along.
+    pub left_behind: Vec<String>,
 }
 
 impl Field {
@@ -78,6 +81,7 @@ impl Field {
             key: None,
             source_type: None,
             null_is_absent: false,
+            left_behind: Vec::new(),
         }
     }
 
@@ -138,6 +142,7 @@ impl Field {
             key: mark(KEY_MARK).and_then(|key| key.parse().ok()),
             source_type: mark(SOURCE_TYPE_MARK).map(str::to_owned),
             null_is_absent: mark(ABSENT_MARK).is_some(),
+            left_behind: Vec::new(),
         })
     }
 }

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Batch, DeadLetter, Position, Result, Schema};
+use crate::{Batch, DeadLetter, Field, Position, Result, Schema};
 
 /// An independent slice of a source: a file, a key range, an index slice. Frozen when the run
 /// starts and kept in the history, so that a resumed run reads the same slices.
@@ -36,6 +36,12 @@ pub trait Source: Send + Sync {
 
     /// Which of [`crate::OpenSource::filter`] this source checks itself, by index.
     fn pushed(&self) -> Vec<usize> {
+        Vec::new()
+    }
+
+    /// The columns that `incremental` may go along where they are not those of the schema: what a
+    /// store knows of its records and they do not hold. Empty where they are.
+    fn cursors(&self) -> Vec<Field> {
         Vec::new()
     }
 
