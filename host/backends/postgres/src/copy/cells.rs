@@ -11,7 +11,11 @@ use arrow::datatypes::{
 };
 use dkhost_core::{Error, LogicalType, Result, text};
 
-use super::numeric::{self, Unsayable};
+use super::numeric;
+use super::put::{
+    Float, Stop, out_of_range, put_bytes, put_float, put_integer, put_text, put_vector, put4, put8,
+    unsayable,
+};
 use super::{DAY_MICROS, EPOCH_DAYS, EPOCH_MICROS, Wire};
 
 /// The days and microseconds that a server takes, counted from 2000-01-01.
@@ -19,24 +23,6 @@ use super::{DAY_MICROS, EPOCH_DAYS, EPOCH_MICROS, Wire};
 /// *Source* – `IS_VALID_DATE`, `IS_VALID_TIMESTAMP`, `src/include/datatype/timestamp.h`.
 const DAYS: std::ops::Range<i32> = -2_451_545..2_145_031_949;
 const MICROS: std::ops::Range<i64> = -211_813_488_000_000_000..9_223_371_331_200_000_000;
-
-/// A value and its length must fit what a server allocates at once.
-const VALUE_MAX_BYTES: usize = 0x3fff_ffff - 64;
-
-/// pgvector's limit.
-const DIMENSIONS_MAX: usize = 16_000;
-
-/// The oid of `real`, the element of what [`Wire::Floats`] is.
-const FLOAT4_OID: u32 = 700;
-
-/// Why a value cannot be said.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Unsaid {
-    pub code: &'static str,
-    pub message: String,
-}
-
-type Stop = Box<Unsaid>;
 
 /// A column bound to its layout and form.
 pub(super) struct Cells<'a> {
@@ -185,9 +171,9 @@ impl<'a> Cells<'a> {
             Values::Number(v) => {
                 numeric::put_text(v.value(row).as_bytes(), out).map_err(unsayable)?
             }
-            Values::Integer(v) => self.put_integer(v.at(row), out)?,
-            Values::Float(v) => self.put_float(v, row, out)?,
-            Values::Vector(lists, items) => self.put_vector(lists, items, row, out)?,
+            Values::Integer(v) => put_integer(v.at(row), self.wire, out)?,
+            Values::Float(v) => put_float(v.at(row), self.wire, out)?,
+            Values::Vector(lists, items) => put_vector(lists, items, row, self.wire, out)?,
             Values::Spelled(cells) => {
                 let mut text = Vec::new();
                 cells.write(row, &mut text);
@@ -195,130 +181,6 @@ impl<'a> Cells<'a> {
             }
             _ => out.extend_from_slice(&(-1i32).to_be_bytes()),
         }
-        Ok(())
-    }
-
-    fn put_integer(&self, value: i128, out: &mut Vec<u8>) -> Result<(), Stop> {
-        let beyond = |what: &str| {
-            unsaid(
-                "postgres::out_of_range",
-                format!("{value} does not fit {what}"),
-            )
-        };
-        match self.wire {
-            Wire::Int2 => {
-                let value = i16::try_from(value).map_err(|_| beyond("smallint"))?;
-                out.extend_from_slice(&2u32.to_be_bytes());
-                out.extend_from_slice(&value.to_be_bytes());
-            }
-            Wire::Int4 => put4(
-                i32::try_from(value)
-                    .map_err(|_| beyond("integer"))?
-                    .to_be_bytes(),
-                out,
-            ),
-            Wire::Oid => put4(
-                u32::try_from(value)
-                    .map_err(|_| beyond("oid"))?
-                    .to_be_bytes(),
-                out,
-            ),
-            Wire::Int8 => put8(
-                i64::try_from(value)
-                    .map_err(|_| beyond("bigint"))?
-                    .to_be_bytes(),
-                out,
-            ),
-            Wire::Float4 if (value as f32) as i128 == value => {
-                put4((value as f32).to_be_bytes(), out)
-            }
-            Wire::Float8 if (value as f64) as i128 == value => {
-                put8((value as f64).to_be_bytes(), out)
-            }
-            Wire::Float4 => return Err(beyond("real exactly")),
-            Wire::Float8 => return Err(beyond("double precision exactly")),
-            _ => numeric::put_decimal(value, 0, out).map_err(unsayable)?,
-        }
-        Ok(())
-    }
-
-    fn put_float(&self, values: &Floats<'_>, row: usize, out: &mut Vec<u8>) -> Result<(), Stop> {
-        match (values, self.wire) {
-            (Floats::Float32(v), Wire::Float8) => put8(f64::from(v[row]).to_be_bytes(), out),
-            (Floats::Float64(v), Wire::Float4) => {
-                let single = v[row] as f32;
-                let vanished =
-                    single.is_infinite() && v[row].is_finite() || single == 0.0 && v[row] != 0.0;
-                if vanished {
-                    return Err(unsaid(
-                        "postgres::out_of_range",
-                        format!("{:e} does not fit real", v[row]),
-                    ));
-                }
-                put4(single.to_be_bytes(), out);
-            }
-            (values, _) => {
-                let mut text = Vec::new();
-                match values {
-                    Floats::Float32(v) => text::write_f32(v[row], &mut text),
-                    Floats::Float64(v) => text::write_f64(v[row], &mut text),
-                }
-                numeric::put_text(&text, out).map_err(unsayable)?;
-            }
-        }
-        Ok(())
-    }
-
-    fn put_vector(
-        &self,
-        lists: &FixedSizeListArray,
-        items: &Float32Array,
-        row: usize,
-        out: &mut Vec<u8>,
-    ) -> Result<(), Stop> {
-        let length = lists.value_length() as usize;
-        let start = lists.value_offset(row) as usize;
-        let to_vector = self.wire == Wire::Vector;
-        if to_vector && length > DIMENSIONS_MAX {
-            return Err(unsaid(
-                "postgres::too_large",
-                format!("a vector has at most {DIMENSIONS_MAX} dimensions"),
-            ));
-        }
-        let head = out.len();
-        out.extend_from_slice(&[0; 4]);
-        match to_vector {
-            true => out.extend_from_slice(&((length as u32) << 16).to_be_bytes()),
-            // One dimension from 1, maybe with nulls.
-            false => [
-                1,
-                u32::from(items.null_count() > 0),
-                FLOAT4_OID,
-                length as u32,
-                1,
-            ]
-            .iter()
-            .for_each(|word| out.extend_from_slice(&word.to_be_bytes())),
-        }
-        for at in start..start + length {
-            let item = items.is_valid(at).then(|| items.value(at));
-            match (item, to_vector) {
-                (Some(item), true) if item.is_finite() => {
-                    out.extend_from_slice(&item.to_be_bytes())
-                }
-                (Some(item), false) => put4(item.to_be_bytes(), out),
-                (None, false) => out.extend_from_slice(&(-1i32).to_be_bytes()),
-                (_, true) => {
-                    let what = if item.is_some() { "not finite" } else { "null" };
-                    return Err(unsaid(
-                        "postgres::bad_item",
-                        format!("an item of the vector is {what}"),
-                    ));
-                }
-            }
-        }
-        let bytes = out.len() - head - 4;
-        out[head..head + 4].copy_from_slice(&(bytes as u32).to_be_bytes());
         Ok(())
     }
 }
@@ -333,6 +195,16 @@ impl Integers<'_> {
     }
 }
 
+impl Floats<'_> {
+    fn at(&self, row: usize) -> Float {
+        match self {
+            Floats::Float32(v) => Float::Single(v[row]),
+            Floats::Float64(v) => Float::Double(v[row]),
+        }
+    }
+}
+
+/// The values of a column in a form of their own.
 fn values<'a>(array: &'a dyn Array, logical: &LogicalType, wire: Wire) -> Option<Values<'a>> {
     use LogicalType as L;
     use Wire as W;
@@ -341,25 +213,12 @@ fn values<'a>(array: &'a dyn Array, logical: &LogicalType, wire: Wire) -> Option
         (L::Boolean, W::Bool) => Values::Boolean(array.as_boolean_opt()?),
         (L::Int32, W::Int4) => Values::Int32(array.as_primitive_opt::<Int32Type>()?.values()),
         (L::Int64, W::Int8) => Values::Int64(array.as_primitive_opt::<Int64Type>()?.values()),
-        (L::Int32 | L::Int64 | L::UInt64, wire) if is_number(wire) => {
-            Values::Integer(match logical {
-                L::Int32 => Integers::Int32(array.as_primitive_opt::<Int32Type>()?.values()),
-                L::Int64 => Integers::Int64(array.as_primitive_opt::<Int64Type>()?.values()),
-                _ => Integers::UInt64(array.as_primitive_opt::<UInt64Type>()?.values()),
-            })
-        }
         (L::Float32, W::Float4) => {
             Values::Float32(array.as_primitive_opt::<Float32Type>()?.values())
         }
         (L::Float64, W::Float8) => {
             Values::Float64(array.as_primitive_opt::<Float64Type>()?.values())
         }
-        (L::Float32, W::Float8 | W::Numeric) => Values::Float(Floats::Float32(
-            array.as_primitive_opt::<Float32Type>()?.values(),
-        )),
-        (L::Float64, W::Float4 | W::Numeric) => Values::Float(Floats::Float64(
-            array.as_primitive_opt::<Float64Type>()?.values(),
-        )),
         (L::Utf8 | L::Json, W::Text | W::Varchar(_) | W::Json | W::Jsonb)
         | (L::Number, W::Text | W::Varchar(_)) => {
             let texts = array.as_string_opt::<i32>()?;
@@ -386,6 +245,28 @@ fn values<'a>(array: &'a dyn Array, logical: &LogicalType, wire: Wire) -> Option
             let lists = array.as_fixed_size_list_opt()?;
             Values::Vector(lists, lists.values().as_primitive_opt::<Float32Type>()?)
         }
+        _ => return converted(array, logical, wire),
+    })
+}
+
+/// The values of a column in the form of another type of number.
+fn converted<'a>(array: &'a dyn Array, logical: &LogicalType, wire: Wire) -> Option<Values<'a>> {
+    use LogicalType as L;
+    use Wire as W;
+    Some(match (logical, wire) {
+        (L::Int32 | L::Int64 | L::UInt64, wire) if is_number(wire) => {
+            Values::Integer(match logical {
+                L::Int32 => Integers::Int32(array.as_primitive_opt::<Int32Type>()?.values()),
+                L::Int64 => Integers::Int64(array.as_primitive_opt::<Int64Type>()?.values()),
+                _ => Integers::UInt64(array.as_primitive_opt::<UInt64Type>()?.values()),
+            })
+        }
+        (L::Float32, W::Float8 | W::Numeric) => Values::Float(Floats::Float32(
+            array.as_primitive_opt::<Float32Type>()?.values(),
+        )),
+        (L::Float64, W::Float4 | W::Numeric) => Values::Float(Floats::Float64(
+            array.as_primitive_opt::<Float64Type>()?.values(),
+        )),
         _ => return None,
     })
 }
@@ -397,96 +278,4 @@ fn is_text(wire: Wire) -> bool {
 fn is_number(wire: Wire) -> bool {
     use Wire::*;
     matches!(wire, Int2 | Int4 | Int8 | Oid | Float4 | Float8 | Numeric)
-}
-
-#[inline]
-fn put4(value: [u8; 4], out: &mut Vec<u8>) {
-    let mut cell = [0, 0, 0, 4, 0, 0, 0, 0];
-    cell[4..].copy_from_slice(&value);
-    out.extend_from_slice(&cell);
-}
-
-#[inline]
-fn put8(value: [u8; 8], out: &mut Vec<u8>) {
-    let mut cell = [0, 0, 0, 8, 0, 0, 0, 0, 0, 0, 0, 0];
-    cell[4..].copy_from_slice(&value);
-    out.extend_from_slice(&cell);
-}
-
-fn put_bytes(value: &[u8], out: &mut Vec<u8>) -> Result<(), Stop> {
-    if value.len() > VALUE_MAX_BYTES {
-        return Err(too_large(value.len()));
-    }
-    out.extend_from_slice(&(value.len() as u32).to_be_bytes());
-    out.extend_from_slice(value);
-    Ok(())
-}
-
-#[inline]
-fn put_text(text: &str, has_nul: bool, wire: Wire, out: &mut Vec<u8>) -> Result<(), Stop> {
-    if has_nul && text.contains('\0') {
-        return Err(unsaid(
-            "postgres::nul",
-            "the text has a NUL, which no text of PostgreSQL has".to_owned(),
-        ));
-    }
-    match wire {
-        Wire::Varchar(max) if text.len() > max as usize => check_length(text, max)?,
-        Wire::Jsonb if text.len() <= VALUE_MAX_BYTES => {
-            out.extend_from_slice(&(text.len() as u32 + 1).to_be_bytes());
-            out.push(1);
-            out.extend_from_slice(text.as_bytes());
-            return Ok(());
-        }
-        _ => {}
-    }
-    put_bytes(text.as_bytes(), out)
-}
-
-/// The server refuses longer ones too, unless what is beyond are blanks, which it cuts.
-fn check_length(text: &str, max: u32) -> Result<(), Stop> {
-    let length = text.chars().count();
-    match length > max as usize {
-        true => Err(unsaid(
-            "postgres::too_long",
-            format!("the text has {length} characters, and the column takes {max}"),
-        )),
-        false => Ok(()),
-    }
-}
-
-fn unsaid(code: &'static str, message: String) -> Stop {
-    Box::new(Unsaid { code, message })
-}
-
-#[cold]
-fn too_large(bytes: usize) -> Stop {
-    unsaid(
-        "postgres::too_large",
-        format!("a value of {bytes} bytes is more than PostgreSQL holds"),
-    )
-}
-
-#[cold]
-fn out_of_range(what: &str) -> Stop {
-    unsaid(
-        "postgres::out_of_range",
-        format!("{what} is beyond what PostgreSQL holds"),
-    )
-}
-
-#[cold]
-fn unsayable(why: Unsayable) -> Stop {
-    let (code, message) = match why {
-        Unsayable::MinusZero => (
-            "postgres::minus_zero",
-            "an exact number of PostgreSQL has no -0",
-        ),
-        Unsayable::TooLong => (
-            "postgres::out_of_range",
-            "the number has more digits than PostgreSQL holds",
-        ),
-        Unsayable::NoNumber => ("postgres::not_a_number", "the text is no number"),
-    };
-    unsaid(code, message.to_owned())
 }

@@ -3,7 +3,8 @@
 use arrow::array::RecordBatch;
 use dkhost_core::{Error, Field, Result, RowReject};
 
-use super::cells::{Cells, Unsaid};
+use super::cells::Cells;
+use super::put::Unsaid;
 use super::{HEADER, TRAILER, Wire};
 
 /// Encodes the rows of batches.

@@ -15,6 +15,7 @@ mod decode;
 mod encode;
 mod numeric;
 mod payload;
+mod put;
 mod split;
 mod value;
 mod wire;
