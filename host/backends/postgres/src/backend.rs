@@ -23,7 +23,7 @@ const LAYOUT: OptionSpec = OptionSpec::optional(
     "`dataknobs`: the table is a store of dataknobs-data; default `table`.",
 );
 
-const SOURCE: [OptionSpec; 5] = [
+const SOURCE: [OptionSpec; 6] = [
     OptionSpec::optional(
         "table",
         OptionType::Text,
@@ -44,6 +44,11 @@ const SOURCE: [OptionSpec; 5] = [
         "timestamps",
         OptionType::Boolean,
         "With the dataknobs layout: take created_at and updated_at along with each record; default false.",
+    ),
+    OptionSpec::optional(
+        "row_security",
+        OptionType::Boolean,
+        "Read only the rows that row security shows this user, where it hides some; default false: such a source is refused.",
     ),
 ];
 

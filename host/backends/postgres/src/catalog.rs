@@ -68,6 +68,24 @@ pub(crate) struct ColumnDef {
     pub identity: Option<Identity>,
     /// `GENERATED ALWAYS AS (…)`: computed, cannot be written.
     pub generated: bool,
+    pub has_comment: bool,
+}
+
+impl ColumnDef {
+    /// What a column of the same type and name would not have, in a word each.
+    pub(crate) fn beside_its_type(&self) -> Vec<String> {
+        let collation = self.collation.as_ref();
+        let own = collation
+            .filter(|own| own.name != "default" && !crate::kind::is_name(self.ty.bottom()));
+        let all = [
+            self.has_default.then(|| "default".to_owned()),
+            self.identity.map(|_| "identity".to_owned()),
+            self.generated.then(|| "generated expression".to_owned()),
+            own.map(|own| format!("collation \"{}\"", own.name)),
+            self.has_comment.then(|| "comment".to_owned()),
+        ];
+        all.into_iter().flatten().collect()
+    }
 }
 
 /// Whether an identity column takes a value that is given.
@@ -218,7 +236,7 @@ SELECT a.attname::text, a.atttypid::int8, a.atttypmod, l.collname::text,
          OR (l.collname = 'default' AND d.datcollate IN ('C', 'POSIX')
              AND coalesce(to_jsonb(d) ->> 'datlocprovider', 'c') = 'c'),
        a.attnotnull, a.atthasdef, coalesce(to_jsonb(a) ->> 'attidentity', ''),
-       coalesce(to_jsonb(a) ->> 'attgenerated', '')
+       coalesce(to_jsonb(a) ->> 'attgenerated', ''), pg_catalog.col_description(a.attrelid, a.attnum) IS NOT NULL
   FROM pg_catalog.pg_attribute a
   JOIN pg_catalog.pg_database d ON d.datname = current_database()
   LEFT JOIN pg_catalog.pg_collation l ON l.oid = a.attcollation
@@ -307,6 +325,7 @@ fn column(row: &Row, ty: TypeDef) -> Result<ColumnDef> {
             _ => None,
         },
         generated,
+        has_comment: get(row, 10)?,
     })
 }
 

@@ -16,6 +16,7 @@ mod tests;
 
 pub(crate) use declare::declare;
 pub(crate) use reading::Reading;
+pub(crate) use reading::is_name;
 pub(crate) use writing::Writing;
 
 /// The modifier of a type, as a count of characters or bytes: the n of `varchar(n)`.

@@ -156,6 +156,11 @@ pub(super) fn is_core(ty: &TypeDef, name: &str) -> bool {
     ty.schema == "pg_catalog" && ty.name == name
 }
 
+/// Whether it is the type of the server's own names, which has a collation of its own.
+pub(crate) fn is_name(ty: &TypeDef) -> bool {
+    is_core(ty, "name")
+}
+
 /// Whether values are made of values: arrays and rows. The two old vectors of numbers are arrays
 /// to the catalogue only.
 pub(super) fn is_nested(ty: &TypeDef) -> bool {

@@ -82,6 +82,7 @@ impl Selection {
         let mut field = Field::new(&column.name, reading.logical.clone());
         field.nullable = column.nullable;
         field.source_type = Some(column.ty.spelled.clone());
+        field.left_behind = column.left_behind.clone();
         if let Some(how) = &reading.how {
             self.notes.push(format!(
                 "`{}` ({}) is read {how}",

@@ -11,8 +11,8 @@ use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, StringArray};
 use dkhost_core::dataknobs::{Form, Inference, Reader, with_times};
 use dkhost_core::json::{DecodeOptions, Decoder, RowError};
 use dkhost_core::{
-    Batch, DeadLetter, Error, Field, OpenSource, Position, Reject, Result, Role, Schema, Span,
-    StageKind,
+    Batch, DeadLetter, Error, Field, LogicalType, OpenSource, Position, Reject, Result, Role,
+    Schema, Span, StageKind,
 };
 use serde_json::{Map, Value as Json};
 
@@ -54,7 +54,7 @@ impl Columns {
         open: &OpenSource,
         declared: &BTreeMap<String, String>,
     ) -> Result<Self> {
-        refuse_by_column(open, declared)?;
+        refuse_by_column(relation, open, declared)?;
         let mut names = Vec::new();
         let wanted = if timestamps { COLUMNS.len() } else { RECORDS };
         for (at, name) in COLUMNS.iter().take(wanted).enumerate() {
@@ -93,19 +93,47 @@ impl Columns {
     }
 }
 
+/// The store's own times in a table, along which runs can go: what dataknobs changes, it stamps.
+pub(super) fn cursors(relation: &Relation) -> Vec<Field> {
+    let times = relation.columns.iter().filter(|column| {
+        COLUMNS[RECORDS..].contains(&column.name.as_str())
+            && column.ty.bottom().name.starts_with("timestamp")
+    });
+    times
+        .map(|column| Field::new(&column.name, LogicalType::Timestamp(None)))
+        .collect()
+}
+
 /// Refuses what goes by columns of the table.
-fn refuse_by_column(open: &OpenSource, declared: &BTreeMap<String, String>) -> Result<()> {
-    let option = match () {
-        () if open.incremental.is_some() => "incremental",
-        () if open.partition_by.is_some() => "partitions",
-        () if !declared.is_empty() => "fields",
+fn refuse_by_column(
+    relation: &Relation,
+    open: &OpenSource,
+    declared: &BTreeMap<String, String>,
+) -> Result<()> {
+    let times = cursors(relation);
+    let along = open.incremental.as_ref().map(|wanted| &wanted.column);
+    let (option, help) = match () {
+        () if along.is_some_and(|along| times.iter().all(|time| time.name != *along)) => (
+            "incremental",
+            "go by the store's own times: incremental = \"updated_at\"",
+        ),
+        () if open.partition_by.is_some() => (
+            "partitions",
+            "write a number of partitions, or choose records with a query, as in query = \"SELECT * FROM records WHERE id < 'm'\"",
+        ),
+        () if !declared.is_empty() => (
+            "fields",
+            "leave it out and change types in a step: apply = { … = { type_cast = { to = … } } }",
+        ),
         () => return Ok(()),
     };
     Err(Error::config(
         "postgres::not_with_layout",
-        format!("`{option}` names columns of a table, and the fields of a dataknobs store are none"),
+        format!(
+            "`{option}` names columns of a table, and the fields of a dataknobs store are none"
+        ),
     )
-    .help("leave it out, or choose records with a query, as in query = \"SELECT * FROM records WHERE updated_at > '2024-01-01'\""))
+    .help(help))
 }
 
 /// What the documents of a store are read as.

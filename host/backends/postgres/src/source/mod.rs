@@ -2,6 +2,7 @@
 //!
 //! | part | what it decides |
 //! |---|---|
+//! | [`open`] | what the job asks for, put together |
 //! | [`relation`], [`columns`] | what is read, and how each column is |
 //! | [`order`], [`keys`] | the order of rows, and whether they can be found again |
 //! | [`slices`], [`since`], [`filter`] | which rows, in how many partitions |
@@ -14,6 +15,7 @@ mod filter;
 mod keys;
 mod knobs;
 mod letters;
+mod open;
 mod order;
 mod read;
 mod relation;
@@ -23,28 +25,25 @@ mod slices;
 mod snapshot;
 mod stream;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use dkhost_core::source::Estimate;
 use dkhost_core::{
-    Batch, BatchReader, BatchSize, DeadLetter, Error, OpenSource, Options, Partition, Position,
-    Result, Schema, Source,
+    Batch, BatchReader, BatchSize, DeadLetter, Error, Field, Partition, Position, Result, Schema,
+    Source,
 };
 use serde_json::{Value as Json, json};
 
-use crate::server::Server;
 use crate::session::Session;
 use columns::Selection;
-use filter::Renderer;
 use keys::Known;
-use knobs::{Columns, Store};
+use knobs::Store;
 use order::Order;
 use read::{Phase, Plan, Reader};
 use relation::Relation;
-use since::{Since, one};
-use slices::Slicing;
-use snapshot::{BEGIN, Moment, Snapshots};
+use since::one;
+use snapshot::{Moment, Snapshots};
 
 /// A source that is open.
 pub(crate) struct PostgresSource {
@@ -70,88 +69,6 @@ pub(crate) struct PostgresSource {
 }
 
 impl PostgresSource {
-    /// Opens a source: finds the relation, takes the snapshot, slices it, freezes the schema.
-    pub(crate) fn open(mut options: Options, open: &OpenSource) -> Result<Self> {
-        let server = Server::take(&mut options, &open.base)?;
-        let declared: BTreeMap<String, String> = options.take("fields")?.unwrap_or_default();
-        let span = options.span_of("fields");
-        let layout = crate::backend::take_layout(&mut options)?;
-        let timestamps: bool = options.take("timestamps")?.unwrap_or_default();
-        let (relation, encoding) = {
-            let mut session = Session::open(&server)?;
-            session.run("begin to read", &format!("{BEGIN}; {}", server.settings()))?;
-            let relation = find_relation(&mut session, &server, &mut options, layout, open)?;
-            let encoding = one(
-                &mut session,
-                "SELECT current_setting('server_encoding')",
-                "ask for the encoding",
-            )?;
-            (Arc::new(relation), encoding.unwrap_or_default())
-        };
-        let order = Order::of(&relation)?;
-        let stored = match layout {
-            true => Some(Columns::of(&relation, timestamps, open, &declared)?),
-            false => None,
-        };
-        let selection = match &stored {
-            Some(stored) => stored.selection(&relation, &order, open)?,
-            None => Selection::of(&relation, &order, open, &declared, span)?,
-        };
-        let checked = relation.clone();
-        let snapshots = Snapshots::new(
-            server,
-            relation.lock()?,
-            Box::new(move |session| checked.verify(session)),
-        );
-        // A filter is about fields of the documents, which have the names of other columns.
-        let (conditions, pushed) = match layout {
-            true => (Vec::new(), Vec::new()),
-            false => push(&relation, &declared, encoding == "UTF8", open),
-        };
-        let found = snapshots.ask(|session, moment| {
-            Found::find(session, moment, &relation, &order, &declared, open)
-        })?;
-        let store = match stored {
-            Some(stored) => Some(
-                snapshots
-                    .ask(|session, _| Store::infer(session, &relation, &order, stored, open))?,
-            ),
-            None => None,
-        };
-        let mut notes = match &store {
-            Some(store) => store.notes(),
-            None => selection.notes.clone(),
-        };
-        notes.extend(found.notes);
-        notes.extend(order_notes(
-            &relation,
-            &order,
-            found.known,
-            found.partitions.len(),
-        ));
-        Ok(PostgresSource {
-            schema: match &store {
-                Some(store) => store.schema.clone(),
-                None => Schema::new(selection.fields.clone()),
-            },
-            store,
-            relation,
-            selection,
-            order,
-            snapshots,
-            conditions,
-            pushed,
-            known: found.known,
-            partitions: found.partitions,
-            cursor: found.cursor,
-            estimate: found.estimate,
-            notes,
-            batch: open.batch,
-            repeatable: open.repeatable,
-            any_bytes: encoding == "SQL_ASCII",
-        })
-    }
-
     /// The SELECT of the rows that pass `conditions` and everything that all rows must.
     fn select(&self, mut conditions: Vec<String>) -> String {
         conditions.extend(self.conditions.iter().cloned());
@@ -247,6 +164,13 @@ impl Source for PostgresSource {
         self.pushed.clone()
     }
 
+    fn cursors(&self) -> Vec<Field> {
+        match self.store {
+            Some(_) => knobs::cursors(&self.relation),
+            None => Vec::new(),
+        }
+    }
+
     fn cursor(&self) -> Option<String> {
         self.cursor.clone()
     }
@@ -306,163 +230,4 @@ impl Source for PostgresSource {
             None => letters::decode(&self.schema, letters),
         }
     }
-}
-
-/// What is found out in the snapshot.
-struct Found {
-    known: Known,
-    partitions: Vec<Partition>,
-    cursor: Option<String>,
-    estimate: Estimate,
-    notes: Vec<String>,
-}
-
-impl Found {
-    fn find(
-        session: &mut Session,
-        moment: &Moment,
-        relation: &Relation,
-        order: &Order,
-        declared: &BTreeMap<String, String>,
-        open: &OpenSource,
-    ) -> Result<Self> {
-        let known = keys::prove(session, relation, order)?;
-        let since = match &open.incremental {
-            None => None,
-            Some(wanted) => {
-                let place = relation.places("incremental", &[&wanted.column])?;
-                let column = columns::filterable(&relation.columns[place[0]], declared)?;
-                Some(Since::find(session, relation, &column, wanted)?)
-            }
-        };
-        let slicing = Slicing {
-            relation,
-            order,
-            wanted: open.partitions,
-            by: open.partition_by.as_ref(),
-            since: since.as_ref().map(|since| since.condition.as_str()),
-        };
-        let mut partitions = slicing.partitions(session)?;
-        let count = partitions.len();
-        for partition in &mut partitions {
-            // One that is read by key needs no moment to begin in; so it is the same slice in every
-            // process, and a run is known again by its slices where its history is gone.
-            if !matches!(order, Order::Key(_)) {
-                partition.slice["moment"] = moment.to_json();
-            }
-            if *order == Order::Ctid {
-                partition.slice["whole"] = (count == 1).into();
-                partition.slice["filenode"] =
-                    json!(relation.table.as_ref().map(|table| table.filenode));
-            }
-        }
-        Ok(Found {
-            known,
-            partitions,
-            cursor: since.as_ref().and_then(|since| since.until.clone()),
-            estimate: estimate(session, relation, open)?,
-            notes: since.map(|since| since.notes).unwrap_or_default(),
-        })
-    }
-}
-
-fn find_relation(
-    session: &mut Session,
-    server: &Server,
-    options: &mut Options,
-    layout: bool,
-    open: &OpenSource,
-) -> Result<Relation> {
-    let (table_span, query_span) = (options.span_of("table"), options.span_of("query"));
-    let table: Option<String> = options.take("table")?;
-    let query: Option<String> = options.take("query")?;
-    match (table, query) {
-        (Some(_), Some(_)) => Err(Error::config(
-            "postgres::table_and_query",
-            "the source has both `table` and `query`",
-        )
-        .at(query_span, "one of them is needed")),
-        (Some(table), None) => Relation::table(session, server, &table, table_span, open),
-        (None, Some(query)) => Relation::query(session, &query, query_span, open),
-        (None, None) if layout => {
-            let table = crate::backend::DATAKNOBS_TABLE;
-            Relation::table(session, server, table, table_span, open)
-        }
-        (None, None) => Err(Error::config(
-            "postgres::no_table_named",
-            format!("which table of {} is to be read?", server.name),
-        )
-        .at(options.span.clone(), "`table` or `query` is missing here")
-        .help("add a line `table = \"…\"`")),
-    }
-}
-
-/// The conditions that the server checks, and which parts of the job's filter they are.
-fn push(
-    relation: &Relation,
-    declared: &BTreeMap<String, String>,
-    utf8: bool,
-    open: &OpenSource,
-) -> (Vec<String>, Vec<usize>) {
-    let columns = relation.columns.iter();
-    let renderer = Renderer {
-        columns: columns
-            .filter_map(|column| columns::filterable(column, declared).ok())
-            .collect(),
-        utf8,
-    };
-    open.filter
-        .iter()
-        .enumerate()
-        .filter_map(|(at, part)| Some((renderer.render(part)?, at)))
-        .unzip()
-}
-
-fn estimate(session: &mut Session, relation: &Relation, open: &OpenSource) -> Result<Estimate> {
-    let Some(table) = &relation.table else {
-        return Ok(Estimate::default());
-    };
-    let bytes = slices::pages(session, table)? * table.page_bytes;
-    // What is left of a filter or since a cursor is not known.
-    let whole = open.filter.is_empty() && open.incremental.is_none();
-    Ok(Estimate {
-        records: table.rows.filter(|_| whole),
-        bytes: Some(bytes).filter(|bytes| whole && *bytes > 0),
-    })
-}
-
-/// What the plan says about the order of reading, and about reading on.
-fn order_notes(relation: &Relation, order: &Order, known: Known, partitions: usize) -> Vec<String> {
-    let label = &relation.label;
-    let mut notes = Vec::new();
-    match order {
-        Order::Key(_) => {
-            notes.push(format!("{label} is read by its key ({})", relation.key_names().join(", ")));
-            if known == Known::Unproven {
-                notes.push("no index says that the key is unique: that is seen while reading".to_owned());
-            }
-            if !relation.has_xmin() {
-                notes.push(format!("a resumed run goes on in {label} as it then is: rows that came before that place meanwhile are not seen"));
-            }
-        }
-        Order::Ctid => notes.push(format!(
-            "{label} has no key and is read by its blocks: a resumed run goes on only if nobody wrote to it meanwhile, else it begins anew; give `key` to avoid that"
-        )),
-        Order::None => notes.push(format!(
-            "{label} has no key to go on from and is read in one pass: what stops in the middle begins anew; give `key` to avoid that"
-        )),
-    }
-    if relation
-        .table
-        .as_ref()
-        .is_some_and(|table| table.row_security)
-    {
-        notes.push(format!(
-            "row security hides rows of {label} from this user: only those he may see are read"
-        ));
-    }
-    if partitions > 1 {
-        notes.push(format!("{partitions} partitions are read in one snapshot"));
-    }
-    notes
 }

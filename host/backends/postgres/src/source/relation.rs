@@ -23,6 +23,8 @@ pub(crate) struct Column {
     pub bytewise: bool,
     /// Whether only equal bytes are equal without being told.
     pub deterministic: bool,
+    /// What the table says of it beside its type.
+    pub left_behind: Vec<String>,
 }
 
 impl Column {
@@ -89,6 +91,7 @@ impl Relation {
                 nullable: !column.not_null,
                 bytewise: column.collation.as_ref().is_some_and(|c| c.bytewise),
                 deterministic: column.collation.as_ref().is_some_and(|c| c.deterministic),
+                left_behind: column.beside_its_type(),
             })
             .collect();
         let declared: Vec<&str> = open.key.iter().map(String::as_str).collect();
@@ -138,6 +141,7 @@ impl Relation {
                 nullable: true,
                 bytewise: false,
                 deterministic: false,
+                left_behind: Vec::new(),
             })
             .collect();
         let declared: Vec<&str> = open.key.iter().map(String::as_str).collect();
@@ -186,6 +190,29 @@ impl Relation {
                 format!("{} was altered since it was opened", self.label),
             )
             .help("start anew with `dkhost run --no-resume`")),
+        }
+    }
+
+    /// Whether policies of row security may hide rows from this user: of the table, or of one that
+    /// the view or the query reads. In a transaction.
+    ///
+    /// *Source* – PostgreSQL, "Row Security Policies": with `row_security` off, what would be
+    /// filtered is an error instead.
+    pub(crate) fn hides_rows(&self, session: &mut Session) -> Result<bool> {
+        let look = |session: &mut Session, setting: &str| {
+            let sql = format!(
+                "SAVEPOINT look; SET LOCAL row_security = {setting}; SELECT FROM {} LIMIT 0",
+                self.from
+            );
+            let seen = session.run(&format!("read {}", self.label), &sql);
+            session.run("begin to read", "ROLLBACK TO look")?;
+            Ok::<_, Error>(seen)
+        };
+        match look(session, "off")? {
+            Err(error) if refusal(&error).is_some_and(|said| said.state.code() == "42501") => {
+                look(session, "on")?.map(|()| true)
+            }
+            other => other.map(|()| false),
         }
     }
 

@@ -9,12 +9,13 @@
 //!
 //! *Source* – "Snapshot Synchronization Functions"; "Transaction IDs and Snapshots".
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use dkhost_core::{Error, Result};
 use serde_json::{Value as Json, json};
 
 use super::order::other_position;
+use super::relation::Relation;
 use crate::fault::refusal;
 use crate::server::Server;
 use crate::session::Session;
@@ -95,6 +96,8 @@ pub(crate) type Check = dyn Fn(&mut Session) -> Result<()> + Send + Sync;
 /// The snapshot of a source, replaced when it is lost.
 pub(crate) struct Snapshots {
     server: Server,
+    /// How every transaction is set.
+    settings: String,
     /// Runs before the snapshot is taken: locks the table.
     lock: String,
     check: Box<Check>,
@@ -102,13 +105,16 @@ pub(crate) struct Snapshots {
 }
 
 impl Snapshots {
-    pub(crate) fn new(server: Server, lock: String, check: Box<Check>) -> Self {
-        Snapshots {
+    /// Snapshots in which the relation can be read; `settings` are of its transactions.
+    pub(crate) fn of(server: Server, relation: &Arc<Relation>, settings: &str) -> Result<Self> {
+        let checked = relation.clone();
+        Ok(Snapshots {
+            settings: format!("{}; {settings}", server.settings()),
             server,
-            lock,
-            check,
+            lock: relation.lock()?,
+            check: Box::new(move |session| checked.verify(session)),
             exporter: Mutex::new(None),
-        }
+        })
     }
 
     /// Asks something in the snapshot.
@@ -136,9 +142,7 @@ impl Snapshots {
             let mut session = Session::open(&self.server)?;
             let begin = format!(
                 "{}; SET TRANSACTION SNAPSHOT '{}'; {}",
-                BEGIN,
-                moment.export,
-                self.server.settings()
+                BEGIN, moment.export, self.settings
             );
             match session.run("read in the run's snapshot", &begin) {
                 Ok(()) => return Ok((session, moment)),
@@ -167,8 +171,7 @@ impl Snapshots {
         let (first_unseen, under_way) = under_way(&mut session)?;
         let begin = format!(
             "{BEGIN}; {}; SET LOCAL idle_in_transaction_session_timeout = 0; {}",
-            self.server.settings(),
-            self.lock
+            self.settings, self.lock
         );
         session.run("begin to read", &begin)?;
         let sql = "SELECT s.export, s.now::text, pg_catalog.txid_snapshot_xmax(s.now) \

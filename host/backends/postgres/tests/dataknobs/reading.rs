@@ -186,6 +186,50 @@ fn what_goes_by_columns_is_refused() {
 }
 
 #[test]
+fn runs_go_along_the_times_of_a_store() {
+    let database = with(&format!(
+        "{} INSERT INTO records (id, data, updated_at) VALUES ('a', '{{\"n\": 1}}', '2024-01-01 10:00'), \
+         ('b', '{{\"n\": 2}}', '2024-01-01 11:00'), ('c', '{{\"n\": 3}}', '2024-01-01 11:00');",
+        create("records")
+    ));
+    let since = |column: &str, cursor: Option<String>| {
+        open_with(&database, json!({}), |open| {
+            open.incremental = Some(dkhost_core::Incremental {
+                column: column.into(),
+                lookback: None,
+                cursor,
+                until: None,
+            });
+        })
+    };
+    let first = since("updated_at", None).unwrap();
+    assert_eq!(read(first.as_ref()).len(), 3);
+    assert_eq!(first.cursor().as_deref(), Some("2024-01-01 11:00:00"));
+    let cursors: Vec<_> = first
+        .cursors()
+        .into_iter()
+        .map(|field| field.name)
+        .collect();
+    assert_eq!(cursors, ["created_at", "updated_at"]);
+    database.sql(
+        "UPDATE records SET data = '{\"n\": 4}', updated_at = '2024-01-01 12:00' WHERE id = 'a'",
+    );
+    let next = since("updated_at", first.cursor()).unwrap();
+    assert_eq!(
+        read(next.as_ref()),
+        [
+            r#"{"_id":"a","n":4}"#,
+            r#"{"_id":"b","n":2}"#,
+            r#"{"_id":"c","n":3}"#
+        ]
+    );
+    let error = refused(since("n", None));
+    assert_eq!(error.code(), "postgres::not_with_layout");
+    let help = error.help_text().unwrap_or_default();
+    assert!(help.contains("updated_at"), "{help}");
+}
+
+#[test]
 fn a_table_that_is_no_store_is_said_to_be_none() {
     let database = with("CREATE TABLE records (key text, value text)");
     let error = refused(open(&database, json!({})));

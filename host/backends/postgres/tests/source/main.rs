@@ -7,6 +7,7 @@
 )]
 
 mod filter;
+mod policies;
 mod reading;
 mod resume;
 mod since;
