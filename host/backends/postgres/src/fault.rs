@@ -24,6 +24,9 @@ pub(crate) struct Refusal {
     pub constraint: Option<String>,
     /// The column it is about.
     pub column: Option<String>,
+    /// A policy of row security would not have the row. It has the state of a right that is
+    /// missing, and is told apart by the function of the server that says so.
+    pub by_policy: bool,
 }
 
 impl Refusal {
@@ -36,6 +39,8 @@ impl Refusal {
             hint: owned(said.hint()),
             constraint: owned(said.constraint()),
             column: owned(said.column()),
+            by_policy: *said.code() == SqlState::INSUFFICIENT_PRIVILEGE
+                && said.routine() == Some("ExecWithCheckOptions"),
         }
     }
 
@@ -200,6 +205,7 @@ fn meaning(said: &Refusal) -> Meaning {
             "postgres::denied",
             "check user and password; in a url write %40 for @ and %2F for /, or give the password as `password`",
         ),
+        "42501" if said.by_policy => (Data, "postgres::row_security", ""),
         "42501" => (
             Config,
             "postgres::denied",
@@ -390,6 +396,7 @@ mod tests {
             hint: None,
             constraint: None,
             column: None,
+            by_policy: false,
         }
     }
 

@@ -113,6 +113,18 @@ impl Writing {
             _ => None,
         }
     }
+
+    /// What is true for every staged value that is one of the column, and an error for others.
+    /// `None` where values are staged as what they become.
+    pub(crate) fn readable(&self, staged: &str, table: &str, quoted: &str) -> Option<String> {
+        match &self.way {
+            Way::Itself => None,
+            _ => Some(format!(
+                "({} IS DISTINCT FROM NULL OR {staged} IS NULL)",
+                self.value(staged, table, quoted)
+            )),
+        }
+    }
 }
 
 /// A quoted name as the literal of the name.
@@ -334,7 +346,8 @@ fn by_the_server(
                 true => "read by the server",
                 false => "read by the server; what it would spell otherwise is refused",
             },
-            cast(!is_same || bottom.name == "name"),
+            // Names of things are spelled as the search path has it, which may be another here.
+            cast(!is_same || !is_name_of_a_thing(bottom)),
         ),
         // What we call text is what some read as a number, a date …
         L::Number | L::Decimal(..) | L::Uuid if bottom.category == 'N' || bottom.kind == 'e' => {
@@ -356,6 +369,11 @@ fn is_respelled(ty: &TypeDef) -> bool {
             ty.name.as_str(),
             "json" | "jsonb" | "float4" | "float8" | "bytea" | "tsquery" | "tsvector" | "hstore"
         )
+}
+
+/// Whether values are things of the catalogue by their names: `regclass`, `regtype`.
+fn is_name_of_a_thing(ty: &TypeDef) -> bool {
+    ty.schema == "pg_catalog" && ty.name.starts_with("reg")
 }
 
 /// The type in SQL with its modifier: found whatever the search path is.

@@ -164,6 +164,19 @@ impl Held {
     pub(super) fn keeps(&self, sent: &str, table: &str) -> Option<String> {
         self.writing.keeps(sent, table, &self.quoted)
     }
+
+    /// What asks whether the server can make the column's value of what was sent: true or an
+    /// error. `None` where it always can.
+    pub(super) fn readable(&self, sent: &str, table: &str) -> Option<String> {
+        self.writing.readable(sent, table, &self.quoted)
+    }
+
+    /// What tries the column's type on what was sent, to see whether it is this column that the
+    /// server refuses a row for; `None` where it is sent as that type.
+    pub(super) fn trial(&self, sent: &str, table: &str) -> Option<String> {
+        let ty = &self.shown.target_type;
+        (*ty != self.writing.stage).then(|| format!("({})::{ty}", self.value(sent, table)))
+    }
 }
 
 impl Shape {

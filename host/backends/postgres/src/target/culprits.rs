@@ -8,11 +8,12 @@
 //! Rows that refer to others of their batch may fail because those came later: they are tried again
 //! together and then in both directions, until nothing moves.
 
-use dkhost_core::{Error, Outcome, Result, RowReject, fail};
+use dkhost_core::{Error, Outcome, Result, fail};
 
+use super::reasons::{blame, outcomes, reject};
 use super::shape::{BATCH, Shape};
 use super::stage::{Stage, swallowed};
-use crate::fault::{Refusal, refusal};
+use crate::fault::refusal;
 
 /// Rows of the first piece.
 const FIRST: u32 = 256;
@@ -20,18 +21,18 @@ const FIRST: u32 = 256;
 /// States that are about a row: as [`super::stage::is_about_a_row`].
 const ABOUT_A_ROW: &str = "left(dk_state, 2) IN ('21', '22', '23', '27', '38', '39', '44', '45', '54', 'P0') OR dk_state = '40002'";
 
+/// States of a text that is no value of its type, which a wrong statement has too.
+///
+/// *Source* – PostgreSQL 15, `utils/adt/regproc.c`, `utils/adt/acl.c`, `utils/adt/tsquery.c`,
+/// `utils/adt/tsvector_parser.c`, `utils/adt/jsonpath_scan.l`.
+pub(super) const NO_VALUE: [&str; 8] = [
+    "42601", "42602", "42704", "42725", "42883", "42P01", "3D000", "3F000",
+];
+
 /// What became of each row.
 const CREATE_FATE: &str = "CREATE TEMPORARY TABLE dkhost_fate (n integer, ord integer, g integer, fate text, state text, \
      message text, detail text, constraint_name text, column_name text, changed integer) ON COMMIT DROP; \
      CREATE INDEX ON pg_temp.dkhost_fate (g)";
-
-/// Rows that were left to the writer to say why: `k` for those a trigger kept out.
-struct Told {
-    row: i32,
-    fate: char,
-    changed: Option<i32>,
-    why: Refusal,
-}
 
 /// Writes the batch piece by piece and gathers what became of each row.
 pub(super) fn find(stage: &mut Stage<'_>) -> Result<()> {
@@ -60,7 +61,20 @@ pub(super) fn find(stage: &mut Stage<'_>) -> Result<()> {
         true => merge(shape),
         false => insert(shape),
     };
-    let block = pieces("pg_temp.dkhost_sorted", "ord", &attempt, true);
+    let refusable = match shape.row_security {
+        true => format!("{ABOUT_A_ROW} OR dk_state = '42501'"),
+        false => ABOUT_A_ROW.to_owned(),
+    };
+    let table = "pg_temp.dkhost_sorted";
+    let block = Pieces {
+        table,
+        number: "ord",
+        attempt: &attempt,
+        refusable: &refusable,
+        blame: &blame(shape, table, "ord"),
+        again: true,
+    }
+    .block();
     search(stage, &block)?;
     fail::point("postgres.write.culprits-found")?;
     settle(stage, keyed)
@@ -69,8 +83,8 @@ pub(super) fn find(stage: &mut Stage<'_>) -> Result<()> {
 /// Runs the block of [`pieces`].
 fn search(stage: &mut Stage<'_>, block: &str) -> Result<()> {
     stage.session.run(stage.doing, block).map_err(|error| {
-        let state = refusal(&error).map(|said| said.state.code().to_owned());
-        match state.as_deref() {
+        let said = refusal(&error).filter(|said| !said.by_policy);
+        match said.map(|said| said.state.code()) {
             Some("42501" | "42704") => Error::config(
                 "postgres::no_plpgsql",
                 "the server refuses rows, and which ones can only be found with its language plpgsql",
@@ -119,60 +133,95 @@ fn merge(shape: &Shape) -> String {
     )
 }
 
-/// A block that does `attempt` for the rows `lo` to `hi` of `table`, counted by `number`, in pieces.
-fn pieces(table: &str, number: &str, attempt: &str, again: bool) -> String {
-    let keep = format!(
-        "GET STACKED DIAGNOSTICS dk_message = MESSAGE_TEXT, dk_detail = PG_EXCEPTION_DETAIL, \
-           dk_constraint = CONSTRAINT_NAME, dk_column = COLUMN_NAME; \
-         INSERT INTO pg_temp.dkhost_fate (n, ord, g, fate, state, message, detail, constraint_name, column_name) \
-         SELECT s.n, s.{number}, {}, 'x', dk_state, dk_message, dk_detail, dk_constraint, dk_column FROM {table} s WHERE s.{number} = dk_lo",
-        if again { "s.g" } else { "s.n" }
-    );
-    let body = format!(
-        "#variable_conflict use_variable\n\
-         DECLARE dk_lo integer := 0; dk_hi integer; dk_last integer; dk_step integer := {FIRST}; dk_pick integer[]; dk_one integer; \
-           dk_done integer; dk_wanted integer; dk_moved boolean; dk_state text; dk_message text; dk_detail text; dk_constraint text; dk_column text; \
-         BEGIN \
-           SELECT min({number}), max({number}) INTO dk_lo, dk_last FROM {table}; \
-           WHILE dk_lo <= dk_last LOOP \
-             dk_hi := least(dk_lo + dk_step - 1, dk_last); \
-             BEGIN {attempt}; dk_lo := dk_hi + 1; dk_step := least(dk_step * 2, 8192); \
-             EXCEPTION WHEN OTHERS THEN \
-               dk_state := SQLSTATE; \
-               IF NOT ({ABOUT_A_ROW}) THEN RAISE; END IF; \
-               IF dk_lo = dk_hi THEN {keep}; dk_lo := dk_lo + 1; END IF; \
-               dk_step := greatest(1, (dk_hi - dk_lo + 1) / 2); \
-             END; \
-           END LOOP; {} \
-         END",
-        if again {
-            once_more(attempt)
-        } else {
-            String::new()
-        }
-    );
-    format!("DO {}", quoted_body(&body))
+/// A block that does `attempt` for the rows of `table`, counted by `number`, in pieces.
+struct Pieces<'a> {
+    table: &'a str,
+    number: &'a str,
+    attempt: &'a str,
+    /// Which states are about a row.
+    refusable: &'a str,
+    /// What finds the column of a refusal ([`blame`]).
+    blame: &'a str,
+    /// Whether rows that refer to others are tried again.
+    again: bool,
 }
 
-/// Tries again what was refused for a row it refers to.
-fn once_more(attempt: &str) -> String {
-    let one = format!(
-        "BEGIN DELETE FROM pg_temp.dkhost_fate f WHERE f.ord = dk_one; dk_pick := NULL; dk_lo := dk_one; dk_hi := dk_one; {attempt}; dk_moved := true; \
-         EXCEPTION WHEN OTHERS THEN dk_state := SQLSTATE; IF NOT ({ABOUT_A_ROW}) THEN RAISE; END IF; END;"
-    );
-    let waiting = "SELECT f.ord FROM pg_temp.dkhost_fate f WHERE f.fate = 'x' AND f.state = '23503' ORDER BY f.ord";
-    format!(
-        "LOOP \
-           dk_moved := false; \
-           SELECT array_agg(w.ord) INTO dk_pick FROM ({waiting}) w; \
-           EXIT WHEN dk_pick IS NULL; \
-           BEGIN DELETE FROM pg_temp.dkhost_fate f WHERE f.ord = ANY(dk_pick); dk_lo := 1; dk_hi := dk_last; {attempt}; EXIT; \
-           EXCEPTION WHEN OTHERS THEN dk_state := SQLSTATE; IF NOT ({ABOUT_A_ROW}) THEN RAISE; END IF; END; \
-           FOR dk_one IN {waiting} LOOP {one} END LOOP; \
-           FOR dk_one IN {waiting} DESC LOOP {one} END LOOP; \
-           EXIT WHEN NOT dk_moved; \
-         END LOOP;"
-    )
+impl Pieces<'_> {
+    fn block(&self) -> String {
+        let Pieces {
+            table,
+            number,
+            attempt,
+            refusable,
+            ..
+        } = self;
+        let keep = self.keep();
+        let body = format!(
+            "#variable_conflict use_variable\n\
+             DECLARE dk_lo integer := 0; dk_hi integer; dk_last integer; dk_step integer := {FIRST}; dk_pick integer[]; dk_one integer; \
+               dk_done integer; dk_wanted integer; dk_moved boolean; dk_state text; dk_message text; dk_detail text; dk_constraint text; dk_column text; \
+             BEGIN \
+               SELECT min({number}), max({number}) INTO dk_lo, dk_last FROM {table}; \
+               WHILE dk_lo <= dk_last LOOP \
+                 dk_hi := least(dk_lo + dk_step - 1, dk_last); \
+                 BEGIN {attempt}; dk_lo := dk_hi + 1; dk_step := least(dk_step * 2, 8192); \
+                 EXCEPTION WHEN OTHERS THEN \
+                   dk_state := SQLSTATE; \
+                   IF NOT ({refusable}) THEN RAISE; END IF; \
+                   IF dk_lo = dk_hi THEN {keep}; dk_lo := dk_lo + 1; END IF; \
+                   dk_step := greatest(1, (dk_hi - dk_lo + 1) / 2); \
+                 END; \
+               END LOOP; {} \
+             END",
+            if self.again {
+                self.once_more()
+            } else {
+                String::new()
+            }
+        );
+        format!("DO {}", quoted_body(&body))
+    }
+
+    /// Puts down why the row `dk_lo` was refused.
+    fn keep(&self) -> String {
+        let Pieces {
+            table,
+            number,
+            blame,
+            ..
+        } = self;
+        format!(
+            "GET STACKED DIAGNOSTICS dk_message = MESSAGE_TEXT, dk_detail = PG_EXCEPTION_DETAIL, \
+               dk_constraint = CONSTRAINT_NAME, dk_column = COLUMN_NAME; {blame}\
+             INSERT INTO pg_temp.dkhost_fate (n, ord, g, fate, state, message, detail, constraint_name, column_name) \
+             SELECT s.n, s.{number}, {}, 'x', dk_state, dk_message, dk_detail, dk_constraint, dk_column FROM {table} s WHERE s.{number} = dk_lo",
+            if self.again { "s.g" } else { "s.n" }
+        )
+    }
+
+    /// Tries again what was refused for a row it refers to.
+    fn once_more(&self) -> String {
+        let Pieces {
+            attempt, refusable, ..
+        } = self;
+        let one = format!(
+            "BEGIN DELETE FROM pg_temp.dkhost_fate f WHERE f.ord = dk_one; dk_pick := NULL; dk_lo := dk_one; dk_hi := dk_one; {attempt}; dk_moved := true; \
+             EXCEPTION WHEN OTHERS THEN dk_state := SQLSTATE; IF NOT ({refusable}) THEN RAISE; END IF; END;"
+        );
+        let waiting = "SELECT f.ord FROM pg_temp.dkhost_fate f WHERE f.fate = 'x' AND f.state = '23503' ORDER BY f.ord";
+        format!(
+            "LOOP \
+               dk_moved := false; \
+               SELECT array_agg(w.ord) INTO dk_pick FROM ({waiting}) w; \
+               EXIT WHEN dk_pick IS NULL; \
+               BEGIN DELETE FROM pg_temp.dkhost_fate f WHERE f.ord = ANY(dk_pick); dk_lo := 1; dk_hi := dk_last; {attempt}; EXIT; \
+               EXCEPTION WHEN OTHERS THEN dk_state := SQLSTATE; IF NOT ({refusable}) THEN RAISE; END IF; END; \
+               FOR dk_one IN {waiting} LOOP {one} END LOOP; \
+               FOR dk_one IN {waiting} DESC LOOP {one} END LOOP; \
+               EXIT WHEN NOT dk_moved; \
+             END LOOP;"
+        )
+    }
 }
 
 /// A body between dollar quotes that are not in it.
@@ -191,9 +240,7 @@ fn settle(stage: &mut Stage<'_>, keyed: bool) -> Result<()> {
     stage.fates.replaced_rows = 0;
     let sql = "SELECT f.n, f.fate, f.g, f.changed, f.state, f.message, f.detail, f.constraint_name, f.column_name \
                FROM pg_temp.dkhost_fate f WHERE f.fate <> 'i' ORDER BY f.n";
-    for row in stage.session.rows(stage.doing, sql, &[])? {
-        let told = told(&row);
-        let group: Option<i32> = row.get(2);
+    for (told, group) in outcomes(stage, sql)? {
         match told.fate {
             'x' => stage.fates.reject(reject(stage, told)),
             'k' => stage.fates.reject(swallowed(told.row)),
@@ -240,52 +287,6 @@ fn untried(stage: &mut Stage<'_>, kept_out: &mut Vec<i32>) -> Result<()> {
     Ok(())
 }
 
-fn told(row: &tokio_postgres::Row) -> Told {
-    let text = |column| row.get::<_, Option<String>>(column);
-    let state = text(4).unwrap_or_default();
-    let named = |column| text(column).filter(|name| !name.is_empty());
-    Told {
-        row: row.get(0),
-        fate: text(1).and_then(|fate| fate.chars().next()).unwrap_or('x'),
-        changed: row.get(3),
-        why: Refusal {
-            state: tokio_postgres::error::SqlState::from_code(&state),
-            message: text(5).unwrap_or_default(),
-            detail: named(6),
-            hint: None,
-            constraint: named(7),
-            column: named(8),
-        },
-    }
-}
-
-/// The refusal of a row as a reject. Under `replace-all` rows go to a table beside the target;
-/// whoever reads this knows the target.
-fn reject(stage: &Stage<'_>, told: Told) -> RowReject {
-    if let Some(column) = told.changed {
-        return stage.shape.would_change(told.row, column);
-    }
-    let code = code(&told.why);
-    let staging = stage.target.staging_table().name;
-    RowReject {
-        row: told.row as u32,
-        column: told.why.column.clone(),
-        code: code.to_owned(),
-        message: told
-            .why
-            .to_string()
-            .replace(&staging, &stage.target.name.name),
-    }
-}
-
-/// The code of a record that the server refused so.
-pub(super) fn code(why: &Refusal) -> &'static str {
-    match &why.state.code()[..2] {
-        "23" | "27" | "44" => "postgres::constraint",
-        _ => "postgres::refused_value",
-    }
-}
-
 /// Finds the rows whose values a column cannot read or would change, and takes them out of the
 /// batch. `query` is [`Shape::changed`].
 pub(super) fn unreadable(stage: &mut Stage<'_>, query: &str) -> Result<()> {
@@ -300,13 +301,21 @@ pub(super) fn unreadable(stage: &mut Stage<'_>, query: &str) -> Result<()> {
     let attempt = format!(
         "INSERT INTO pg_temp.dkhost_fate (n, fate, changed) SELECT c.n, 'x', c.changed FROM ({query}) c"
     );
-    let block = pieces(BATCH, "n", &attempt, false);
+    let states = NO_VALUE.map(|state| format!("'{state}'")).join(", ");
+    let block = Pieces {
+        table: BATCH,
+        number: "n",
+        attempt: &attempt,
+        refusable: &format!("{ABOUT_A_ROW} OR dk_state IN ({states})"),
+        blame: &blame(stage.shape, BATCH, "n"),
+        again: false,
+    }
+    .block();
     search(stage, &block)?;
     let sql = "SELECT f.n, f.fate, f.g, f.changed, f.state, f.message, f.detail, f.constraint_name, f.column_name \
                FROM pg_temp.dkhost_fate f ORDER BY f.n";
     let mut rows = Vec::new();
-    for row in stage.session.rows(stage.doing, sql, &[])? {
-        let told = told(&row);
+    for (told, _) in outcomes(stage, sql)? {
         rows.push(told.row);
         let reject = reject(stage, told);
         stage.fates.reject(reject);

@@ -4,7 +4,7 @@
 
 use dkhost_core::{Result, RowReject};
 
-use super::culprits;
+use super::reasons;
 use super::stage::{Stage, is_about_a_row};
 use crate::copy::Encoder;
 use crate::fault::refusal;
@@ -38,7 +38,7 @@ pub(super) fn send(stage: &mut Stage<'_>) -> Result<()> {
                     (1, Some(why)) => stage.fates.reject(RowReject {
                         row: start as u32,
                         column: why.column.clone(),
-                        code: culprits::code(why).to_owned(),
+                        code: reasons::code(why).to_owned(),
                         message: why.to_string(),
                     }),
                     (1, None) => return Err(error),

@@ -17,6 +17,7 @@ mod keys;
 mod knobs;
 mod plan;
 mod publish;
+mod reasons;
 mod scan;
 mod shape;
 mod sink;
@@ -26,6 +27,7 @@ mod staging;
 mod state;
 mod store;
 mod times;
+mod words;
 mod writer;
 
 use std::sync::atomic::{AtomicBool, Ordering};

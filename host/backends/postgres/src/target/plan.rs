@@ -3,16 +3,14 @@
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
 
-use dkhost_core::{
-    Conflict, Error, Field, OpenTarget, Options, Result, Role, Schema, Span, TargetPlan,
-};
+use dkhost_core::{Conflict, Error, OpenTarget, Options, Result, Role, Schema, Span};
 use tokio_postgres::types::Type;
 
 use super::allowed;
 use super::columns::{self, Held};
 use super::knobs::{self, Store};
-use super::state::{Memory, Whose};
-use super::{Plans, Target, ddl, shown};
+use super::words::Planned;
+use super::{Target, ddl};
 use crate::catalog::{Kind, Name, OUR_SCHEMA, Table, no_table};
 use crate::name::quote_all;
 use crate::server::Server;
@@ -48,6 +46,7 @@ pub(super) fn target(mut options: Options, open: &OpenTarget) -> Result<Target> 
     check_name(&name, &span)?;
     check_schema(&open.schema)?;
     let mut session = Session::open(&server)?;
+    check_language(&mut session, &server)?;
     let found = Table::find(&mut session, &name)?;
     if let Some(table) = &found {
         check_kind(table, open, &mut session).map_err(|error| error.at_least(span))?;
@@ -157,6 +156,26 @@ fn check_schema(schema: &Schema) -> Result<()> {
     Ok(())
 }
 
+/// Refuses a database in which bad rows of a batch could not be found ([`super::culprits`]).
+fn check_language(session: &mut Session, server: &Server) -> Result<()> {
+    let sql = "SELECT coalesce((SELECT CASE WHEN NOT has_language_privilege(oid, 'USAGE') \
+               THEN 'GRANT USAGE ON LANGUAGE plpgsql TO …' ELSE '' END \
+               FROM pg_catalog.pg_language WHERE lanname = 'plpgsql'), 'CREATE EXTENSION plpgsql')";
+    let rows = session.rows(LOOKING, sql, &[])?;
+    let missing: &str = rows.first().map(|row| row.get(0)).unwrap_or_default();
+    match missing {
+        "" => Ok(()),
+        missing => Err(Error::config(
+            "postgres::no_plpgsql",
+            format!(
+                "{} does not let us use its language plpgsql, without which records that it refuses could not be told from the others",
+                server.name
+            ),
+        )
+        .help(missing)),
+    }
+}
+
 fn check_kind(table: &Table, open: &OpenTarget, session: &mut Session) -> Result<()> {
     if !matches!(table.kind, Kind::Table | Kind::Partitioned) {
         return Err(Error::config(
@@ -167,6 +186,16 @@ fn check_kind(table: &Table, open: &OpenTarget, session: &mut Session) -> Result
     }
     if open.conflict != Conflict::ReplaceAll {
         return Ok(());
+    }
+    if table.row_security {
+        return Err(Error::config(
+            "postgres::row_security",
+            format!(
+                "row security hides rows of {} from this user, and they would be emptied away with the others",
+                table.label()
+            ),
+        )
+        .help("connect as the owner or a role with BYPASSRLS, or use on_conflict = \"upsert\""));
     }
     let sql = "SELECT conrelid::regclass::text FROM pg_catalog.pg_constraint \
                WHERE contype = 'f' AND confrelid = $1::oid AND conrelid <> confrelid AND conparentid = 0";
@@ -293,133 +322,6 @@ fn check_writable(table: &Table, held: &[Held], exists: bool) -> Result<()> {
         ));
     }
     Ok(())
-}
-
-/// What is known when the plan is written down.
-struct Planned<'a> {
-    server: &'a Server,
-    found: Option<&'a Table>,
-    definition: &'a Table,
-    name: &'a Name,
-    open: &'a OpenTarget,
-    held: &'a [Held],
-    key: &'a [String],
-}
-
-impl Planned<'_> {
-    fn plans(&self, session: &mut Session) -> Result<Plans> {
-        let id = format!("{}.{}", self.definition.schema, self.definition.name);
-        let whose = Whose {
-            job: &self.open.job,
-            target: &id,
-        };
-        let memory = Memory::read(session, whose)?;
-        // A run that goes on finds its own rows; whose they are was written down when it began.
-        let own = memory.filter(|memory| !memory.owner.published);
-        let fresh = self.open.conflict == Conflict::ReplaceAll
-            || match (own, self.found) {
-                (Some(memory), _) => memory.owner.fresh,
-                (None, Some(table)) => is_empty(session, &table.sql()?)?,
-                (None, None) => true,
-            };
-        let planned = TargetPlan {
-            label: format!("table {} in {}", shown(self.name), self.server.name),
-            promise: "effectively-once".to_owned(),
-            mechanism: "rows and checkpoint in one transaction of the database".to_owned(),
-            effects: self.effects(session)?,
-            notes: self.notes(),
-            columns: self.held.iter().map(|held| held.shown.clone()).collect(),
-            fresh,
-            concurrent: true,
-        };
-        let shared = TargetPlan {
-            fresh: false,
-            ..planned.clone()
-        };
-        Ok(Plans {
-            planned,
-            shared,
-            is_shared: AtomicBool::new(false),
-        })
-    }
-
-    fn effects(&self, session: &mut Session) -> Result<Vec<String>> {
-        let name = shown(self.name);
-        let mut effects = Vec::new();
-        if self.found.is_none() && !has_schema(session, self.name)? {
-            let schema = self.name.schema.clone().unwrap_or_default();
-            effects.push(format!("creates schema {schema}"));
-        }
-        let key = self.key.join(", ");
-        effects.push(match (self.found, self.open.conflict) {
-            (None, _) => format!("creates table {name} ({} columns)", self.definition.columns.len()),
-            (Some(_), Conflict::ReplaceAll) => format!(
-                "collects the rows in a table of schema {OUR_SCHEMA} and, in one transaction at the end, \
-                 empties table {name} and puts them there; nobody can use it meanwhile"
-            ),
-            (Some(_), Conflict::Insert) => format!("adds rows to table {name}"),
-            (Some(_), Conflict::Upsert) => {
-                format!("adds rows to table {name} and replaces those with the same {key}")
-            }
-            (Some(_), Conflict::Skip) => {
-                format!("adds rows to table {name} and keeps those with the same {key}")
-            }
-        });
-        effects.push(format!(
-            "keeps checkpoints in schema {OUR_SCHEMA} until the run is done"
-        ));
-        Ok(effects)
-    }
-
-    fn notes(&self) -> Vec<String> {
-        let mut notes = Vec::new();
-        let (table, name) = (self.definition, shown(self.name));
-        if table.triggers > 0 {
-            let when = match self.open.conflict {
-                Conflict::ReplaceAll => "which run for every row when the result is published",
-                _ => "which run for every row",
-            };
-            notes.push(format!("table {name} has triggers, {when}"));
-        }
-        if table.row_security {
-            notes.push(format!(
-                "row security hides rows of table {name} from this user: only what it shows is counted and compared"
-            ));
-        }
-        if !table.permanent && self.found.is_some() {
-            notes.push(format!(
-                "table {name} is unlogged: a crash of the server empties it"
-            ));
-        }
-        let computed: Vec<&str> = table
-            .columns
-            .iter()
-            .filter(|column| column.generated)
-            .map(|column| column.name.as_str())
-            .collect();
-        if !computed.is_empty() {
-            notes.push(format!("the server computes {}", computed.join(", ")));
-        }
-        notes.extend(self.no_index());
-        notes
-    }
-
-    /// Where keys are declared and nothing in the table keeps them apart.
-    fn no_index(&self) -> Option<String> {
-        let declared = self.open.key();
-        if !self.key.is_empty() || declared.is_empty() {
-            return None;
-        }
-        let names: Vec<&str> = declared
-            .iter()
-            .map(|field: &&Field| field.name.as_str())
-            .collect();
-        Some(format!(
-            "table {} has no unique index on {}: a record whose key is there already is added beside it",
-            shown(self.name),
-            names.join(", ")
-        ))
-    }
 }
 
 /// Whether a table has no rows that we see.

@@ -31,6 +31,8 @@ pub(super) struct Shape {
     is_partitioned: bool,
     /// Whether it can be seen here that the rows of a batch have different keys ([`keys`]).
     pub tells_keys: bool,
+    /// Whether policies may refuse rows.
+    pub row_security: bool,
     pub conflict: Conflict,
     /// Whether the table is a dataknobs store that tells when records were written.
     has_times: bool,
@@ -64,6 +66,7 @@ impl Shape {
                 && held.iter().all(Held::is_direct),
             has_triggers: table.triggers > 0 || table.kind == Kind::Partitioned,
             is_partitioned: table.kind == Kind::Partitioned,
+            row_security: table.row_security,
             conflict: target.conflict,
             replaced: replaced
                 .filter(|index| !has_times || !times::is_time(&held[*index].field.name))
@@ -138,14 +141,32 @@ impl Shape {
     /// What finds rows whose value its column would change: row number and column. `None` where
     /// no column does.
     pub(super) fn changed(&self) -> Option<String> {
+        self.failing(Held::keeps)
+    }
+
+    /// What fails for rows with a value that its column cannot read; finds none itself.
+    pub(super) fn unreadable(&self) -> Option<String> {
+        self.failing(Held::readable)
+    }
+
+    /// Row number and column where `check` is false.
+    fn failing(&self, check: impl Fn(&Held, &str, &str) -> Option<String>) -> Option<String> {
         let cases: String = (0..self.held.len())
             .filter_map(|index| {
-                let keeps = self.held[index].keeps(&format!("s.c{index}"), &self.table)?;
-                Some(format!(" WHEN ({keeps}) IS FALSE THEN {index}"))
+                let holds = check(&self.held[index], &format!("s.c{index}"), &self.table)?;
+                Some(format!(" WHEN ({holds}) IS FALSE THEN {index}"))
             })
             .collect();
         (!cases.is_empty()).then(|| {
             format!("SELECT n, changed FROM (SELECT s.n, CASE{cases} END AS changed FROM {{from}}) x WHERE changed IS NOT NULL")
+        })
+    }
+
+    /// Each column whose type can be tried on what was sent: its name, and what tries it.
+    pub(super) fn trials(&self) -> impl Iterator<Item = (&str, String)> {
+        self.held.iter().enumerate().filter_map(|(index, held)| {
+            let trial = held.trial(&format!("s.c{index}"), &self.table)?;
+            Some((held.field.name.as_str(), trial))
         })
     }
 

@@ -148,12 +148,22 @@ impl Stage<'_> {
         fail::point("postgres.write.copied")?;
         self.session.run(self.doing, "SAVEPOINT merge")?;
         went_well &= self.drop_changed()?;
-        let old = self.lock_old()?;
+        let mut old = self.lock_old();
+        if let Err(error) = old {
+            went_well = false;
+            self.drop_unreadable(error)?;
+            old = self.lock_old();
+        }
+        let old = old?;
         match self.merge() {
             Ok(true) => {}
-            Err(error) if !is_about_a_row(&error) => return Err(error),
-            Ok(false) | Err(_) => {
+            outcome => {
                 went_well = false;
+                if let Err(error) = outcome
+                    && !is_about_a_row(&error)
+                {
+                    self.drop_unreadable(error)?;
+                }
                 self.session.run(self.doing, "ROLLBACK TO merge")?;
                 culprits::find(self)?;
             }
@@ -200,13 +210,7 @@ impl Stage<'_> {
         let all = query.replace("{from}", &format!("{BATCH} s"));
         let rows = match self.session.rows(self.doing, &all, &[]) {
             Ok(rows) => rows,
-            Err(error) if !is_about_a_row(&error) => return Err(error),
-            Err(_) => {
-                self.session.run(self.doing, "ROLLBACK TO merge")?;
-                culprits::unreadable(self, &query)?;
-                self.session.run(self.doing, "SAVEPOINT merge")?;
-                return Ok(false);
-            }
+            Err(error) => return self.drop_failing(&query, error).map(|()| false),
         };
         let changed: Vec<(i32, i32)> = rows.iter().map(|row| (row.get(0), row.get(1))).collect();
         for (row, column) in &changed {
@@ -214,6 +218,34 @@ impl Stage<'_> {
         }
         self.drop_from_batch(changed.iter().map(|(row, _)| *row).collect())?;
         Ok(changed.is_empty())
+    }
+
+    /// Refuses the rows with a value that its column cannot read, because of which the server gave
+    /// `error`.
+    ///
+    /// *Errors* – `error`, if it has another reason.
+    fn drop_unreadable(&mut self, error: Error) -> Result<()> {
+        match self.shape.unreadable() {
+            Some(query) => self.drop_failing(&query, error),
+            None => Err(error),
+        }
+    }
+
+    /// Refuses the rows for which `query` fails; `error` if there are none.
+    fn drop_failing(&mut self, query: &str, error: Error) -> Result<()> {
+        if !may_be_no_value(&error) {
+            return Err(error);
+        }
+        self.session.run(self.doing, "ROLLBACK TO merge")?;
+        // What fails without a row is the statement.
+        let none = query.replace("{from}", &format!("{BATCH} s WHERE false"));
+        self.session.rows(self.doing, &none, &[])?;
+        let before = self.fates.rejects.len();
+        culprits::unreadable(self, query)?;
+        if self.fates.rejects.len() == before {
+            return Err(error);
+        }
+        self.session.run(self.doing, "SAVEPOINT merge")
     }
 
     /// Takes rows out of the temporary table.
@@ -395,6 +427,13 @@ pub(super) fn is_about_a_row(error: &Error) -> bool {
     refusal(error).is_some_and(|said| {
         said.is_about_a_record() || matches!(&said.state.code()[..2], "54" | "45")
     })
+}
+
+/// Whether the error may be about a text that is no value of a type. Some types answer as the
+/// server does to a wrong statement: names of things that are not there, queries of text search.
+fn may_be_no_value(error: &Error) -> bool {
+    is_about_a_row(error)
+        || refusal(error).is_some_and(|said| culprits::NO_VALUE.contains(&said.state.code()))
 }
 
 /// The reject of a row that a trigger of the table would not have.

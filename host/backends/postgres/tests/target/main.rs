@@ -3,6 +3,9 @@
 
 mod commits;
 mod conflicts;
+mod created;
+mod naming;
+mod policies;
 mod refusals;
 mod support;
 mod tables;
