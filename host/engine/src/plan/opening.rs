@@ -106,7 +106,7 @@ impl Opening<'_> {
     fn selected(&self) -> Result<Opened> {
         // A filter may look at columns that do not go on; they are left out behind it.
         let source = self.source(None, Asked::Nothing)?;
-        self.check_columns(source.schema())?;
+        self.check_columns(source.as_ref())?;
         let parts = self.parts(source.schema())?;
         let offers: Vec<Option<Predicate>> = match self.backend.source_capabilities() {
             SourceCapabilities { filters: true, .. } => parts
@@ -130,11 +130,17 @@ impl Opening<'_> {
     }
 
     /// The columns by which is read, among all there are.
-    fn check_columns(&self, schema: &Schema) -> Result<()> {
+    fn check_columns(&self, source: &dyn Source) -> Result<()> {
+        let schema = source.schema();
         if let Some(incremental) = &self.job.source.incremental {
             let (name, span) = &incremental.column;
-            known_column(name, schema, span, "`incremental`")?;
-            if let Some(field) = schema.field(name) {
+            let cursors = source.cursors();
+            let along = match cursors.is_empty() {
+                true => schema.clone(),
+                false => Schema::new(cursors),
+            };
+            known_column(name, &along, span, "`incremental`")?;
+            if let Some(field) = along.field(name) {
                 grows(incremental, &field.logical)?;
             }
         }
