@@ -25,4 +25,4 @@ pub mod store;
 
 pub use backend::FileBackend;
 pub use sink::parts;
-pub use source::open_files;
+pub use source::{open_files, records};

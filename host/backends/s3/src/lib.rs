@@ -13,6 +13,7 @@ mod backend;
 mod client;
 mod fault;
 mod put;
+mod records;
 mod server;
 mod source;
 mod target;

@@ -22,6 +22,7 @@ mod open;
 mod partition;
 mod position;
 mod reader;
+pub mod records;
 mod rows;
 mod sample;
 mod schema;

@@ -88,11 +88,11 @@ fn refuse_what_means_nothing(options: &SourceOptions, format: Format) -> Result<
 }
 
 /// What was found out before a source is there.
-struct Found {
+pub(super) struct Found {
     kind: Kind,
-    fields: Vec<Field>,
+    pub fields: Vec<Field>,
     records: Option<u64>,
-    notes: Vec<String>,
+    pub notes: Vec<String>,
 }
 
 impl Found {
@@ -159,7 +159,11 @@ fn documents(options: &SourceOptions, files: &[SourceFile]) -> Result<Found> {
 }
 
 /// A source whose records become documents.
-fn as_documents(options: &SourceOptions, kind: Kind, mut sample: Sample) -> Result<Found> {
+pub(super) fn as_documents(
+    options: &SourceOptions,
+    kind: Kind,
+    mut sample: Sample,
+) -> Result<Found> {
     let is_dataknobs = options.file.layout == Layout::Dataknobs;
     let is_open = !sample.complete || sample.records == 0;
     let mut fields = std::mem::take(&mut sample.fields);

@@ -3,8 +3,10 @@
 //! Files are listed here and read by the backend `file`, which asks for bytes of them ([`objects`]).
 //! Records are read here ([`records`]).
 
+mod fetch;
 mod list;
 mod objects;
+pub(crate) mod records;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -13,6 +15,7 @@ use dkhost_core::{Error, OpenSource, Options, Result, Source};
 use dkhost_file::identity::{Identity, Mark};
 use dkhost_file::options::{FileOptions, SourceOptions};
 
+pub(crate) use self::fetch::Fetch;
 pub(crate) use self::list::{Listed, under};
 pub(crate) use self::objects::{Objects, get};
 
@@ -26,7 +29,38 @@ use crate::target::names::{Latest, Manifest, Names, Piece};
 pub(crate) fn open(mut options: Options, open: &OpenSource) -> Result<Box<dyn Source>> {
     let server = Server::read(&mut options)?;
     let span = server.prefix_span.clone();
-    files(options, server, open).map_err(|error| error.at_least(span))
+    let opened = match is_of_records(&mut options)? {
+        true => records::open(options, server, open),
+        false => files(options, server, open),
+    };
+    opened.map_err(|error| error.at_least(span))
+}
+
+/// Whether each object is a record, as in the stores of dataknobs-data.
+///
+/// *Errors* – `s3::not_for_files` for such a store that is said to be of files.
+pub(crate) fn is_of_records(options: &mut Options) -> Result<bool> {
+    let span = options.span_of("object");
+    let object: Option<String> = options.take("object")?;
+    let layout = options.get("layout").map(|node| node.to_json());
+    let is_dataknobs = layout == Some("dataknobs".into());
+    match object.as_deref() {
+        None => Ok(is_dataknobs),
+        Some("record") => Ok(true),
+        Some("file") if is_dataknobs => Err(Error::config(
+            "s3::not_for_files",
+            "a store of dataknobs-data has an object for each record",
+        )
+        .at(span, "not with `layout = \"dataknobs\"`")
+        .help("leave out `object`")),
+        Some("file") => Ok(false),
+        Some(other) => Err(Error::config(
+            "job::wrong_value",
+            format!("`object` cannot be `{other}`"),
+        )
+        .at(span, "not one of file, record")
+        .help("`object` is one of file, record")),
+    }
 }
 
 fn files(mut options: Options, server: Server, open: &OpenSource) -> Result<Box<dyn Source>> {

@@ -135,7 +135,7 @@ pub(crate) fn claim(target: &Target, claim: &Claim, seen: &LastLook) -> Result<C
             other => return other,
         }
     }
-    Err(super::busy(target))
+    Err(super::busy(&target.client))
 }
 
 fn claim_once(target: &Target, claim: &Claim, seen: &LastLook) -> Result<Claimed> {

@@ -11,9 +11,9 @@ mod claim;
 mod growing;
 pub(crate) mod names;
 mod plan;
-mod probe;
+pub(crate) mod probe;
 mod publish;
-mod state;
+pub(crate) mod state;
 mod sweep;
 
 use std::collections::BTreeMap;
@@ -31,17 +31,24 @@ use dkhost_file::identity::{Identity, Mark};
 use dkhost_file::options::FileOptions;
 use dkhost_file::parts::Parts;
 
-use self::growing::{Growing, PartWriter, not_claimed};
+pub(crate) use self::growing::not_claimed;
+use self::growing::{Growing, PartWriter};
 use self::names::{Manifest, Names, Piece};
 use self::state::{Held, State};
 use crate::client::Client;
 use crate::put::{self, If};
 use crate::server::Server;
-use crate::source::Objects;
+use crate::source::{Objects, is_of_records};
 
 /// What a target with these options can hold: JSON keeps every document as it is.
 pub(crate) fn capabilities(mut options: Options) -> Result<Capabilities> {
     let server = Server::read(&mut options)?;
+    if is_of_records(&mut options)? {
+        return Ok(Capabilities {
+            documents: true,
+            evolves: false,
+        });
+    }
     let files = FileOptions::read_at(&mut options, server.label(), server.prefix_span)?;
     let (format, _) = files.format_of(files.path.as_ref())?;
     Ok(Capabilities {
@@ -57,6 +64,9 @@ pub(crate) fn capabilities(mut options: Options) -> Result<Capabilities> {
 pub(crate) fn open(mut options: Options, open: &OpenTarget) -> Result<Box<dyn Sink>> {
     let server = Server::read(&mut options)?;
     let span = server.prefix_span.clone();
+    if is_of_records(&mut options)? {
+        return crate::records::open(options, server, open).map_err(|error| error.at_least(span));
+    }
     let conditional = options.take("conditional")?.unwrap_or(true);
     let files = FileOptions::read_at(&mut options, server.label(), span.clone())?;
     plan::refuse_what_files_cannot(&files, open)?;
@@ -194,11 +204,11 @@ impl Target {
 }
 
 /// Somebody else publishes to the same prefix.
-fn busy(target: &Target) -> Error {
+pub(crate) fn busy(client: &Client) -> Error {
     Error::new(
         Class::Locked,
         "target::busy",
-        format!("another process writes to {}", target.client.server.label()),
+        format!("another process writes to {}", client.server.label()),
     )
     .help("run the same command again when it has ended")
 }

@@ -132,7 +132,7 @@ fn lead_to(target: &Target, run: &str) -> Result<Option<String>> {
             match latest(target)?.is_some_and(|(latest, _)| latest.run == run) {
                 // The answer to an earlier try was lost.
                 true => Ok(before.map(|(latest, _)| latest.run)),
-                false => Err(super::busy(target)),
+                false => Err(super::busy(&target.client)),
             }
         }
         Err(error) => Err(error),

@@ -1,0 +1,130 @@
+//! Many small objects, many of them asked for at once, given out in order.
+
+use std::collections::VecDeque;
+
+use bytes::Bytes;
+use dkhost_core::{Error, Result};
+use dkhost_file::identity::changed;
+use tokio::task::JoinHandle;
+
+use super::Listed;
+use crate::client::Client;
+use crate::fault::{cut, fault, is_absent, is_precondition};
+
+/// Requests under way at once; fewer where their answers are large.
+const AT_ONCE: usize = 64;
+const BYTES_AT_ONCE: u64 = 32 << 20;
+
+/// An object as it was read.
+pub(crate) struct Content {
+    /// Its content.
+    pub bytes: Bytes,
+    /// What the server says instead of a hash.
+    pub etag: String,
+}
+
+/// Reads the objects of a list.
+pub(crate) struct Fetch {
+    client: Client,
+    listed: VecDeque<Listed>,
+    flying: VecDeque<(Listed, JoinHandle<Result<Option<Content>>>)>,
+    bytes: u64,
+    /// Whether an object may have changed or gone since it was listed.
+    may_change: bool,
+}
+
+impl Fetch {
+    /// Those objects, in this order; nothing is asked for yet.
+    pub(crate) fn of(client: &Client, listed: Vec<Listed>, may_change: bool) -> Self {
+        Fetch {
+            client: client.clone(),
+            listed: listed.into(),
+            flying: VecDeque::new(),
+            bytes: 0,
+            may_change,
+        }
+    }
+
+    /// The next object of the list, as it was listed.
+    pub(crate) fn peek(&self) -> Option<&Listed> {
+        self.flying
+            .front()
+            .map(|(listed, _)| listed)
+            .or(self.listed.front())
+    }
+
+    /// The next object; without content when it is gone and may be.
+    ///
+    /// *Errors* – `source::changed`; those of the server.
+    pub(crate) fn next(&mut self) -> Result<Option<(Listed, Option<Bytes>)>> {
+        let next = self.next_content()?;
+        Ok(next.map(|(listed, content)| (listed, content.map(|content| content.bytes))))
+    }
+
+    /// As [`Fetch::next`], with the ETag of what was read.
+    ///
+    /// *Errors* – as [`Fetch::next`].
+    pub(crate) fn next_content(&mut self) -> Result<Option<(Listed, Option<Content>)>> {
+        self.fill();
+        let Some((listed, task)) = self.flying.pop_front() else {
+            return Ok(None);
+        };
+        self.bytes -= listed.size;
+        let ended = self.client.wait(task);
+        let body =
+            ended.map_err(|cause| Error::bug("a request ended badly").caused_by(cause))??;
+        self.fill();
+        Ok(Some((listed, body)))
+    }
+
+    fn fill(&mut self) {
+        while self.flying.len() < AT_ONCE && self.bytes <= BYTES_AT_ONCE {
+            let Some(listed) = self.listed.pop_front() else {
+                return;
+            };
+            self.bytes += listed.size;
+            let task = ask(&self.client, &listed, self.may_change);
+            self.flying.push_back((listed, task));
+        }
+    }
+}
+
+impl Drop for Fetch {
+    fn drop(&mut self) {
+        self.flying.iter().for_each(|(_, task)| task.abort());
+    }
+}
+
+fn ask(client: &Client, listed: &Listed, may_change: bool) -> JoinHandle<Result<Option<Content>>> {
+    let etag = (!may_change).then(|| listed.etag.clone());
+    let request = client
+        .sdk()
+        .get_object()
+        .bucket(client.bucket())
+        .key(&listed.key)
+        .set_if_match(etag)
+        .send();
+    let (server, key) = (client.server.clone(), listed.key.clone());
+    client.spawn(async move {
+        let doing = || format!("read s3://{}/{key}", server.bucket);
+        let answer = match request
+            .await
+            .map_err(|cause| fault(&doing(), &server, cause))
+        {
+            Ok(answer) => answer,
+            Err(error) if is_absent(&error) && may_change => return Ok(None),
+            Err(error) if is_precondition(&error) => {
+                return Err(changed(&key, "it was written anew since"));
+            }
+            Err(error) if is_absent(&error) => {
+                return Err(changed(&key, "it is not there any more"));
+            }
+            Err(error) => return Err(error),
+        };
+        let etag = answer.e_tag().unwrap_or_default().to_owned();
+        let body = answer.body.collect().await;
+        let body = body.map_err(|cause| cut(&doing(), &cause))?;
+        let bytes = body.into_bytes();
+        Ok(Some(Content { bytes, etag }))
+    })
+}
