@@ -61,11 +61,11 @@ fn of_half_a_million_exactly_the_good_ones_are_written() {
     assert_eq!(
         reasons,
         [
-            "0  postgres::constraint 1000",
-            "100  postgres::constraint 1000",
+            "0 place postgres::constraint 1000",
+            "100 age postgres::constraint 1000",
             "200 name postgres::constraint 1000",
             "300 code postgres::too_long 1000",
-            "400  postgres::refused_value 1000",
+            "400 mood postgres::refused_value 1000",
         ]
     );
 }

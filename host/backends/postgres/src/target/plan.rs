@@ -159,11 +159,13 @@ fn check_schema(schema: &Schema) -> Result<()> {
 /// Refuses a database in which bad rows of a batch could not be found ([`super::culprits`]).
 fn check_language(session: &mut Session, server: &Server) -> Result<()> {
     let sql = "SELECT coalesce((SELECT CASE WHEN NOT has_language_privilege(oid, 'USAGE') \
-               THEN 'GRANT USAGE ON LANGUAGE plpgsql TO …' ELSE '' END \
+               THEN 'GRANT USAGE ON LANGUAGE plpgsql TO' ELSE '' END \
                FROM pg_catalog.pg_language WHERE lanname = 'plpgsql'), 'CREATE EXTENSION plpgsql')";
     let rows = session.rows(LOOKING, sql, &[])?;
     let missing: &str = rows.first().map(|row| row.get(0)).unwrap_or_default();
-    match missing {
+    // Sent without a character that the database's encoding may not have.
+    let missing = missing.replace(" TO", " TO …");
+    match missing.as_str() {
         "" => Ok(()),
         missing => Err(Error::config(
             "postgres::no_plpgsql",
