@@ -47,14 +47,15 @@ const SOURCE: [OptionSpec; 5] = [
     LAYOUT,
 ];
 
-const TARGET: [OptionSpec; 2] = [
-    OptionSpec::optional(
-        "index",
-        OptionType::Text,
-        "The index to write; default with the dataknobs layout: records.",
-    ),
-    LAYOUT,
-];
+const TARGET: [OptionSpec; target::OPTIONS.len() + 1] = {
+    let mut all = [LAYOUT; target::OPTIONS.len() + 1];
+    let mut at = 0;
+    while at < target::OPTIONS.len() {
+        all[at] = target::OPTIONS[at];
+        at += 1;
+    }
+    all
+};
 
 const SOURCE_OPTIONS: [OptionSpec; OPTIONS.len() + SOURCE.len()] = joined(&SOURCE);
 const TARGET_OPTIONS: [OptionSpec; OPTIONS.len() + TARGET.len()] = joined(&TARGET);

@@ -14,7 +14,7 @@ use dkhost_core::dataknobs::{Plain, RECORD, Reader};
 use dkhost_core::json::{RowError, Scanner, unescape};
 
 /// Reads documents; reuses its buffers.
-pub(super) struct Knobs {
+pub(crate) struct Knobs {
     reader: Reader,
     parts: Parts,
     meta: String,

@@ -39,6 +39,7 @@ use crate::client::Client;
 use crate::fault::refusal;
 use documents::Documents;
 use indices::Index;
+pub(crate) use knobs::Knobs;
 use mapping::Mapped;
 use moment::{Counted, Moments, Shard, between};
 use options::Wanted;

@@ -1,0 +1,310 @@
+//! Takes a target over: in an order in which whoever dies leaves nothing behind that the next one
+//! does not find.
+//!
+//! ```text
+//! owner by compare-and-set     from here on the processes before us can publish nothing
+//! index                        created, or found as it was left
+//! alias of this epoch          from here on their bulks find no index
+//! partitions                   what was about to be written is undone, and each rewritten under
+//!                              our epoch: from here on their commits fail
+//! settings                     refresh off
+//! ```
+
+use std::sync::atomic::Ordering;
+
+use dkhost_core::checkpoint::CHECKPOINT_VERSION;
+use dkhost_core::sink::next_epoch;
+use dkhost_core::takeover::LastLook;
+use dkhost_core::{Checkpoint, Claim, Claimed, Class, Conflict, Error, Result, fail};
+use serde_json::{Map, Value as Json, json};
+
+use super::intent::Undo;
+use super::store::{On, Owner, Part, Put, Seat};
+use super::{Held, Target, place};
+use crate::client::{Request, segment};
+use crate::fault;
+
+/// Takes the target over for a run.
+///
+/// *Errors* – `target::busy`, `target::exists`, `state::target_gone`, and the server's.
+pub(super) fn claim(target: &Target, seen: &LastLook, claim: &Claim) -> Result<Claimed> {
+    target.store.create()?;
+    let known = target.store.owner()?;
+    let ours = known.as_ref().filter(|(owner, _)| owner.run == claim.run);
+    if known.is_some()
+        && ours.is_none()
+        && let Some(state) = target.store.state()?
+    {
+        seen.ensure_unmoved(&state, &target.label())?;
+    }
+    let owner = match ours {
+        Some((owner, _)) => Owner {
+            epoch: next_epoch(owner.epoch, claim)?,
+            plan_hash: claim.plan_hash.clone(),
+            ..owner.clone()
+        },
+        None => begin(target, known.as_ref().map(|(owner, _)| owner), claim)?,
+    };
+    let owner = Owner {
+        stamp: format!("claimed {} by {}", owner.epoch, std::process::id()),
+        ..owner
+    };
+    let on = known
+        .as_ref()
+        .map_or(On::Nothing, |(_, seat)| On::Seat(*seat));
+    if let Put::Overtaken = target.store.put_owner(&owner, on)? {
+        return Err(busy(target));
+    }
+    fail::point("elasticsearch.claim.owned")?;
+    target.plans.is_shared.store(!owner.fresh, Ordering::SeqCst);
+    if let Some((before, _)) = known.as_ref().filter(|_| ours.is_none()) {
+        sweep(target, before, &owner)?;
+    }
+    let held = Held {
+        run: owner.run.clone(),
+        epoch: owner.epoch,
+        plan_hash: owner.plan_hash.clone(),
+        alias: target.store.alias(owner.epoch),
+        index: owner.index.clone(),
+    };
+    let checkpoints = take(target, &owner, &held)?;
+    target.hold(held);
+    Ok(Claimed {
+        epoch: owner.epoch,
+        checkpoints,
+    })
+}
+
+/// Everything after the owner is written, each step of which may have been done before.
+fn take(target: &Target, owner: &Owner, held: &Held) -> Result<Vec<Checkpoint>> {
+    if owner.published {
+        return parts(target, held, false);
+    }
+    let has_parts = !target.store.parts()?.is_empty();
+    prepare(target, owner, has_parts)?;
+    fail::point("elasticsearch.claim.prepared")?;
+    move_alias(target, held)?;
+    fail::point("elasticsearch.claim.fenced")?;
+    let checkpoints = parts(target, held, true)?;
+    fail::point("elasticsearch.claim.undone")?;
+    place::put_settings(&target.client, &owner.index, &place::during())?;
+    Ok(checkpoints)
+}
+
+fn busy(target: &Target) -> Error {
+    let message = format!(
+        "another process took over {} in this moment",
+        target.label()
+    );
+    Error::new(Class::Locked, "target::busy", message)
+        .help("run the same command again: it goes on with what that process began")
+}
+
+/// The owner of a run that begins.
+fn begin(target: &Target, known: Option<&Owner>, claim: &Claim) -> Result<Owner> {
+    let replaces = target.conflict == Conflict::ReplaceAll;
+    let found = place::find(&target.client, &target.name)?;
+    let (index, fresh, before) = match (&found, replaces) {
+        (found, true) => {
+            let before = found.as_ref().map(place::Found::before);
+            (place::staging(&target.name, &claim.run), true, before)
+        }
+        (Some(found), false) => {
+            place::refresh(&target.client, &found.index)?;
+            let fresh = place::count(&target.client, &found.index)? == 0;
+            // What an unfinished run found, and not what it left.
+            let known = known.filter(|known| known.index == found.index && !known.published);
+            let before = known.map_or_else(|| found.before(), |known| known.before.clone());
+            (found.index.clone(), fresh, Some(before))
+        }
+        (None, false) => (target.name.clone(), true, None),
+    };
+    Ok(Owner {
+        version: CHECKPOINT_VERSION,
+        stamp: String::new(),
+        owner: target.store.key.clone(),
+        job: claim.job.clone(),
+        run: claim.run.clone(),
+        epoch: next_epoch(known.map_or(0, |known| known.epoch), claim)?,
+        plan_hash: claim.plan_hash.clone(),
+        name: target.name.clone(),
+        index,
+        fresh,
+        published: false,
+        replaces,
+        before: before.unwrap_or_else(unset),
+    })
+}
+
+/// Settings that nobody has set.
+fn unset() -> Map<String, Json> {
+    let during = place::during();
+    let names = during.as_object().into_iter().flatten();
+    names.map(|(name, _)| (name.clone(), Json::Null)).collect()
+}
+
+/// Clears away what only the other run could have used. Documents it committed stay, and meet ours
+/// under `on_conflict`.
+fn sweep(target: &Target, before: &Owner, owner: &Owner) -> Result<()> {
+    if before.index == owner.index {
+        return Ok(());
+    }
+    if before.replaces && !before.published {
+        return place::delete(&target.client, &before.index);
+    }
+    place::put_settings(
+        &target.client,
+        &before.index,
+        &Json::Object(before.before.clone()),
+    )?;
+    drop_aliases(target, &before.index)
+}
+
+/// Creates the index documents go to, or finds it as it was planned or left.
+fn prepare(target: &Target, owner: &Owner, has_parts: bool) -> Result<()> {
+    let client = &target.client;
+    if place::find(client, &owner.index)?.is_none() {
+        if has_parts
+            && target
+                .store
+                .parts()?
+                .iter()
+                .any(|(part, _)| part.run == owner.run)
+        {
+            return Err(Error::state(
+                "state::target_gone",
+                format!("index `{}` at {} is gone", owner.index, client.name()),
+            )
+            .help("somebody deleted it during the run; start over with `dkhost run --no-resume`"));
+        }
+        let doing = format!("create index {}", owner.index);
+        let request = Request::put(&doing, segment(&owner.index)).json(&target.create);
+        client.ask(&request)?;
+        return Ok(());
+    }
+    if target.added != json!({}) && !owner.replaces {
+        let doing = format!("add fields to the mapping of index {}", owner.index);
+        let request = Request::put(&doing, format!("{}/_mapping", segment(&owner.index)));
+        client.ask(&request.json(&json!({"properties": target.added})))?;
+    }
+    Ok(())
+}
+
+/// The aliases of processes that write to an index, of whichever epoch.
+fn aliases(target: &Target, index: &str) -> Result<Vec<String>> {
+    let doing = format!("look at the aliases of index {index}");
+    let path = format!(
+        "{}/_alias/{}",
+        segment(index),
+        segment(&target.store.aliases())
+    );
+    let answer = target.client.send(&Request::get(&doing, path))?;
+    if answer.status == 404 {
+        return Ok(Vec::new());
+    }
+    if !answer.is_fine() {
+        return Err(fault::refused(&doing, &answer));
+    }
+    let found: Json = answer.parse(&doing)?;
+    let aliases = found[index]["aliases"].as_object();
+    Ok(aliases
+        .map(|aliases| aliases.keys().cloned().collect())
+        .unwrap_or_default())
+}
+
+/// Gives the index the alias of our epoch in the moment in which those of earlier ones go.
+fn move_alias(target: &Target, held: &Held) -> Result<()> {
+    let remove = aliases(target, &held.index)?.into_iter();
+    let mut actions: Vec<Json> = remove
+        .filter(|alias| *alias != held.alias)
+        .map(|alias| json!({"remove": {"index": held.index, "alias": alias}}))
+        .collect();
+    actions.push(json!({"add": {"index": held.index, "alias": held.alias, "is_hidden": true}}));
+    let doing = format!("take over index {}", held.index);
+    let request = Request::post(&doing, "_aliases").json(&json!({"actions": actions}));
+    target.client.ask(&request).map(drop)
+}
+
+/// Removes the aliases of processes that wrote.
+pub(super) fn drop_aliases(target: &Target, index: &str) -> Result<()> {
+    let aliases = aliases(target, index)?.into_iter();
+    let actions: Vec<Json> = aliases
+        .map(|alias| json!({"remove": {"index": index, "alias": alias}}))
+        .collect();
+    if actions.is_empty() {
+        return Ok(());
+    }
+    let doing = format!("put back the aliases of index {index}");
+    let request = Request::post(&doing, "_aliases").json(&json!({"actions": actions}));
+    target.client.ask(&request).map(drop)
+}
+
+/// Rewrites every partition under our epoch, after undoing what it was about to write. Those of
+/// other runs are forgotten.
+fn parts(target: &Target, held: &Held, undo: bool) -> Result<Vec<Checkpoint>> {
+    let mut checkpoints = Vec::new();
+    for (part, seat) in target.store.parts()? {
+        if part.run != held.run {
+            if undo {
+                undo_part(target, held, &part)?;
+            }
+            target.store.forget_part(part.partition)?;
+            continue;
+        }
+        let (part, _) = adopt(target, held, (part, seat), undo)?;
+        checkpoints.extend(part.checkpoint);
+    }
+    Ok(checkpoints)
+}
+
+fn undo_part(target: &Target, held: &Held, part: &Part) -> Result<()> {
+    let Some(intent) = part.intent.as_ref().filter(|intent| !intent.is_empty()) else {
+        return Ok(());
+    };
+    let undo = Undo {
+        client: &target.client,
+        index: &held.path(),
+        through: &held.alias,
+        doing: &format!("undo what was not committed in index {}", held.index),
+    };
+    undo.undo(intent)
+}
+
+/// A partition of our run under our epoch, with nothing half done.
+///
+/// *Errors* – `run::fenced`.
+pub(super) fn adopt(
+    target: &Target,
+    held: &Held,
+    found: (Part, Seat),
+    undo: bool,
+) -> Result<(Part, Seat)> {
+    let (mut part, mut seat) = found;
+    // Somebody whose last commit was under way may be faster once.
+    for _ in 0..8 {
+        if part.epoch > held.epoch {
+            break;
+        }
+        if undo {
+            undo_part(target, held, &part)?;
+        }
+        let adopted = Part {
+            stamp: format!("adopted {}", held.epoch),
+            run: held.run.clone(),
+            epoch: held.epoch,
+            partition: part.partition,
+            checkpoint: part
+                .checkpoint
+                .filter(|checkpoint| checkpoint.run == held.run),
+            intent: None,
+        };
+        match target.store.put_part(&adopted, On::Seat(seat))? {
+            Put::Done(seat) => return Ok((adopted, seat)),
+            Put::Overtaken => match target.store.part(adopted.partition)? {
+                Some(again) => (part, seat) = again,
+                None => break,
+            },
+        }
+    }
+    Err(target.store.fenced(&held.run, held.epoch))
+}
