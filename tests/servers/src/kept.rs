@@ -13,16 +13,25 @@ use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 
 /// `$1` is the folder, `$2` the size of the disk it is to have for `data`, in MiB, or 0, `$3` the
-/// signal that ends the server at once. One that does not end is killed.
+/// signal that ends the server at once, `$4` says `group` where signals are for all its processes.
+/// One that does not end is killed.
 const KEEPER: &str = r#"
 trap '' INT TERM HUP PIPE QUIT
-folder=$1; pid=
+folder=$1; pid=; group=$4
 [ "$2" = 0 ] || mount -t tmpfs -o "size=$2m,mode=0777" tmpfs "$folder/data" || exit 1
 stop() { # the signal; what is paused goes on, or it could not end
     [ -z "$pid" ] && return
-    kill "-$1" "$pid"; kill -CONT "$pid" $(cat "/proc/$pid/task/$pid/children")
-    { sleep 20; kill -KILL "$pid"; } & local late=$!
-    wait "$pid"; pid=
+    local whom=$pid children=
+    if [ -n "$group" ]; then whom=-$pid; else children=$(cat "/proc/$pid/task/$pid/children"); fi
+    kill -s "$1" -- "$whom"; kill -s CONT -- "$whom" $children
+    { sleep 20; kill -s KILL -- "$whom"; } & local late=$!
+    wait "$pid"
+    # Others of a killed group need a moment to go; not for ever, if nobody buries them.
+    local left=200
+    while [ -n "$group" ] && [ "$left" -gt 0 ] && kill -s 0 -- "$whom"; do
+        sleep 0.02; left=$((left - 1))
+    done
+    pid=
     kill "$late"
 }
 while read -r word signal; do
@@ -51,6 +60,16 @@ impl Kept {
     /// A keeper with a new folder below the temporary one, in which everybody may make files.
     /// `disk_mib` bounds the folder `data` in it; the signal `end` ends the server in the end.
     pub(crate) fn new(what: &str, disk_mib: Option<u32>, end: &str) -> Result<Self, String> {
+        Self::with(what, disk_mib, end, "")
+    }
+
+    /// As [`Kept::new`], for a server of several processes that leads a group of its own, as
+    /// `setsid` makes one: each signal is for all of them.
+    pub(crate) fn group(what: &str, end: &str) -> Result<Self, String> {
+        Self::with(what, None, end, "group")
+    }
+
+    fn with(what: &str, disk_mib: Option<u32>, end: &str, group: &str) -> Result<Self, String> {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let count = COUNT.fetch_add(1, Ordering::Relaxed);
         // Short: the path of a unix socket holds a hundred bytes.
@@ -72,7 +91,8 @@ impl Kept {
             command.args(["-m", "sh"]);
         }
         command.args(["-c", KEEPER, "keeper"]).arg(&folder);
-        command.arg(disk_mib.unwrap_or(0).to_string()).arg(end);
+        command.arg(disk_mib.unwrap_or(0).to_string());
+        command.args([end, group]);
         command
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -129,6 +149,15 @@ impl Kept {
         Ok(())
     }
 
+    /// Sends a signal to all processes of the server's group.
+    pub(crate) fn signal_group(&self, name: &str) {
+        if let Some(pid) = self.pid {
+            let _ = Command::new("kill")
+                .args(["-s", name, "--", &format!("-{pid}")])
+                .status();
+        }
+    }
+
     /// Whether the server runs; one that ended by itself does not.
     pub(crate) fn is_running(&self) -> bool {
         let stat = |pid| std::fs::read_to_string(format!("/proc/{pid}/stat")).ok();
@@ -166,7 +195,7 @@ impl Drop for Kept {
 }
 
 /// A folder in which the user that the server runs as may write too.
-fn make_open(folder: &Path) -> std::io::Result<()> {
+pub(crate) fn make_open(folder: &Path) -> std::io::Result<()> {
     use std::os::unix::fs::PermissionsExt;
     std::fs::create_dir(folder)?;
     std::fs::set_permissions(folder, std::fs::Permissions::from_mode(0o777))

@@ -3,6 +3,8 @@
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
+pub use crate::go::{minio, versitygw};
+
 /// Folders that hold a server's programs beside those on the path, newest version first.
 const POSTGRES_FOLDERS: [&str; 3] = [
     "/usr/lib/postgresql",
@@ -82,6 +84,19 @@ pub(crate) fn as_ordinary_user() -> Vec<String> {
     words.map(|word| (*word).to_owned()).collect()
 }
 
+/// The words that run a program as the leader of a group of its own, ended when its parent dies;
+/// when this one is root, and `ordinary` is asked for, as a user who may do nothing.
+pub(crate) fn as_leader(ordinary: bool) -> Vec<String> {
+    // The user `nobody` by its number: its group has different names.
+    let user: &[&str] = match ordinary && is_root() {
+        true => &["--reuid", "65534", "--regid", "65534", "--clear-groups"],
+        false => &[],
+    };
+    let words = ["setsid", "setpriv"].iter().chain(user);
+    let words = words.chain(&["--pdeathsig", "TERM"]);
+    words.map(|word| (*word).to_owned()).collect()
+}
+
 fn find_or_install(
     find: impl Fn() -> Option<PathBuf>,
     program: &str,
@@ -133,7 +148,9 @@ fn succeeds(words: &[&str]) -> bool {
         .is_ok_and(|status| status.success())
 }
 
-fn output(program: &str, arguments: &[&str]) -> Option<String> {
+/// What a program answers; `None` if there is none, or it fails.
+pub(crate) fn output(program: &str, arguments: &[&str]) -> Option<String> {
     let output = Command::new(program).args(arguments).output().ok()?;
+    output.status.success().then_some(())?;
     Some(String::from_utf8_lossy(&output.stdout).into_owned())
 }

@@ -7,12 +7,12 @@
     clippy::print_stdout
 )]
 
-use std::io::{BufRead, BufReader};
-use std::path::Path;
-use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
+mod support;
 
-use dkhost_servers::{POSTGRES_URL, Pooler, Server, Settings, Stop};
+use std::time::Duration;
+
+use dkhost_servers::{Pooler, Server, Settings, Stop};
+use support::runs;
 
 #[test]
 fn each_database_is_fresh_and_goes_with_its_test() {
@@ -104,46 +104,9 @@ fn nothing_stays_of_a_server_that_is_dropped() {
 
 #[test]
 fn nothing_stays_when_the_process_is_killed() {
-    // This test is its own victim: its child starts a server, says where, and waits.
-    if let Some(note) = std::env::var_os("DKHOST_TEST_WAITS") {
+    support::goes_with_its_process("nothing_stays_when_the_process_is_killed", || {
         let server = Server::start(&Settings::default()).unwrap();
-        let said = format!("{} {}", server.pid().unwrap(), server.folder().display());
-        std::fs::write(note, said).unwrap();
-        println!("ready");
-        std::thread::sleep(Duration::from_secs(120));
-        return;
-    }
-    let note = std::env::temp_dir().join(format!("dkhost-orphan-{}", std::process::id()));
-    let mut child = Command::new(std::env::current_exe().unwrap())
-        .args([
-            "nothing_stays_when_the_process_is_killed",
-            "--exact",
-            "--nocapture",
-        ])
-        .env("DKHOST_TEST_WAITS", &note)
-        .env_remove(POSTGRES_URL)
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-    assert!(lines.any(|line| line.unwrap().ends_with("ready")));
-    let said = std::fs::read_to_string(&note).unwrap();
-    std::fs::remove_file(&note).unwrap();
-    let (pid, folder) = said.split_once(' ').unwrap();
-    let pid = pid.parse().unwrap();
-    assert!(runs(pid) && Path::new(folder).exists());
-    child.kill().unwrap();
-    child.wait().unwrap();
-    let began = Instant::now();
-    while runs(pid) || Path::new(folder).exists() {
-        assert!(
-            began.elapsed() < Duration::from_secs(60),
-            "{said} is still there"
-        );
-        std::thread::sleep(Duration::from_millis(20));
-    }
-}
-
-fn runs(pid: u32) -> bool {
-    Path::new(&format!("/proc/{pid}")).exists()
+        let (pid, folder) = (server.pid().unwrap(), server.folder().display().to_string());
+        (server, pid, folder)
+    });
 }

@@ -4,8 +4,9 @@
 //! to build are kept in a cache folder outside the checkout, so that the next clone finds them.
 
 use std::path::PathBuf;
+use std::time::Instant;
 
-use dkhost_servers::{POSTGRES_URL, Server, Settings};
+use dkhost_servers::{POSTGRES_URL, Server, Settings, programs};
 
 use crate::shell::{self, Outcome};
 
@@ -59,7 +60,7 @@ pub fn fault_tools() -> Outcome {
             continue;
         }
         println!("  installing {package}, which the recovery suite causes faults with");
-        let done = dkhost_servers::programs::install(package);
+        let done = programs::install(package);
         if !done || !shell::works(program, probe) {
             return Err(format!(
                 "the recovery suite needs a working `{program}`, and it could not be installed\n  \
@@ -89,6 +90,22 @@ pub fn postgres() -> Outcome<Option<Server>> {
     let server = Server::start(&Settings::default())?;
     println!("PostgreSQL is there, on port {}", server.port());
     Ok(Some(server))
+}
+
+/// Servers that have to be built or fetched once; each is started when the first test asks for it.
+pub fn servers() -> Outcome {
+    type Find = fn() -> Outcome<PathBuf>;
+    let kinds: [(&str, Find); 2] = [
+        ("MinIO", programs::minio),
+        ("versitygw", programs::versitygw),
+    ];
+    for (name, find) in kinds {
+        let began = Instant::now();
+        println!("looking for {name}; where it is not kept yet, it is built or fetched");
+        find()?;
+        println!("{name} is there ({})", shell::took(began.elapsed()));
+    }
+    Ok(())
 }
 
 /// `rustc 1.95.0 (…)`.
@@ -141,9 +158,5 @@ pub fn cargo_deny() -> Outcome<PathBuf> {
 
 /// The folder for tools that outlive a checkout.
 pub fn tools() -> Outcome<PathBuf> {
-    let cache = std::env::var_os("XDG_CACHE_HOME")
-        .map(PathBuf::from)
-        .or_else(|| std::env::home_dir().map(|home| home.join(".cache")))
-        .ok_or("there is no home folder to keep tools in; set XDG_CACHE_HOME")?;
-    Ok(cache.join("dkhost/tools"))
+    dkhost_servers::tools::cache()
 }

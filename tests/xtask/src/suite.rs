@@ -16,9 +16,13 @@ use crate::shell::{self, Outcome};
 pub fn run(rest: &[String]) -> Outcome {
     println!("{}; {}", needs::compiler()?, needs::plugin_target()?);
     needs::fault_tools()?;
-    // Ends with this function.
+    // They end with this function.
     let postgres = needs::postgres()?;
+    needs::servers()?;
+    let servers = dkhost_servers::share()?;
     let mut cargo = shell::cargo();
+    let (name, value) = servers.variable();
+    cargo.env(name, value);
     if let Some(server) = &postgres {
         cargo.env(POSTGRES_URL, server.url());
     }
