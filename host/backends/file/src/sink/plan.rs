@@ -177,7 +177,7 @@ pub fn check_columns(shape: &Shape, schema: &Schema) -> Result<()> {
 fn column(shape: &Shape, field: &Field) -> Column {
     let (target_type, how) = match shape.format {
         _ if shape.is_dataknobs() => (dataknobs_type(&field.logical), None),
-        Format::Json | Format::Jsonl => json_type(&field.logical),
+        Format::Json | Format::Jsonl => json_type(field),
         Format::Csv | Format::Tsv => ("text".to_owned(), csv_how(&field.logical)),
         Format::Parquet => parquet_type(&field.logical),
         Format::Arrow => (field.logical.arrow().to_string(), None),
@@ -198,15 +198,20 @@ fn column(shape: &Shape, field: &Field) -> Column {
     }
 }
 
-fn json_type(logical: &LogicalType) -> (String, Option<&'static str>) {
+fn json_type(field: &Field) -> (String, Option<&'static str>) {
     use LogicalType::*;
-    let (name, how) = match logical {
+    let (name, how) = match field.logical {
         Null => ("null", None),
         Boolean => ("boolean", None),
         Int32 | Int64 | UInt64 | Float32 | Float64 => ("number", None),
         Decimal(..) | Number => ("number", Some("with all its digits")),
         Utf8 => ("string", None),
         Binary => ("string", Some("as base64")),
+        // Of documents such a null is no value of the column, and stands in the rest.
+        Json if !field.null_is_absent => (
+            "any",
+            Some("JSON's own null reads back as no value, which verify finds"),
+        ),
         Json => ("any", None),
         Date32 | Time64 | Timestamp(_) => ("string", Some("as ISO 8601 text")),
         Uuid => ("string", Some("as hexadecimal text")),

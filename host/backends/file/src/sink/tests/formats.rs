@@ -448,6 +448,26 @@ fn more_text_than_is_looked_at_together_is_counted_and_read() {
 }
 
 #[test]
+fn a_plan_says_that_two_kinds_of_nothing_are_one_in_json() {
+    let how = |path: &str, null_is_absent| {
+        let column = Field {
+            null_is_absent,
+            ..Field::new("j", LogicalType::Json)
+        };
+        let schema = Schema::new(vec![column]);
+        Place::new(path).schema(schema).open().plan().columns[0]
+            .how
+            .clone()
+            .unwrap_or_default()
+    };
+    assert!(how("x.jsonl", false).contains("JSON's own null"));
+    assert!(how("x.json", false).contains("JSON's own null"));
+    // Documents keep it in the rest, and files of columns as text.
+    assert_eq!(how("x.jsonl", true), "");
+    assert!(!how("x.parquet", false).contains("null"));
+}
+
+#[test]
 fn documents_keep_metadata_and_what_the_schema_does_not_know() {
     use dkhost_core::Role;
     let absent = Field {
