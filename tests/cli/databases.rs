@@ -101,6 +101,43 @@ fn the_next_run_reads_what_changed() {
     assert_eq!(again["written"].as_u64(), Some(0), "{again}");
 }
 
+/// The times of a store are not in its records, and runs go along them all the same.
+#[test]
+fn a_store_is_read_along_its_own_times() {
+    let database = dkhost_servers::postgres();
+    database.sql(
+        "CREATE TABLE records (id text PRIMARY KEY, data jsonb NOT NULL, metadata jsonb, \
+           created_at timestamp DEFAULT '2026-01-01', updated_at timestamp DEFAULT '2026-01-01'); \
+         INSERT INTO records SELECT 'id ' || n, jsonb_build_object('n', n) FROM generate_series(1, 5) n; \
+         UPDATE records SET updated_at = '2026-01-02' WHERE id = 'id 5'",
+    );
+    let job = |along: &str| {
+        format!(
+            "name = \"j\"\n[source]\nbackend = \"postgres\"\nurl = \"{0}\"\nlayout = \"dataknobs\"\n\
+             incremental = {{ column = \"{along}\" }}\n[target]\nbackend = \"postgres\"\nurl = \"{0}\"\n\
+             layout = \"dataknobs\"\ntable = \"copies\"\non_conflict = \"upsert\"\n",
+            database.url
+        )
+    };
+    let world = World::with_job(&job("n"));
+    let mistaken = world.run(&["plan", "job.toml"]);
+    assert_eq!(mistaken.code, 2, "{}", mistaken.err);
+    let help = "the columns are: created_at, updated_at";
+    assert!(mistaken.err.contains(help), "{}", mistaken.err);
+    world.write("job.toml", job("updated_at"));
+    let read = || {
+        let answer = world.expect(0, &["run", "job.toml", "--json"]);
+        answer.last()["counts"]["read"].as_u64().unwrap()
+    };
+    assert_eq!(read(), 5);
+    database
+        .sql("UPDATE records SET data = '{\"n\": 6}', updated_at = '2026-01-03' WHERE id = 'id 1'");
+    // What shares the last moment comes again.
+    assert_eq!(read(), 2);
+    let copied = database.sql("SELECT data ->> 'n' FROM copies WHERE id = 'id 1'");
+    assert_eq!(copied, "6");
+}
+
 /// Whatever is wrong with the address or behind it: the password in it is nobody's business.
 #[test]
 fn a_password_in_an_address_is_never_printed() {
