@@ -1,9 +1,17 @@
-//! Certificates made on the spot: an authority, and what it signs.
+//! Certificates made on the spot: an authority, what it signs, and requests to who has them.
+
+use std::sync::Arc;
 
 use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa,
     KeyPair, KeyUsagePurpose, date_time_ymd,
 };
+
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
+
+use crate::http::{self, Answer, Request};
 
 /// An authority that nobody trusts who is not told to.
 pub struct Authority {
@@ -73,6 +81,29 @@ impl Authority {
             key: key.serialize_pem(),
         }
     }
+}
+
+/// Asks a server whose certificate this authority, as PEM, must have signed.
+///
+/// *Errors* – a sentence, if there is no answer.
+pub(crate) fn ask(address: &str, authority: &str, request: &Request<'_>) -> Result<Answer, String> {
+    let failed = |cause: &dyn std::fmt::Display| format!("cannot speak TLS to {address}: {cause}");
+    let mut roots = RootCertStore::empty();
+    for certificate in CertificateDer::pem_slice_iter(authority.as_bytes()) {
+        let certificate = certificate.map_err(|cause| failed(&cause))?;
+        roots.add(certificate).map_err(|cause| failed(&cause))?;
+    }
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(|cause| failed(&cause))?
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    let host = address.rsplit_once(':').map_or(address, |(host, _)| host);
+    let name = ServerName::try_from(host.to_owned()).map_err(|cause| failed(&cause))?;
+    let session = ClientConnection::new(Arc::new(config), name).map_err(|cause| failed(&cause))?;
+    let mut stream = StreamOwned::new(session, http::connect(address)?);
+    http::exchange(&mut stream, address, request)
 }
 
 fn key() -> KeyPair {

@@ -8,10 +8,14 @@
 //! | [`postgres`] | a [`Database`] | PostgreSQL | [`POSTGRES_URL`] |
 //! | [`s3`] | a [`Bucket`] | MinIO | [`S3_ENDPOINT`], [`S3_ACCESS_KEY`], [`S3_SECRET_KEY`] |
 //! | [`minio`], [`versitygw`] | a [`Bucket`] | exactly that one | |
+//! | [`elasticsearch`] | [`Indices`] | Elasticsearch | [`ELASTICSEARCH_URL`] |
+//! | [`opensearch`] | [`Indices`] | OpenSearch | [`OPENSEARCH_URL`] |
+//! | `secured_elasticsearch` | [`Indices`] | Elasticsearch with users and TLS | |
 //!
 //! The first call starts the server. `cargo xtask test` keeps one of each for all test binaries and
 //! says in [`SERVERS`] where to ask for it; a variable of the last column may name one of yours. A
-//! test that stops, pauses or fills its server starts one alone: [`Server`], [`Store`].
+//! test that stops, pauses or fills its server starts one alone: [`Server`], [`Store`],
+//! [`Cluster`].
 //!
 //! Nothing of the product is linked in here, nor any driver: what has to be said to a server is
 //! said by its own `psql`, or in a plain request. What cannot be had makes a test fail with a
@@ -22,9 +26,12 @@
 mod bucket;
 #[cfg(feature = "certificates")]
 mod certificates;
+mod cluster;
 mod database;
 mod go;
 mod http;
+mod indices;
+mod java;
 mod kept;
 mod pooler;
 mod process;
@@ -40,8 +47,10 @@ use std::sync::OnceLock;
 pub use bucket::{Ask, Bucket, S3};
 #[cfg(feature = "certificates")]
 pub use certificates::{Authority, Certificate};
+pub use cluster::Cluster;
 pub use database::Database;
 pub use http::Answer;
+pub use indices::{Access, Indices};
 pub use pooler::Pooler;
 pub use process::Process;
 pub use server::{Server, Settings, Stop};
@@ -53,6 +62,12 @@ use shared::Kind;
 /// The variable that names a running server: `postgres://user@host:port/database`, as a user who
 /// may create databases.
 pub const POSTGRES_URL: &str = "DKHOST_TEST_POSTGRES_URL";
+
+/// The variable that names a running Elasticsearch: `http://user:password@host:port`.
+pub const ELASTICSEARCH_URL: &str = "DKHOST_TEST_ELASTICSEARCH_URL";
+
+/// The variable that names a running OpenSearch, as [`ELASTICSEARCH_URL`].
+pub const OPENSEARCH_URL: &str = "DKHOST_TEST_OPENSEARCH_URL";
 
 /// The variable that names a running S3 server, in place of MinIO: `http://host:port`.
 pub const S3_ENDPOINT: &str = "DKHOST_TEST_S3_ENDPOINT";
@@ -145,4 +160,45 @@ fn bucket(kind: Kind) -> Bucket {
         )),
     });
     bucket.unwrap_or_else(|why| panic!("{why}"))
+}
+
+/// Fresh names for indices on Elasticsearch, without users or TLS.
+///
+/// # Panics
+/// As [`s3`].
+pub fn elasticsearch() -> Indices {
+    indices(Kind::Elasticsearch, ELASTICSEARCH_URL)
+}
+
+/// Fresh names for indices on OpenSearch, without users or TLS.
+///
+/// # Panics
+/// As [`s3`].
+pub fn opensearch() -> Indices {
+    indices(Kind::OpenSearch, OPENSEARCH_URL)
+}
+
+/// Fresh names for indices on an Elasticsearch that asks for a password, over TLS with an authority
+/// of its own; each process that asks has one.
+///
+/// # Panics
+/// As [`s3`].
+#[cfg(feature = "certificates")]
+pub fn secured_elasticsearch() -> Indices {
+    static SHARED: OnceLock<Cluster> = OnceLock::new();
+    let start = || Cluster::secured(&Authority::new()).unwrap_or_else(|why| panic!("{why}"));
+    SHARED.get_or_init(start).access().indices()
+}
+
+fn indices(kind: Kind, variable: &str) -> Indices {
+    if let Ok(url) = std::env::var(variable) {
+        return Access::of(&url).indices();
+    }
+    match shared::server(kind)
+        .unwrap_or_else(|why| panic!("{why}"))
+        .first()
+    {
+        Some(url) => Access::of(url).indices(),
+        None => panic!("whoever keeps servers did not say where one is"),
+    }
 }

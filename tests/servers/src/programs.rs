@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 pub use crate::go::{minio, versitygw};
+pub use crate::java::{elasticsearch, opensearch};
 
 /// Folders that hold a server's programs beside those on the path, newest version first.
 const POSTGRES_FOLDERS: [&str; 3] = [

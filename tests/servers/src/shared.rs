@@ -9,6 +9,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use crate::cluster::Cluster;
 use crate::store::Store;
 
 /// The variable that says where to ask for servers, as [`share`] sets it up: `127.0.0.1:port`.
@@ -19,9 +20,16 @@ pub const SERVERS: &str = "DKHOST_TEST_SERVERS";
 pub(crate) enum Kind {
     Minio,
     Versitygw,
+    Elasticsearch,
+    OpenSearch,
 }
 
-const KINDS: [(Kind, &str); 2] = [(Kind::Minio, "minio"), (Kind::Versitygw, "versitygw")];
+const KINDS: [(Kind, &str); 4] = [
+    (Kind::Minio, "minio"),
+    (Kind::Versitygw, "versitygw"),
+    (Kind::Elasticsearch, "elasticsearch"),
+    (Kind::OpenSearch, "opensearch"),
+];
 
 /// A server of some kind, and what those who use it have to know.
 struct Running {
@@ -107,9 +115,15 @@ fn start(kind: Kind) -> Result<Running, String> {
             known: vec![s3.endpoint, s3.region, s3.access_key, s3.secret_key],
         }
     };
+    let cluster = |cluster: Cluster| Running {
+        known: vec![cluster.access().url.clone()],
+        _server: Box::new(cluster),
+    };
     match kind {
         Kind::Minio => Store::minio().map(store),
         Kind::Versitygw => Store::versitygw().map(store),
+        Kind::Elasticsearch => Cluster::elasticsearch().map(cluster),
+        Kind::OpenSearch => Cluster::opensearch().map(cluster),
     }
 }
 

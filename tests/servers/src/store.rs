@@ -159,6 +159,6 @@ impl Plan for Versitygw {
 }
 
 /// The standard library's own source of it.
-fn random() -> u64 {
+pub(crate) fn random() -> u64 {
     RandomState::new().build_hasher().finish()
 }

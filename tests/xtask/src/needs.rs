@@ -95,9 +95,11 @@ pub fn postgres() -> Outcome<Option<Server>> {
 /// Servers that have to be built or fetched once; each is started when the first test asks for it.
 pub fn servers() -> Outcome {
     type Find = fn() -> Outcome<PathBuf>;
-    let kinds: [(&str, Find); 2] = [
+    let kinds: [(&str, Find); 4] = [
         ("MinIO", programs::minio),
         ("versitygw", programs::versitygw),
+        ("Elasticsearch", programs::elasticsearch),
+        ("OpenSearch", programs::opensearch),
     ];
     for (name, find) in kinds {
         let began = Instant::now();
