@@ -11,6 +11,7 @@ mod error;
 mod escape;
 #[cfg(debug_assertions)]
 mod fail;
+mod heap;
 mod live;
 mod progress;
 mod registry;
@@ -29,6 +30,7 @@ use crate::escape::escape;
 use crate::screen::complain;
 
 fn main() {
+    heap::bound_what_is_kept();
     install_panic_hook();
     signals::ignore_file_size_limit();
     #[cfg(debug_assertions)]
