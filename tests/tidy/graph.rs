@@ -35,7 +35,7 @@ const CORE_MAY_NAME: [&str; 10] = [
 ];
 
 /// A heavy library and the one crate that may name it.
-const OWNERS: [(&str, &str); 14] = [
+const OWNERS: [(&str, &str); 15] = [
     ("wasmtime", "dkhost-plugin"),
     ("wit-component", "dkhost-plugin"),
     ("wit-parser", "dkhost-plugin"),
@@ -47,6 +47,7 @@ const OWNERS: [(&str, &str); 14] = [
     ("tokio-postgres", "dkhost-postgres"),
     ("rustls", "dkhost-postgres"),
     ("tokio", "dkhost-s3"),
+    ("tokio", "dkhost-fake-s3"),
     ("aws", "dkhost-s3"),
     ("parquet", "dkhost-file"),
     ("rusqlite", "dkhost-sqlite"),
@@ -95,7 +96,12 @@ pub fn of_this_workspace() -> Vec<Crate> {
 }
 
 /// What anybody's tests may use: it names nothing of the product.
-const FOR_TESTS: [&str; 3] = ["dkhost-fuzz", "dkhost-servers", "dkhost-proxy"];
+const FOR_TESTS: [&str; 4] = [
+    "dkhost-fuzz",
+    "dkhost-servers",
+    "dkhost-proxy",
+    "dkhost-fake-s3",
+];
 
 /// The names of everything a crate links, from `cargo tree`.
 pub fn tree_of(name: &str) -> String {

@@ -80,16 +80,11 @@ where
             };
             refused(message, server, elsewhere, said)
         }
-        SdkError::TimeoutError(_) => unreachable(message, server, &cause),
-        SdkError::DispatchFailure(failure) if failure.is_timeout() || failure.is_io() => {
-            match certificate(&cause) {
-                true => Error::config("s3::certificate", message)
-                    .help("name the file of the authority that signed the server's certificate: ca = \"ca.pem\"")
-                    .caused_by(innermost(&cause)),
-                false => unreachable(message, server, &cause),
-            }
-        }
-        SdkError::DispatchFailure(_) | SdkError::ConstructionFailure(_) => of_ours(message, server, &cause),
+        SdkError::TimeoutError(_) | SdkError::DispatchFailure(_) => not_sent(message, server, &cause),
+        SdkError::ConstructionFailure(_) => match credentials(&message, server, &cause) {
+            Some(error) => error,
+            None => Error::infrastructure("s3::failed", message).caused_by(chain(&cause)),
+        },
         _ => Error::new(Class::Transient, "s3::bad_answer", message)
             .help("the answer is not one of S3: is `endpoint` an S3 server, or is something in between?")
             .caused_by(innermost(&cause)),
@@ -110,24 +105,31 @@ fn unreachable(message: String, server: &Server, cause: &dyn std::error::Error) 
         .caused_by(innermost(cause))
 }
 
-/// Nothing was sent: credentials, or what was asked.
-fn of_ours(message: String, server: &Server, cause: &dyn std::error::Error) -> Error {
-    let words = chain(cause);
-    if words.contains("redential") || words.contains("identity") {
-        let help = match &server.who {
-            Who::Found(Some(profile)) => format!("check the profile `{profile}` in ~/.aws/config"),
-            _ => "set `access_key_id` and `secret_access_key`, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or log in with the AWS tools; `anonymous = true` for a public bucket".to_owned(),
-        };
-        return Error::config("s3::no_credentials", message)
-            .help(help)
-            .caused_by(words);
+/// No answer came: credentials, the way there, or a connection that ended too early.
+fn not_sent(message: String, server: &Server, cause: &dyn std::error::Error) -> Error {
+    if let Some(error) = credentials(&message, server, cause) {
+        return error;
     }
     match certificate(cause) {
         true => Error::config("s3::certificate", message)
             .help("name the file of the authority that signed the server's certificate: ca = \"ca.pem\"")
-            .caused_by(words),
-        false => Error::infrastructure("s3::failed", message).caused_by(words),
+            .caused_by(innermost(cause)),
+        false => unreachable(message, server, cause),
     }
+}
+
+/// Nobody says who asks, or whoever should know does not.
+fn credentials(message: &str, server: &Server, cause: &dyn std::error::Error) -> Option<Error> {
+    let words = chain(cause);
+    if !words.contains("redential") && !words.contains("identity") {
+        return None;
+    }
+    let help = match &server.who {
+        Who::Found(Some(profile)) => format!("check the profile `{profile}` in ~/.aws/config"),
+        _ => "set `access_key_id` and `secret_access_key`, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or log in with the AWS tools; `anonymous = true` for a public bucket".to_owned(),
+    };
+    let error = Error::config("s3::no_credentials", message);
+    Some(error.help(help).caused_by(words))
 }
 
 fn certificate(cause: &dyn std::error::Error) -> bool {

@@ -13,7 +13,7 @@ use dkhost_core::{Error, Result, fail};
 use tokio::task::JoinHandle;
 
 use crate::client::Client;
-use crate::fault::{fault, is_precondition, is_upload_lost};
+use crate::fault::{fault, is_absent, is_precondition, is_upload_lost};
 use crate::put::{self, If};
 
 /// Bytes of a part; a server takes at least 5 MiB and at most 10,000 of them.
@@ -264,7 +264,10 @@ impl Upload {
             .key(&self.key)
             .checksum_mode(ChecksumMode::Enabled);
         let doing = || format!("look at {}", self.client.place(&self.key));
-        let found = self.client.ask(doing, request.send())?;
+        let found = match self.client.ask(doing, request.send()) {
+            Err(error) if is_absent(&error) => return Err(self.not_written("nothing")),
+            other => other?,
+        };
         let length = u64::try_from(found.content_length().unwrap_or(-1)).ok();
         let expected = self.checksum();
         let other_sum = match (found.checksum_crc32(), &expected) {
@@ -274,17 +277,21 @@ impl Upload {
         };
         let other_etag = etag.is_some_and(|etag| found.e_tag().is_some_and(|found| found != etag));
         if length != Some(self.length) || other_sum || other_etag {
-            let place = self.client.place(&self.key);
-            return Err(Error::infrastructure(
-                "s3::not_written",
-                format!("the server says it has written {place}, and has something else"),
-            )
-            .help("run the same command again: it goes on where it stopped"));
+            return Err(self.not_written("something else"));
         }
         Ok(Sent {
             bytes: self.length,
             etag: found.e_tag().unwrap_or_default().to_owned(),
         })
+    }
+
+    fn not_written(&self, what: &str) -> Error {
+        let place = self.client.place(&self.key);
+        Error::infrastructure(
+            "s3::not_written",
+            format!("the server says it has written {place}, and has {what}"),
+        )
+        .help("run the same command again: it goes on where it stopped")
     }
 
     /// The sum over the parts' sums, as the server forms it: `base64-N`.

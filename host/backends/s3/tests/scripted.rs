@@ -1,0 +1,198 @@
+//! What a healthy server does not do, done by the fake one at exactly one request.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "these are tests")]
+
+mod support;
+
+use arrow::array::RecordBatch;
+use dkhost_core::{Backend, Class, Conflict, Nulls, OpenTarget, Options, Result, Sink};
+use dkhost_drive::{Run, fates, read, refused, rows, schema};
+use dkhost_fake_s3::{Fake, Trouble};
+use dkhost_s3::S3Backend;
+use serde_json::{Value, json};
+use support::open_source;
+
+const FIELDS: &[&str] = &["!id int64", "v utf8"];
+
+fn options(fake: &Fake, more: Value) -> Value {
+    let mut options = json!({
+        "bucket": "any", "endpoint": fake.endpoint(),
+        "access_key_id": Fake::ACCESS_KEY, "secret_access_key": Fake::SECRET_KEY,
+    });
+    for (key, value) in more.as_object().unwrap() {
+        options[key] = value.clone();
+    }
+    options
+}
+
+fn target(fake: &Fake, more: Value) -> Result<Box<dyn Sink>> {
+    let open = OpenTarget {
+        base: Default::default(),
+        job: "job".into(),
+        schema: schema(FIELDS),
+        conflict: Conflict::Insert,
+        create: true,
+        nulls: Nulls::Keep,
+        content: true,
+    };
+    let options = Options::from_json("[target]", &options(fake, more)).unwrap();
+    S3Backend.open_target(options, &open)
+}
+
+fn of(ids: std::ops::Range<i64>, word: &str) -> RecordBatch {
+    let ids: Vec<String> = ids.map(|id| id.to_string()).collect();
+    let cells: Vec<[Option<&str>; 2]> = ids
+        .iter()
+        .map(|id| [Some(id.as_str()), Some(word)])
+        .collect();
+    let cells: Vec<&[Option<&str>]> = cells.iter().map(|row| &row[..]).collect();
+    rows(&schema(FIELDS), &cells)
+}
+
+/// A run over a part that goes in pieces, as far as before its last commit.
+fn large(fake: &Fake) -> Run {
+    let sink = target(fake, json!({"prefix": "out", "format": "jsonl"})).unwrap();
+    let mut run = Run::start(sink, 1);
+    run.write(&of(0..9_000, &"x".repeat(1500)));
+    run.commit();
+    run
+}
+
+#[test]
+fn a_server_that_ignores_conditions_is_refused_with_a_way_out() {
+    for more in [
+        json!({"prefix": "out", "format": "jsonl"}),
+        json!({"prefix": "out", "object": "record"}),
+    ] {
+        let fake = Fake::start();
+        fake.ignore_conditions();
+        let sink = target(&fake, more.clone()).unwrap();
+        let claim = dkhost_core::Claim {
+            job: "job".into(),
+            run: "run".into(),
+            plan_hash: String::new(),
+            epoch_floor: 0,
+        };
+        let error = refused(sink.claim(&claim));
+        assert_eq!(
+            (error.code(), error.class()),
+            ("s3::no_conditions", Class::Config)
+        );
+        assert!(error.help_text().unwrap().contains("conditional = false"));
+        assert!(fake.keys().is_empty(), "{:?}", fake.keys());
+        // The way out.
+        let mut more = more;
+        more["conditional"] = false.into();
+        let mut run = Run::start(target(&fake, more).unwrap(), 1);
+        run.write(&of(0..3, "a"));
+        run.commit();
+        run.writer.flush().unwrap();
+        run.finish();
+    }
+}
+
+#[test]
+fn a_server_that_asks_for_less_is_asked_again_and_nothing_is_lost() {
+    let fake = Fake::start();
+    let sink = target(&fake, json!({"prefix": "out", "object": "record"})).unwrap();
+    let mut run = Run::start(sink, 1);
+    let report = run.write(&of(0..300, "a"));
+    assert_eq!(fates(&report, 300), "w".repeat(300));
+    fake.script(Trouble::SlowDown, "PutObject", "out/2", 5);
+    let error = refused(run.try_commit());
+    assert_eq!(
+        (error.code(), error.class()),
+        ("s3::slow_down", Class::Throttled)
+    );
+    while let Err(error) = run.try_commit() {
+        assert_eq!(error.class(), Class::Throttled);
+    }
+    assert_eq!(fake.struck(), 5);
+    run.finish();
+    assert_eq!(fake.keys().len(), 300);
+}
+
+#[test]
+fn an_end_that_fails_behind_its_200_is_tried_again() {
+    let fake = Fake::start();
+    let mut run = large(&fake);
+    fake.script(Trouble::ErrorInBody, "CompleteMultipartUpload", "part-", 1);
+    let error = refused(run.writer.flush());
+    assert!(
+        error.class().is_retryable(),
+        "{} {}",
+        error.code(),
+        error.chain()
+    );
+    run.writer.flush().unwrap();
+    run.finish();
+    let part = fake.get("out/run 1/part-00000-00000.jsonl").unwrap();
+    assert_eq!(part.iter().filter(|byte| **byte == b'\n').count(), 9_000);
+    assert_eq!(fake.uploads(), 0);
+}
+
+#[test]
+fn a_200_for_an_object_that_is_not_there_moves_no_checkpoint() {
+    let fake = Fake::start();
+    let mut run = large(&fake);
+    fake.script(Trouble::Lie, "CompleteMultipartUpload", "part-", 1);
+    let error = refused(run.writer.flush());
+    assert_eq!(error.code(), "s3::not_written");
+    let state: Value = serde_json::from_slice(&fake.get("out/.dkhost/state").unwrap()).unwrap();
+    assert_eq!(state["checkpoints"], json!({}));
+    // Whoever goes on writes it again.
+    drop(run);
+    let sink = target(&fake, json!({"prefix": "out", "format": "jsonl"})).unwrap();
+    let mut run = Run::start(sink, 1);
+    assert_eq!(run.checkpoint.seq, 0);
+    run.write(&of(0..10, "a"));
+    run.commit();
+    run.writer.flush().unwrap();
+    run.finish();
+    assert_eq!(fake.uploads(), 0);
+    let source = open_source(options(&fake, json!({"prefix": "out"})), |_| ()).unwrap();
+    assert_eq!(read(source.as_ref()).len(), 10);
+}
+
+#[test]
+fn an_answer_cut_in_its_middle_is_asked_for_from_there() {
+    let fake = Fake::start();
+    let line = |id: u32| format!("{{\"id\":{id},\"v\":\"{id:050}\"}}\n");
+    let content: String = (0..40_000).map(line).collect();
+    fake.put("a.jsonl", content.as_bytes());
+    fake.script(Trouble::CutBody, "GetObject", "a.jsonl", 6);
+    let source = open_source(options(&fake, json!({})), |_| ()).unwrap();
+    assert_eq!(read(source.as_ref()).len(), 40_000);
+    assert_eq!(fake.struck(), 6);
+}
+
+#[test]
+fn a_lost_answer_to_anything_leaves_one_result() {
+    for operation in [
+        "CreateMultipartUpload",
+        "UploadPart",
+        "CompleteMultipartUpload",
+        "HeadObject",
+    ] {
+        let fake = Fake::start();
+        let mut run = large(&fake);
+        fake.script(Trouble::LostReply, operation, "part-", 1);
+        let mut tries = 0;
+        while let Err(error) = run.writer.flush() {
+            assert!(
+                error.class().is_retryable(),
+                "{operation}: {}",
+                error.chain()
+            );
+            tries += 1;
+            assert!(tries < 5, "{operation}");
+        }
+        run.finish();
+        let part = fake.get("out/run 1/part-00000-00000.jsonl").unwrap();
+        assert_eq!(
+            part.iter().filter(|byte| **byte == b'\n').count(),
+            9_000,
+            "{operation}"
+        );
+        assert_eq!(fake.uploads(), 0, "{operation}");
+    }
+}
