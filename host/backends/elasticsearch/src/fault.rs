@@ -247,26 +247,28 @@ fn is_connecting(cause: &elasticsearch::Error) -> bool {
     })
 }
 
+/// All causes, also those an error of the operating system's kind was made of.
 fn chain(cause: &elasticsearch::Error) -> Vec<&(dyn Cause + 'static)> {
     let mut found: Vec<&(dyn Cause + 'static)> = Vec::new();
     let mut next = Cause::source(cause);
     while let Some(part) = next {
         found.push(part);
-        next = part.source();
+        let inside = part
+            .downcast_ref::<std::io::Error>()
+            .and_then(std::io::Error::get_ref);
+        next = match inside {
+            Some(inside) => Some(inside as &(dyn Cause + 'static)),
+            None => part.source(),
+        };
     }
     found
 }
 
-/// The first cause of this type, also inside an error of the operating system's kind.
+/// The first cause of this type.
 fn in_causes<T: Cause + 'static>(cause: &elasticsearch::Error) -> Option<&T> {
-    chain(cause).into_iter().find_map(|part| {
-        let inner = || {
-            part.downcast_ref::<std::io::Error>()?
-                .get_ref()?
-                .downcast_ref::<T>()
-        };
-        part.downcast_ref::<T>().or_else(inner)
-    })
+    chain(cause)
+        .into_iter()
+        .find_map(|part| part.downcast_ref::<T>())
 }
 
 /// What it all comes from, in words that repeat no address.

@@ -17,6 +17,8 @@ mod address;
 mod nodes;
 mod product;
 mod request;
+#[cfg(test)]
+mod tests;
 
 use std::io::Write;
 use std::path::Path;

@@ -16,6 +16,7 @@ use serde_json::{Value as Json, json};
 
 use super::indices::Index;
 use super::mapping::Mapped;
+use crate::client::Kind;
 
 /// Conditions that every document fulfils which passes the filter.
 pub(super) fn narrow(
@@ -23,6 +24,7 @@ pub(super) fn narrow(
     schema: &Schema,
     mapped: &[Mapped],
     indices: &[Arc<Index>],
+    kind: Kind,
 ) -> Vec<Json> {
     // Where the mapping does not grow with the documents, it may be younger than they are.
     let grows = |index: &Arc<Index>| {
@@ -44,7 +46,7 @@ pub(super) fn narrow(
         searched: fields
             .filter_map(|field| {
                 let logical = &schema.field(&field.name)?.logical;
-                Some((field.name.as_str(), Searched::of(field, logical)?))
+                Some((field.name.as_str(), Searched::of(field, logical, kind)?))
             })
             .collect(),
     };
@@ -86,10 +88,14 @@ struct Searched {
     logical: LogicalType,
     /// Whether values that differ are different terms.
     distinct: bool,
+    /// Longer values are not in the index.
+    longest: usize,
+    /// Whether the server remembers of a document that it left a value out for its length.
+    remembers: bool,
 }
 
 impl Searched {
-    fn of(mapped: &Mapped, logical: &LogicalType) -> Option<Self> {
+    fn of(mapped: &Mapped, logical: &LogicalType, kind: Kind) -> Option<Self> {
         use LogicalType::*;
         let definition = &mapped.definition;
         let is_text = mapped.kind == "text";
@@ -112,24 +118,34 @@ impl Searched {
         };
         let distinct = definition["normalizer"].is_null()
             && matches!(how, How::Keyword | How::Whole | How::Boolean);
+        let longest = definition["ignore_above"]
+            .as_u64()
+            .and_then(|most| usize::try_from(most).ok());
         Some(Searched {
             path,
             how,
             logical: logical.clone(),
             distinct,
+            longest: longest.unwrap_or(usize::MAX),
+            remembers: kind == Kind::Elasticsearch,
         })
     }
 
     /// The condition, and what the server could not put into its index.
     fn or_ignored(&self, condition: Json) -> Json {
-        json!({"bool": {"should": [condition, {"term": {"_ignored": self.path}}], "minimum_should_match": 1}})
+        let ignored = match self.remembers || self.longest == usize::MAX {
+            true => json!({"term": {"_ignored": self.path}}),
+            false => json!({"bool": {"must_not": [{"exists": {"field": self.path}}]}}),
+        };
+        any(vec![condition, ignored])
     }
 
     /// A value as the server takes it.
     fn value(&self, literal: &Literal) -> Option<Json> {
         let text = literal.text.as_str();
         match self.how {
-            How::Keyword => Some(text.into()),
+            // In bytes it is at least as long as however the server counts.
+            How::Keyword => (text.len() <= self.longest).then(|| text.into()),
             How::Whole => match text.parse::<i64>() {
                 Ok(number) => Some(number.into()),
                 Err(_) => text.parse::<u64>().ok().map(Json::from),
@@ -353,7 +369,14 @@ mod tests {
             mappings,
             window: 10,
         };
-        narrow(&[predicate], &schema, &mapped, &[Arc::new(index)]).pop()
+        narrow(
+            &[predicate],
+            &schema,
+            &mapped,
+            &[Arc::new(index)],
+            Kind::Elasticsearch,
+        )
+        .pop()
     }
 
     fn compare(column: &str, op: Comparison, text: &str) -> Predicate {

@@ -28,19 +28,17 @@ use std::sync::Arc;
 
 use dkhost_core::source::Estimate;
 use dkhost_core::{
-    Batch, BatchReader, BatchSize, DeadLetter, Error, OpenSource, Options, Partition, Position,
-    Result, Schema, Source,
+    Batch, BatchReader, BatchSize, DeadLetter, OpenSource, Options, Partition, Position, Result,
+    Schema, Source,
 };
 use serde::Deserialize;
 use serde_json::{Value as Json, json};
 use sha2::{Digest, Sha256};
 
 use crate::client::Client;
-use crate::fault::refusal;
 use documents::Documents;
 use indices::Index;
 pub(crate) use knobs::Knobs;
-use mapping::Mapped;
 use moment::{Counted, Moments, Shard, between};
 use options::Wanted;
 use page::Pages;
@@ -100,7 +98,8 @@ pub(crate) fn open(mut options: Options, open: &OpenSource) -> Result<Box<dyn So
     conditions.extend(since.iter().flat_map(|since| since.condition.clone()));
     notes.extend(since.iter().flat_map(|since| since.notes.clone()));
     if !wanted.dataknobs {
-        let narrowed = filter::narrow(&open.filter, &columns.schema, &mapped, &indices);
+        let kind = moments.client.product()?.kind;
+        let narrowed = filter::narrow(&open.filter, &columns.schema, &mapped, &indices, kind);
         notes.extend(filter::note(&narrowed));
         conditions.extend(narrowed);
     }

@@ -5,12 +5,12 @@
 //! travel and nothing else, so batches do not depend on it.
 
 use std::collections::VecDeque;
-use std::ops::Range;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use dkhost_core::json::{RowError, Scanner, unescape};
 use dkhost_core::{Error, Result};
+use serde::Deserialize;
+use serde_json::value::RawValue;
 use serde_json::{Value as Json, json};
 
 use super::moment::{Moments, SEQUENCE, Shard, all, between, ensure_whole, is_lost};
@@ -28,15 +28,14 @@ pub(super) struct Hit {
     pub id: String,
     /// Its number among the writes of its shard.
     pub sequence: i64,
-    /// The answer it came in, and where in it the document lies.
-    body: Bytes,
-    source: Range<usize>,
+    /// The document's text, in the answer it came in.
+    source: Bytes,
 }
 
 impl Hit {
     /// The document's text.
     pub fn source(&self) -> &[u8] {
-        &self.body[self.source.clone()]
+        &self.source
     }
 }
 
@@ -131,7 +130,8 @@ impl Pages {
         let mut body = json!({
             "size": self.size,
             "query": all(&conditions),
-            "sort": [{SEQUENCE: "asc"}],
+            // An index that was never written to does not know its numbers.
+            "sort": [{SEQUENCE: {"order": "asc", "unmapped_type": "long"}}],
             "track_total_hits": false,
             "_source": *self.wanted,
         });
@@ -176,91 +176,58 @@ struct Page {
     said: Json,
 }
 
-/// Reads an answer without a tree of its documents.
-fn scan(body: &Bytes) -> Result<Page, RowError> {
-    let mut page = Page {
-        hits: Vec::new(),
-        found: 0,
-        bytes: 0,
-        moment: None,
-        said: json!({}),
-    };
-    let mut scanner = Scanner::of(body)?;
-    let mut more = scanner.enter_object()?;
-    while more {
-        match scanner.key()?.0 {
-            "hits" => {
-                let mut more = scanner.enter_object()?;
-                while more {
-                    match scanner.key()?.0 {
-                        "hits" => scan_hits(body, &mut scanner, &mut page)?,
-                        _ => drop(scanner.value()?),
-                    }
-                    more = scanner.next_member()?;
-                }
-            }
-            "pit_id" => page.moment = text(&mut scanner)?,
-            key => {
-                let value = serde_json::from_str(scanner.value()?.raw).unwrap_or_default();
-                page.said[key] = value;
-            }
-        }
-        more = scanner.next_member()?;
-    }
-    scanner.end()?;
-    Ok(page)
+/// An answer as it comes: documents are not looked into, since what is wrong with one is wrong with
+/// it alone.
+#[derive(Deserialize)]
+struct Searched<'a> {
+    pit_id: Option<String>,
+    #[serde(default)]
+    timed_out: Json,
+    #[serde(default, rename = "_shards")]
+    shards: Json,
+    #[serde(borrow)]
+    hits: Hits<'a>,
 }
 
-fn scan_hits(body: &Bytes, scanner: &mut Scanner<'_>, page: &mut Page) -> Result<(), RowError> {
-    let mut more = scanner.enter_array()?;
-    while more {
-        page.found += 1;
-        if let Some(hit) = scan_hit(body, scanner)? {
-            page.bytes += hit.source.len();
-            page.hits.push(hit);
-        }
-        more = scanner.next_item()?;
-    }
-    Ok(())
+#[derive(Deserialize)]
+struct Hits<'a> {
+    #[serde(borrow)]
+    hits: Vec<Came<'a>>,
 }
 
-fn scan_hit(body: &Bytes, scanner: &mut Scanner<'_>) -> Result<Option<Hit>, RowError> {
-    let (mut id, mut source, mut sequence) = (None, None, None);
-    let mut more = scanner.enter_object()?;
-    while more {
-        match scanner.key()?.0 {
-            "_id" => id = text(scanner)?,
-            "_source" => {
-                // Looked into when it is decoded: what is wrong with it is wrong with it alone.
-                let length = scanner.outline()?.len();
-                source = Some(scanner.position() - length..scanner.position());
-            }
-            "sort" => {
-                let values = scanner.value()?.raw;
-                let first = values.trim_start_matches('[').split([',', ']']).next();
-                sequence = first.and_then(|number| number.trim().parse().ok());
-            }
-            _ => drop(scanner.value()?),
-        }
-        more = scanner.next_member()?;
-    }
-    Ok(id
-        .zip(source)
-        .zip(sequence)
-        .map(|((id, source), sequence)| Hit {
-            id,
-            sequence,
-            body: body.clone(),
+#[derive(Deserialize)]
+struct Came<'a> {
+    #[serde(rename = "_id")]
+    id: Option<String>,
+    #[serde(borrow, rename = "_source")]
+    source: Option<&'a RawValue>,
+    #[serde(default)]
+    sort: Vec<i64>,
+}
+
+fn scan(body: &Bytes) -> Result<Page, serde_json::Error> {
+    let Searched {
+        pit_id,
+        timed_out,
+        shards,
+        hits,
+    } = serde_json::from_slice(body)?;
+    let (found, mut bytes) = (hits.hits.len(), 0);
+    let whole = |came: Came<'_>| {
+        let source = body.slice_ref(came.source?.get().as_bytes());
+        bytes += source.len();
+        Some(Hit {
+            id: came.id?,
+            sequence: *came.sort.first()?,
             source,
-        }))
-}
-
-fn text(scanner: &mut Scanner<'_>) -> Result<Option<String>, RowError> {
-    Ok(match scanner.value()?.kind {
-        dkhost_core::json::Kind::Text(inner, escaped) => {
-            Some(unescape(inner, escaped).into_owned())
-        }
-        _ => None,
+        })
+    };
+    Ok(Page {
+        hits: hits.hits.into_iter().filter_map(whole).collect(),
+        found,
+        bytes,
+        moment: pit_id,
+        said: json!({"timed_out": timed_out, "_shards": shards}),
     })
 }
 

@@ -88,7 +88,7 @@ impl Found {
     fn setting(&self, name: &str) -> Json {
         let parts = name
             .split('.')
-            .fold(Some(&self.settings), |at, part| at?.get(part));
+            .try_fold(&self.settings, |at, part| at.get(part));
         parts.cloned().unwrap_or(Json::Null)
     }
 
