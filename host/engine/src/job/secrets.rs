@@ -24,8 +24,8 @@ pub(super) enum Reach {
 /// The sections whose texts may be secrets.
 const SECTIONS: [&str; 3] = ["source", "target", "state"];
 
-/// A table of column names, which may be any.
-const COLUMNS: &str = "fields";
+/// Tables of column names, which may be any.
+const COLUMNS: [&str; 2] = ["fields", "mapping"];
 
 /// More is no secret, nor an address.
 const MAX_BYTES: usize = 64 << 10;
@@ -47,15 +47,34 @@ pub(super) fn resolve(
         if !SECTIONS.contains(&section.as_str()) {
             continue;
         }
-        for (key, _, node) in entries.iter_mut().filter(|(key, ..)| key != COLUMNS) {
-            if let Some((way, value)) = elsewhere(node) {
-                let read = read(way, value, base, variables, reach);
-                let text = read.map_err(|error| {
-                    let error = error.at(node.span.clone(), format!("for `{key}`"));
-                    error.help_at_least(WAYS)
-                })?;
-                node.kind = NodeKind::Text(text);
+        for (key, _, node) in entries.iter_mut() {
+            if !COLUMNS.contains(&key.as_str()) {
+                fill(key, node, base, variables, reach)?;
             }
+        }
+    }
+    Ok(())
+}
+
+/// Puts the text in the place of what says where it is, or into the table `auth`.
+fn fill(
+    key: &str,
+    node: &mut Node,
+    base: &Path,
+    variables: Variables<'_>,
+    reach: Reach,
+) -> Result<()> {
+    if let Some((way, value)) = elsewhere(node) {
+        let text = read(way, value, base, variables, reach).map_err(|error| {
+            let error = error.at(node.span.clone(), format!("for `{key}`"));
+            error.help_at_least(WAYS)
+        })?;
+        node.kind = NodeKind::Text(text);
+    } else if key == "auth"
+        && let NodeKind::Table(entries) = &mut node.kind
+    {
+        for (key, _, node) in entries {
+            fill(key, node, base, variables, reach)?;
         }
     }
     Ok(())
@@ -157,8 +176,10 @@ fn text(bytes: Vec<u8>, what: &str) -> Result<String> {
 }
 
 /// Keys that say who asks, and not what for.
-const SECRETS: [&str; 5] = [
+const SECRETS: [&str; 7] = [
     "password",
+    "auth",
+    "api_key",
     "access_key_id",
     "secret_access_key",
     "session_token",
@@ -174,21 +195,26 @@ pub(super) fn without(section: &mut serde_json::Value) {
     for key in SECRETS {
         entries.remove(key);
     }
-    for value in entries.values_mut() {
-        let serde_json::Value::String(text) = value else {
-            continue;
-        };
-        if let Some((scheme, rest)) = text.split_once("://") {
-            let authority = rest.find(['/', '?']).unwrap_or(rest.len());
-            if let Some(at) = rest[..authority].rfind('@') {
-                *text = format!("{scheme}://{}", &rest[at + 1..]);
-            }
-        } else if text.contains("password=") {
-            let words = text.split_whitespace();
-            let kept =
-                words.filter(|word| !word.starts_with("password=") && !word.starts_with("user="));
-            *text = kept.collect::<Vec<_>>().join(" ");
+    entries.values_mut().for_each(without_user);
+}
+
+/// An address, or each of a list, without who asks.
+fn without_user(value: &mut serde_json::Value) {
+    let text = match value {
+        serde_json::Value::String(text) => text,
+        serde_json::Value::Array(items) => return items.iter_mut().for_each(without_user),
+        _ => return,
+    };
+    if let Some((scheme, rest)) = text.split_once("://") {
+        let authority = rest.find(['/', '?']).unwrap_or(rest.len());
+        if let Some(at) = rest[..authority].rfind('@') {
+            *text = format!("{scheme}://{}", &rest[at + 1..]);
         }
+    } else if text.contains("password=") {
+        let words = text.split_whitespace();
+        let kept =
+            words.filter(|word| !word.starts_with("password=") && !word.starts_with("user="));
+        *text = kept.collect::<Vec<_>>().join(" ");
     }
 }
 
@@ -229,13 +255,30 @@ mod tests {
     }
 
     #[test]
+    fn a_login_is_read_text_by_text() {
+        let job = resolved(
+            "[source]\nauth = { username = 'me', password = { env = 'SET' } }\nmapping = { env = 'SET' }",
+            Reach::Everything,
+        );
+        let source = job.unwrap()["source"].clone();
+        assert_eq!(
+            source["auth"],
+            serde_json::json!({"username": "me", "password": "from the ${SET}"})
+        );
+        assert_eq!(source["mapping"]["env"], "SET");
+    }
+
+    #[test]
     fn users_and_passwords_do_not_tell_jobs_apart() {
         let mut section = serde_json::json!({
             "url": "postgres://me:p@ss@h:1/crm?x=1", "password": "x", "table": "t", "dsn": "host=h user=me password=x dbname=crm",
             "access_key_id": "x", "secret_access_key": "x", "session_token": "x", "profile": "x",
+            "auth": {"username": "me", "password": "x"}, "api_key": "x", "nodes": ["http://me:x@a:1", "http://b:1"],
         });
         without(&mut section);
-        let left = serde_json::json!({ "url": "postgres://h:1/crm?x=1", "table": "t", "dsn": "host=h dbname=crm" });
+        let left = serde_json::json!({
+            "url": "postgres://h:1/crm?x=1", "table": "t", "dsn": "host=h dbname=crm", "nodes": ["http://a:1", "http://b:1"],
+        });
         assert_eq!(section, left);
     }
 
