@@ -35,7 +35,7 @@ const CORE_MAY_NAME: [&str; 10] = [
 ];
 
 /// A heavy library and the one crate that may name it.
-const OWNERS: [(&str, &str); 15] = [
+const OWNERS: [(&str, &str); 16] = [
     ("wasmtime", "dkhost-plugin"),
     ("wit-component", "dkhost-plugin"),
     ("wit-parser", "dkhost-plugin"),
@@ -46,6 +46,8 @@ const OWNERS: [(&str, &str); 15] = [
     ("tokio", "dkhost-postgres"),
     ("tokio-postgres", "dkhost-postgres"),
     ("rustls", "dkhost-postgres"),
+    // Whether a server that was started with a certificate answers is seen over TLS only.
+    ("rustls", "dkhost-servers"),
     ("tokio", "dkhost-s3"),
     ("tokio", "dkhost-fake-s3"),
     ("aws", "dkhost-s3"),
