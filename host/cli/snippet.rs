@@ -136,7 +136,7 @@ fn without_passwords(line: &str) -> String {
             bytes[start + colon + 1..start + at].fill(b'*');
         }
     }
-    let words = ["password", "secret_access_key", "session_token"];
+    let words = ["password", "secret_access_key", "session_token", "api_key"];
     for (start, word) in words.iter().flat_map(|word| line.match_indices(word)) {
         let mut from = start + word.len();
         let rest = line[from..].trim_start();
@@ -217,6 +217,11 @@ mod tests {
                 "secret_access_key = \"*******\"",
             ),
             ("session_token='s3cret'", "session_token='******'"),
+            ("api_key = \"s3cret==\"", "api_key = \"********\""),
+            (
+                "auth = { username = \"me\", password = \"s3cret\" }",
+                "auth = { username = \"me\", password = \"******\" }",
+            ),
             ("password = { env = \"PW\" }", "password = { env = \"PW\" }"),
             (
                 "url = \"postgres://me@h:5432/crm\"",
