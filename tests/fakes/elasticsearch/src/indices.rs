@@ -99,6 +99,13 @@ impl Indices {
         };
         index.change_settings(&body["settings"]);
         self.indices.insert(name.to_owned(), index);
+        for alias in body["aliases"]
+            .as_object()
+            .into_iter()
+            .flat_map(|all| all.keys())
+        {
+            self.aliases.insert((alias.clone(), name.to_owned()));
+        }
         fine(&json!({"acknowledged": true, "shards_acknowledged": true, "index": name}))
     }
 

@@ -81,13 +81,17 @@ fn take(target: &Target, owner: &Owner, held: &Held) -> Result<Vec<Checkpoint>> 
         return parts(target, held, false);
     }
     let has_parts = !target.store.parts()?.is_empty();
-    prepare(target, owner, has_parts)?;
+    let created = prepare(target, owner, held, has_parts)?;
     fail::point("elasticsearch.claim.prepared")?;
-    move_alias(target, held)?;
+    if !created {
+        move_alias(target, held)?;
+    }
     fail::point("elasticsearch.claim.fenced")?;
     let checkpoints = parts(target, held, true)?;
     fail::point("elasticsearch.claim.undone")?;
-    place::put_settings(&target.client, &owner.index, &place::during())?;
+    if !created {
+        place::put_settings(&target.client, &owner.index, &place::during())?;
+    }
     Ok(checkpoints)
 }
 
@@ -160,8 +164,9 @@ fn sweep(target: &Target, before: &Owner, owner: &Owner) -> Result<()> {
     drop_aliases(target, &before.index)
 }
 
-/// Creates the index documents go to, or finds it as it was planned or left.
-fn prepare(target: &Target, owner: &Owner, has_parts: bool) -> Result<()> {
+/// Creates the index documents go to, with its alias and settings, or finds it as it was planned or
+/// left; says whether it was created.
+fn prepare(target: &Target, owner: &Owner, held: &Held, has_parts: bool) -> Result<bool> {
     let client = &target.client;
     if place::find(client, &owner.index)?.is_none() {
         if has_parts
@@ -178,16 +183,17 @@ fn prepare(target: &Target, owner: &Owner, has_parts: bool) -> Result<()> {
             .help("somebody deleted it during the run; start over with `dkhost run --no-resume`"));
         }
         let doing = format!("create index {}", owner.index);
-        let request = Request::put(&doing, segment(&owner.index)).json(&target.create);
-        client.ask(&request)?;
-        return Ok(());
+        let mut create = target.create.clone();
+        create["aliases"] = json!({&held.alias: {"is_hidden": true}});
+        client.ask(&Request::put(&doing, segment(&owner.index)).json(&create))?;
+        return Ok(true);
     }
     if target.added != json!({}) && !owner.replaces {
         let doing = format!("add fields to the mapping of index {}", owner.index);
         let request = Request::put(&doing, format!("{}/_mapping", segment(&owner.index)));
         client.ask(&request.json(&json!({"properties": target.added})))?;
     }
-    Ok(())
+    Ok(false)
 }
 
 /// The aliases of processes that write to an index, of whichever epoch.

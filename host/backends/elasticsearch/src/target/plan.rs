@@ -285,7 +285,15 @@ impl<'a> Planned<'a> {
             (false, true) => json!({"data": {"properties": new}}),
             (false, false) => Json::Object(new),
         };
-        let added = if self.open.create { added } else { json!({}) };
+        // An index that parses no document has no fields.
+        let parses = self
+            .found
+            .is_none_or(|found| found.mappings["enabled"] != false);
+        let added = if self.open.create && parses {
+            added
+        } else {
+            json!({})
+        };
         let (mut mappings, mut settings) = match self.found {
             Some(found) => (found.mappings.clone(), found.settings_of_successor()),
             None if self.wanted.dataknobs => (

@@ -159,11 +159,13 @@ impl Sink for ElasticsearchSink {
             return Ok(());
         };
         // The run is forgotten last: until then the next one knows what to sweep.
-        place::put_settings(
-            &target.client,
-            &owner.index,
-            &Json::Object(owner.before.clone()),
-        )?;
+        if !owner.published {
+            place::put_settings(
+                &target.client,
+                &owner.index,
+                &Json::Object(owner.before.clone()),
+            )?;
+        }
         fail::point("elasticsearch.retire.settings-back")?;
         claim::drop_aliases(target, &owner.index)?;
         for (part, _) in target.store.parts()? {

@@ -1,50 +1,44 @@
 //! Real servers of both products, asked without the product's client.
 
-use std::io::{Read, Write};
-use std::net::TcpStream;
-
+use dkhost_servers::Indices;
 use serde_json::Value as Json;
 
-/// A running server.
-#[derive(Debug, Clone)]
+/// A running server, and names on it that nobody else has.
+#[derive(Debug)]
 pub struct Server {
+    indices: Indices,
     pub url: String,
     pub is_opensearch: bool,
 }
 
-fn named(variable: &str, is_opensearch: bool) -> Server {
-    let url =
-        std::env::var(variable).unwrap_or_else(|_| panic!("{variable} names no running server"));
-    Server { url, is_opensearch }
-}
-
-pub fn elasticsearch() -> Server {
-    named("DKHOST_TEST_ELASTICSEARCH_URL", false)
-}
-
-pub fn opensearch() -> Server {
-    named("DKHOST_TEST_OPENSEARCH_URL", true)
-}
-
 impl Server {
+    fn of(indices: Indices, is_opensearch: bool) -> Self {
+        Server {
+            url: indices.access.url.clone(),
+            indices,
+            is_opensearch,
+        }
+    }
+
+    pub fn elasticsearch() -> Self {
+        Server::of(dkhost_servers::elasticsearch(), false)
+    }
+
+    pub fn opensearch() -> Self {
+        Server::of(dkhost_servers::opensearch(), true)
+    }
+
+    /// The name of an index.
+    pub fn name(&self, what: &str) -> String {
+        self.indices.name(what)
+    }
+
     /// The status and the body.
     pub fn ask(&self, method: &str, path: &str, body: &str) -> (u16, Json) {
-        let place = self.url.strip_prefix("http://").unwrap();
-        let place = place.trim_end_matches('/');
-        let mut stream = TcpStream::connect(place).unwrap();
-        let length = body.len();
-        let head = format!(
-            "{method} /{path} HTTP/1.1\r\nhost: {place}\r\nconnection: close\r\n\
-             content-type: application/json\r\ncontent-length: {length}\r\n\r\n"
-        );
-        stream.write_all(head.as_bytes()).unwrap();
-        stream.write_all(body.as_bytes()).unwrap();
-        let mut said = Vec::new();
-        stream.read_to_end(&mut said).unwrap();
-        let said = String::from_utf8(said).unwrap();
-        let (head, body) = said.split_once("\r\n\r\n").unwrap();
-        let status = head[9..12].parse().unwrap();
-        (status, serde_json::from_str(body).unwrap_or_default())
+        let answer = self.indices.access.ask(method, &format!("/{path}"), body);
+        let answer = answer.unwrap();
+        let body = serde_json::from_str(&answer.text());
+        (answer.status, body.unwrap_or_default())
     }
 
     /// Asks for something that must work.
