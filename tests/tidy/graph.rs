@@ -35,7 +35,7 @@ const CORE_MAY_NAME: [&str; 10] = [
 ];
 
 /// A heavy library and the one crate that may name it.
-const OWNERS: [(&str, &str); 16] = [
+const OWNERS: [(&str, &str); 19] = [
     ("wasmtime", "dkhost-plugin"),
     ("wit-component", "dkhost-plugin"),
     ("wit-parser", "dkhost-plugin"),
@@ -46,6 +46,9 @@ const OWNERS: [(&str, &str); 16] = [
     ("tokio", "dkhost-postgres"),
     ("tokio-postgres", "dkhost-postgres"),
     ("rustls", "dkhost-postgres"),
+    ("rustls", "dkhost-elasticsearch"),
+    ("tokio", "dkhost-elasticsearch"),
+    ("tokio", "dkhost-fake-elasticsearch"),
     // Whether a server that was started with a certificate answers is seen over TLS only.
     ("rustls", "dkhost-servers"),
     ("tokio", "dkhost-s3"),
@@ -97,12 +100,15 @@ pub fn of_this_workspace() -> Vec<Crate> {
     metadata.packages.iter().map(describe).collect()
 }
 
-/// What anybody's tests may use: it names nothing of the product.
-const FOR_TESTS: [&str; 4] = [
+/// What anybody's tests may use: it names nothing of the product, but for what drives backends, which
+/// names the traits they implement.
+const FOR_TESTS: [&str; 6] = [
     "dkhost-fuzz",
     "dkhost-servers",
     "dkhost-proxy",
     "dkhost-fake-s3",
+    "dkhost-fake-elasticsearch",
+    "dkhost-drive",
 ];
 
 /// The names of everything a crate links, from `cargo tree`.
@@ -197,6 +203,7 @@ fn may_see(from: &Crate, to: &Crate) -> bool {
         "plugins" => top(&to.folder) == "sdk",
         // The fuzz targets' tests look at the crates themselves.
         "tests" if from.name == "dkhost-fuzz" => top(&to.folder) == "host",
+        "tests" if from.name == "dkhost-drive" => to.name == "dkhost-core",
         // Chores and test guests use the product from outside.
         "tests" => top(&to.folder) == "sdk" || FOR_TESTS.contains(&to.name.as_str()),
         _ => false,
