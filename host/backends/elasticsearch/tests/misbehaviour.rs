@@ -140,14 +140,16 @@ fn a_row_that_is_too_large_alone_is_refused_alone() {
 #[test]
 fn items_in_another_order_are_told_by_their_ids() {
     let fake = Fake::start();
-    fake.put("movies", "2", "{\"id\":2}");
-    let mut run = Run::start(open(&fake, Conflict::Upsert), 1);
+    // So that a number is refused and a null is not.
+    let options = json!({"mapping": {"n": "boolean"}});
+    let mut run = Run::start(try_open(&fake, Conflict::Insert, options).unwrap(), 1);
     fake.next("POST", "_bulk", Fault::Reordered);
-    let report = run.write(&some(&[1, 2, 3]));
-    assert_eq!(
-        (fates(&report, 3).as_str(), report.replaced_rows),
-        ("www", 1)
-    );
+    let cells: [[Option<&str>; 2]; 3] =
+        [[Some("1"), Some("7")], [Some("2"), None], [Some("3"), None]];
+    let cells: Vec<&[Option<&str>]> = cells.iter().map(|row| &row[..]).collect();
+    let report = run.write(&rows(&schema(&["!id int64", "n int64"]), &cells));
+    assert_eq!(fates(&report, 3), "xww");
+    assert_eq!(ids(&fake), ["2", "3"]);
 }
 
 /// Faults after which nobody knows what was written.
