@@ -235,7 +235,17 @@ fn backends_list_their_options_at_both_ends() {
         .iter()
         .map(|backend| backend["name"].as_str().unwrap())
         .collect();
-    assert_eq!(names, ["memory", "file", "sqlite", "postgres", "elasticsearch", "s3"]);
+    assert_eq!(
+        names,
+        [
+            "memory",
+            "file",
+            "sqlite",
+            "postgres",
+            "elasticsearch",
+            "s3"
+        ]
+    );
     for backend in &all {
         for end in ["source", "target"] {
             assert!(

@@ -38,12 +38,32 @@ pub use apply::{APPLY_VERBS, ApplyVerb};
 /// The verbs of this module, for help and JSON Schema. `plugin`, which is no built-in step, is not
 /// among them.
 pub const VERBS: &[OptionSpec] = &[
-    OptionSpec::optional("rename", OptionType::TextTable, "new names for columns: { old = \"new\" }; all at once, so two can be swapped"),
-    OptionSpec::optional("set", OptionType::TextTable, "columns computed by SQL expressions: { column = \"expression\" }; each sees the step's input; new columns come last"),
-    OptionSpec::optional("apply", OptionType::Table, "one or more changes to the values of a column: { column = \"lowercase\" }, a list of them, or { verb = arguments }"),
+    OptionSpec::optional(
+        "rename",
+        OptionType::TextTable,
+        "new names for columns: { old = \"new\" }; all at once, so two can be swapped",
+    ),
+    OptionSpec::optional(
+        "set",
+        OptionType::TextTable,
+        "columns computed by SQL expressions: { column = \"expression\" }; each sees the step's input; new columns come last",
+    ),
+    OptionSpec::optional(
+        "apply",
+        OptionType::Table,
+        "one or more changes to the values of a column: { column = \"lowercase\" }, a list of them, or { verb = arguments }",
+    ),
     OptionSpec::optional("drop", OptionType::TextList, "columns that do not go on"),
-    OptionSpec::optional("keep", OptionType::TextList, "the only columns that go on, in this order; the record's id and metadata go on, too"),
-    OptionSpec::optional("filter", OptionType::Text, "a SQL condition; records for which it is false or null do not go on"),
+    OptionSpec::optional(
+        "keep",
+        OptionType::TextList,
+        "the only columns that go on, in this order; the record's id and metadata go on, too",
+    ),
+    OptionSpec::optional(
+        "filter",
+        OptionType::Text,
+        "a SQL condition; records for which it is false or null do not go on",
+    ),
 ];
 
 /// Binds a step to its input; the rest of documents follows it.
