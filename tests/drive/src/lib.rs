@@ -10,10 +10,12 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "it serves tests")]
 
+mod interrupt;
 mod read;
 mod rows;
 mod write;
 
+pub use interrupt::{Points, interrupted_anywhere, points_in};
 pub use read::{all, batches, lines, read, refused, said, small, types};
 pub use rows::{Cells, rows, schema};
 pub use write::{Run, batch, fates, partition, scan, whys};

@@ -10,7 +10,6 @@ mod backend;
 mod client;
 mod fault;
 mod source;
-#[allow(dead_code, reason = "until it is finished")]
 mod target;
 
 pub use backend::ElasticsearchBackend;

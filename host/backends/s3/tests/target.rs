@@ -4,11 +4,13 @@
 
 mod support;
 
-use std::cell::{Cell, RefCell};
+use std::path::Path;
 
 use arrow::array::RecordBatch;
-use dkhost_core::{Conflict, Error, Result, Schema, Sink};
-use dkhost_drive::{Run, fates, read, refused, rows, schema};
+use dkhost_core::{Conflict, Result, Schema, Sink};
+use dkhost_drive::{
+    Points, Run, fates, interrupted_anywhere, points_in, read, refused, rows, schema,
+};
 use serde_json::{Value, json};
 use support::{BOTH, Bucket, Server, bucket, source, target, text};
 
@@ -238,60 +240,6 @@ fn an_upload_that_nobody_finished_is_dropped_by_the_next_who_comes() {
     }
 }
 
-thread_local! {
-    /// Points still to be passed before one fails; names of those passed.
-    static LEFT: Cell<usize> = const { Cell::new(usize::MAX) };
-    static PASSED: RefCell<Vec<&'static str>> = const { RefCell::new(Vec::new()) };
-}
-
-fn hook(name: &'static str) -> Result<()> {
-    PASSED.with_borrow_mut(|passed| passed.push(name));
-    LEFT.set(LEFT.get().wrapping_sub(1));
-    match LEFT.get() {
-        0 => Err(Error::infrastructure("test::killed", name)),
-        _ => Ok(()),
-    }
-}
-
-/// What became of the rows of each batch, by its seq, as committed last.
-type Story = Vec<(u64, String, u64)>;
-
-/// Goes on wherever the target stands; an error is where the process was killed.
-fn work(open: &dyn Fn() -> Result<Box<dyn Sink>>, story: &mut Story) -> Result<()> {
-    let sink = open()?;
-    let claim = dkhost_core::Claim {
-        job: "job".into(),
-        run: "run 2".into(),
-        plan_hash: "hash".into(),
-        epoch_floor: 0,
-    };
-    let claimed = sink.claim(&claim)?;
-    let mut writer = sink.writer(&dkhost_drive::partition(0))?;
-    let start = || dkhost_core::Checkpoint::start("job", "run 2", claimed.epoch, "hash", 0);
-    let mut checkpoint = writer.checkpoint().cloned().unwrap_or_else(start);
-    checkpoint.epoch = claimed.epoch;
-    let batches = [
-        of(&[1, 2, 3], "a"),
-        of(&[3, 4, 5, 5], "b"),
-        of(&[6, 1], "c"),
-    ];
-    for (seq, batch) in (1..).zip(&batches).skip(checkpoint.seq as usize) {
-        let report = writer.write(&dkhost_drive::batch(batch.clone()))?;
-        let told = (seq, fates(&report, batch.num_rows()), report.replaced_rows);
-        story.retain(|(known, ..)| *known < seq);
-        story.push(told);
-        checkpoint.seq = seq;
-        writer.commit(&checkpoint)?;
-        if seq % 2 == 0 {
-            writer.flush()?;
-        }
-    }
-    writer.flush()?;
-    drop(writer);
-    sink.publish()?;
-    sink.retire()
-}
-
 /// Objects and their content.
 fn held(bucket: &Bucket) -> Vec<(String, String)> {
     let keys = bucket.keys("").into_iter();
@@ -306,70 +254,63 @@ fn held(bucket: &Bucket) -> Vec<(String, String)> {
     .collect()
 }
 
-/// Interrupts at the first point, the second and so on, until a run ends without; each time whoever
-/// goes on must end as an undisturbed run does.
-fn interrupted_anywhere(
-    server: Server,
-    open: impl Fn(&Bucket) -> Result<Box<dyn Sink>>,
-    before: &[i64],
-) {
-    dkhost_core::fail::arm(hook);
-    let fresh = || {
-        let bucket = bucket(server);
-        for id in before {
-            let body = format!("{{\"id\":{id},\"v\":\"old\"}}");
-            bucket.put(&format!("out/{id}.json"), body.as_bytes());
-        }
-        bucket
-    };
-    let (clean, mut expected) = (fresh(), Story::new());
-    work(&|| open(&clean), &mut expected).unwrap();
-    let clean = held(&clean);
-    for nth in 1.. {
-        let (bucket, mut story) = (fresh(), Story::new());
-        LEFT.set(nth);
-        let ended = work(&|| open(&bucket), &mut story);
-        LEFT.set(usize::MAX);
-        let Err(killed) = ended else {
-            assert!(nth > 8, "only {nth} points");
-            return;
-        };
-        let at = format!("{server:?}, killed at point {nth}: {killed}");
-        assert_eq!(killed.code(), "test::killed", "{at}");
-        // After the run was published nothing is left to be written.
-        work(&|| open(&bucket), &mut story)
-            .unwrap_or_else(|error| panic!("{at}: {}", error.chain()));
-        assert_eq!(held(&bucket), clean, "{at}");
-        assert_eq!(story, expected, "{at}");
-        assert_eq!(bucket.uploads(), [], "{at}");
+/// A bucket with these objects, a record each.
+fn with(server: Server, before: &[i64]) -> Bucket {
+    let bucket = bucket(server);
+    for id in before {
+        let body = format!("{{\"id\":{id},\"v\":\"old\"}}");
+        bucket.put(&format!("out/{id}.json"), body.as_bytes());
     }
+    bucket
+}
+
+fn interrupted(
+    server: Server,
+    before: &[i64],
+    open: fn(&Bucket, Conflict) -> Result<Box<dyn Sink>>,
+    conflict: Conflict,
+) -> Points {
+    let batches = [
+        of(&[1, 2, 3], "a"),
+        of(&[3, 4, 5, 5], "b"),
+        of(&[6, 1], "c"),
+    ];
+    interrupted_over(&batches, server, before, open, conflict)
+}
+
+fn interrupted_over(
+    batches: &[RecordBatch],
+    server: Server,
+    before: &[i64],
+    open: fn(&Bucket, Conflict) -> Result<Box<dyn Sink>>,
+    conflict: Conflict,
+) -> Points {
+    interrupted_anywhere(
+        batches,
+        || with(server, before),
+        |bucket| open(bucket, conflict),
+        |bucket| (held(bucket), bucket.uploads()),
+    )
 }
 
 #[test]
-fn parts_interrupted_anywhere_end_as_undisturbed() {
-    interrupted_anywhere(
-        Server::Minio,
-        |bucket| parts(bucket, Conflict::ReplaceAll),
-        &[],
-    );
-}
-
-#[test]
-fn inserted_records_interrupted_anywhere_end_as_undisturbed() {
-    interrupted_anywhere(
-        Server::Versity,
-        |bucket| records(bucket, Conflict::Insert),
-        &[4],
-    );
-}
-
-#[test]
-fn upserted_records_interrupted_anywhere_end_as_undisturbed() {
-    interrupted_anywhere(
-        Server::Minio,
-        |bucket| records(bucket, Conflict::Upsert),
-        &[2, 4, 9],
-    );
+fn parts_and_records_interrupted_anywhere_end_as_undisturbed() {
+    let passed = std::thread::scope(|scope| {
+        let all = [
+            scope.spawn(|| interrupted(Server::Minio, &[], parts, Conflict::ReplaceAll)),
+            scope.spawn(|| interrupted(Server::Versity, &[4], records, Conflict::Insert)),
+            scope.spawn(|| interrupted(Server::Minio, &[2, 4, 9], records, Conflict::Upsert)),
+            // More than a request takes: sent in parts of its own.
+            scope.spawn(|| {
+                let large = [of(&[1], &"x".repeat(13 << 20))];
+                interrupted_over(&large, Server::Versity, &[], parts, Conflict::Insert)
+            }),
+        ];
+        all.map(|one| one.join().unwrap())
+    });
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let passed: Points = passed.into_iter().flatten().collect();
+    assert_eq!(passed, points_in(&source));
 }
 
 /// The plan's schema stays what it was.

@@ -63,7 +63,6 @@ pub(super) fn claim(target: &Target, seen: &LastLook, claim: &Claim) -> Result<C
     let held = Held {
         run: owner.run.clone(),
         epoch: owner.epoch,
-        plan_hash: owner.plan_hash.clone(),
         alias: target.store.alias(owner.epoch),
         index: owner.index.clone(),
     };

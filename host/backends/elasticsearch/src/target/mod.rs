@@ -34,7 +34,7 @@ mod writer;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use dkhost_core::{Conflict, Error, OpenTarget, Options, Result, Schema, Sink, TargetPlan};
+use dkhost_core::{Conflict, Error, OpenTarget, Options, Result, Sink, TargetPlan};
 use serde_json::Value as Json;
 
 use crate::client::{Client, segment};
@@ -56,7 +56,6 @@ struct Target {
     /// The index or alias the job names.
     pub name: String,
     pub conflict: Conflict,
-    pub schema: Schema,
     /// Whether the content of what is replaced is summed.
     pub content: bool,
     pub layout: Layout,
@@ -84,7 +83,6 @@ struct Plans {
 struct Held {
     pub run: String,
     pub epoch: u64,
-    pub plan_hash: String,
     /// The index documents go to.
     pub index: String,
     /// The alias of this epoch they go through.

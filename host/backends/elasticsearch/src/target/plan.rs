@@ -69,7 +69,6 @@ pub(super) fn target(mut options: Options, open: &OpenTarget) -> Result<Target> 
         },
         name: wanted.name,
         conflict: open.conflict,
-        schema: open.schema.clone(),
         content: open.content,
         layout,
         create,

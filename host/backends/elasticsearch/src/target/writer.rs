@@ -176,7 +176,7 @@ impl ElasticsearchWriter {
             let mut intent = std::mem::take(&mut self.intent);
             intent.places(&prefix, self.rows);
             self.keep(Some(intent))?;
-            fail::point("elasticsearch.write.intended")?;
+            fail::point("elasticsearch.write.placed")?;
             let rows: Vec<u32> = lines.present().collect();
             self.send(&lines, &rows, &mut fates)?;
         } else {

@@ -11,5 +11,6 @@ mod support;
 
 mod conflicts;
 mod documents;
+mod interrupted;
 mod mappings;
 mod swaps;

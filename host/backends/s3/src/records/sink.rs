@@ -245,7 +245,7 @@ impl RecordSink {
             etag,
             next,
         )?;
-        fail::point("s3.claim.taken")?;
+        fail::point("s3.records.taken")?;
         if !is_resumed {
             self.drop_notes()?;
         }

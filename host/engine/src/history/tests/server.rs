@@ -279,7 +279,7 @@ fn a_history_of_another_user_is_not_called_damaged() {
     let own = History::open(&at(&database.url)).unwrap();
     begin(&own, "a", 1);
     let theirs = as_user(&database.url, &user);
-    let denied = |error: dkhost_core::Error| {
+    let denied = |error: Error| {
         assert_eq!(
             (error.code(), error.class()),
             ("state::denied", Class::Config),
