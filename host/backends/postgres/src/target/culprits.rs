@@ -80,7 +80,7 @@ pub(super) fn find(stage: &mut Stage<'_>) -> Result<()> {
     settle(stage, keyed)
 }
 
-/// Runs the block of [`pieces`].
+/// Runs the block of [`Pieces`].
 fn search(stage: &mut Stage<'_>, block: &str) -> Result<()> {
     stage.session.run(stage.doing, block).map_err(|error| {
         let said = refusal(&error).filter(|said| !said.by_policy);
