@@ -177,22 +177,6 @@ fn a_key_of_a_later_version() {
 }
 
 #[test]
-fn a_backend_of_a_later_version() {
-    wrong(
-        2,
-        &SMALL.replace("\"sqlite\"", "\"s3\""),
-        expect![[r#"
-        error[job::later]: the backend `s3` is not in this version of dkhost
-           ╭─[job.toml:8:11]
-         8 │ backend = "s3"
-           ·           ──┬─
-           ·             ╰── not available yet
-          help: this version has: memory, file, sqlite, postgres, elasticsearch, s3
-    "#]],
-    );
-}
-
-#[test]
 fn a_variable_that_is_not_set() {
     wrong(
         2,

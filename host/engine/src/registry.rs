@@ -37,35 +37,24 @@ pub struct Registry {
     pub plugins: Arc<dyn PluginLoader>,
 }
 
-/// Backends of the design that this build does not have yet.
-const LATER_BACKENDS: [&str; 1] = ["s3"];
-
 impl Registry {
     /// The backend called `name`.
     ///
-    /// *Errors* – `job::unknown_backend` names the nearest, or says that it is not built yet.
+    /// *Errors* – `job::unknown_backend` names the nearest.
     pub fn backend(&self, name: &str, span: &Span) -> Result<Arc<dyn Backend>> {
         if let Some(backend) = self.backends.iter().find(|b| b.name() == name) {
             return Ok(backend.clone());
         }
         let known: Vec<&str> = self.backends.iter().map(|b| b.name()).collect();
-        let error = if LATER_BACKENDS.contains(&name) {
-            Error::config(
-                "job::later",
-                format!("the backend `{name}` is not in this version of dkhost"),
-            )
-            .at(span.clone(), "not available yet")
-        } else {
-            let label = match nearest(name, known.iter().copied()) {
-                Some(near) => format!("did you mean `{near}`?"),
-                None => "no such backend".to_owned(),
-            };
-            Error::config(
-                "job::unknown_backend",
-                format!("there is no backend `{name}`"),
-            )
-            .at(span.clone(), label)
+        let label = match nearest(name, known.iter().copied()) {
+            Some(near) => format!("did you mean `{near}`?"),
+            None => "no such backend".to_owned(),
         };
+        let error = Error::config(
+            "job::unknown_backend",
+            format!("there is no backend `{name}`"),
+        )
+        .at(span.clone(), label);
         Err(error.help(format!("this version has: {}", known.join(", "))))
     }
 }

@@ -49,7 +49,7 @@ pub const SOURCE_OPTIONS: &[OptionSpec] = &[
     OptionSpec::required(
         "backend",
         OptionType::Text,
-        "kind of store: memory | file | sqlite | postgres",
+        "kind of store: memory | file | sqlite | postgres | elasticsearch | s3",
     ),
     OptionSpec::optional(
         "columns",
@@ -88,7 +88,7 @@ pub const TARGET_OPTIONS: &[OptionSpec] = &[
     OptionSpec::required(
         "backend",
         OptionType::Text,
-        "kind of store: memory | file | sqlite | postgres",
+        "kind of store: memory | file | sqlite | postgres | elasticsearch | s3",
     ),
     OptionSpec::optional(
         "on_conflict",
