@@ -20,6 +20,9 @@ use crate::fault;
 /// The index of all jobs' checkpoints in a cluster.
 pub(super) const INDEX: &str = "dkhost-checkpoints";
 
+/// How often a shard that has not started is waited for.
+const SETTLES: u32 = 3;
+
 /// Who owns a target.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(super) struct Owner {
@@ -179,10 +182,26 @@ impl Store {
         }
     }
 
+    /// Waits for the index's shard, which takes a moment where another job has just made the index
+    /// (its health is yellow from the first, so that it says nothing).
+    fn settle(&self) -> Result<()> {
+        let health = Request::get(self.doing(), format!("_cluster/health/{INDEX}"))
+            .with("wait_for_active_shards", 1)
+            .with("timeout", "10s");
+        self.client.send(&health).map(drop)
+    }
+
     fn read(&self, id: &str) -> Result<Option<(String, Seat)>> {
         let doing = self.doing();
         let request = Request::get(&doing, format!("{INDEX}/_doc/{}", segment(id)));
-        let answer = self.client.send(&request)?;
+        let mut answer = self.client.send(&request)?;
+        for _ in 0..SETTLES {
+            if answer.status != 503 {
+                break;
+            }
+            self.settle()?;
+            answer = self.client.send(&request)?;
+        }
         if answer.status == 404 {
             return Ok(None);
         }
