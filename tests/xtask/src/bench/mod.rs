@@ -71,15 +71,15 @@ pub fn run(arguments: &[String]) -> Outcome {
         runs: wish.runs,
         ..Measured::default()
     };
-    if wish.files {
+    if wish.has("files") {
         files(&wish, &jobs, programs.as_ref(), &mut measured)?;
     }
     // What was measured before must not be lost with a server that does not start.
-    let mut outcome = Ok(());
+    let mut failures = Vec::new();
     if postgres::is_wanted(&wish) {
         match postgres::measure(&wish, &jobs) {
             Ok(of_postgres) => measured.postgres = of_postgres,
-            Err(why) => outcome = Err(format!("PostgreSQL was not measured: {why}")),
+            Err(why) => failures.push(format!("PostgreSQL was not measured: {why}")),
         }
     }
     let targets = targets::all(&measured);
@@ -88,7 +88,10 @@ pub fn run(arguments: &[String]) -> Outcome {
     std::fs::write(&kept, format!("{}\n", table::json(&measured, &targets)))
         .map_err(|cause| format!("cannot write {}: {cause}", kept.display()))?;
     println!("\nkept in {}", kept.display());
-    outcome
+    match failures.is_empty() {
+        true => Ok(()),
+        false => Err(failures.join("\n")),
+    }
 }
 
 /// The routes between files and SQLite, and what is measured beside them.

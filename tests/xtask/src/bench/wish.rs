@@ -7,7 +7,7 @@ use crate::shell::Outcome;
 /// How it is called.
 pub const USAGE: &str = "\
 cargo xtask bench [OPTIONS]
-  --only WHAT      `files` (and SQLite), or `postgres`, which starts a server of its own (both)
+  --only WHAT      `files` (and SQLite), or `postgres`, which starts a server of its own (all)
   --rows N,N…      rows to move, fewest first (files 1000000,5000000; postgres 500000,5000000)
   --runs N         rounds; each runs every contender once (3; postgres moves 5000000 once)
   --route TEXT     only routes whose name holds this text, and nothing but routes
@@ -15,6 +15,9 @@ cargo xtask bench [OPTIONS]
   --no-peers       leave everybody else out
   --json PATH      where the figures are kept (bench.json beside the data)
 ";
+
+/// What `--only` may name.
+const PARTS: [&str; 2] = ["files", "postgres"];
 
 /// The options.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,10 +28,8 @@ pub struct Wish {
     pub runs: usize,
     /// A part of a route's name.
     pub route: Option<String>,
-    /// Whether the routes between files and SQLite run.
-    pub files: bool,
-    /// Whether the routes from and to PostgreSQL run.
-    pub postgres: bool,
+    /// The only one of the parts that runs; all of them if none is named.
+    pub only: Option<&'static str>,
     /// The binary to measure.
     pub dkhost: Option<PathBuf>,
     /// Whether anybody else is measured.
@@ -44,8 +45,7 @@ impl Wish {
             rows: None,
             runs: 3,
             route: None,
-            files: true,
-            postgres: true,
+            only: None,
             dkhost: None,
             peers: true,
             json: None,
@@ -58,7 +58,7 @@ impl Wish {
                     .ok_or_else(|| format!("`{name}` needs a value\n\n{USAGE}"))
             };
             match name.as_str() {
-                "--only" => (wish.files, wish.postgres) = only(value()?)?,
+                "--only" => wish.only = Some(only(value()?)?),
                 "--rows" => {
                     wish.rows = Some(value()?.split(',').map(number).collect::<Outcome<_>>()?)
                 }
@@ -73,6 +73,11 @@ impl Wish {
         Ok(wish)
     }
 
+    /// Whether a part is wanted: `files`, `postgres`, ….
+    pub fn has(&self, part: &str) -> bool {
+        self.only.is_none_or(|only| only == part)
+    }
+
     /// Whether a route is wanted.
     pub fn wants(&self, route: &str) -> bool {
         self.route.as_ref().is_none_or(|part| route.contains(part))
@@ -80,18 +85,13 @@ impl Wish {
 
     /// Whether the figures beside the routes are wanted too.
     pub fn is_whole(&self) -> bool {
-        self.route.is_none() && self.files
+        self.route.is_none() && self.has("files")
     }
 }
 
-fn only(what: &str) -> Outcome<(bool, bool)> {
-    match what {
-        "files" => Ok((true, false)),
-        "postgres" => Ok((false, true)),
-        _ => Err(format!(
-            "`{what}` is neither `files` nor `postgres`\n\n{USAGE}"
-        )),
-    }
+fn only(what: &str) -> Outcome<&'static str> {
+    let known = PARTS.into_iter().find(|part| *part == what);
+    known.ok_or_else(|| format!("`{what}` is none of `{}`\n\n{USAGE}", PARTS.join("`, `")))
 }
 
 fn number(text: &(impl AsRef<str> + ?Sized)) -> Outcome<u64> {
@@ -114,7 +114,7 @@ mod tests {
     #[test]
     fn a_part_of_the_benchmark_can_be_asked_for() {
         let wish = read("--only postgres --rows 20000 --route pg-pg").unwrap();
-        assert!(wish.postgres && !wish.files && !wish.is_whole());
+        assert!(wish.has("postgres") && !wish.has("files") && !wish.is_whole());
         assert!(wish.wants("pg-pg-upsert") && !wish.wants("csv-pg"));
         assert_eq!(wish.rows, Some(vec![20_000]));
         assert!(read("").unwrap().is_whole());
@@ -125,7 +125,7 @@ mod tests {
         assert!(
             read("--only sqlite")
                 .unwrap_err()
-                .starts_with("`sqlite` is neither")
+                .starts_with("`sqlite` is none of `files`, ")
         );
         assert!(read("--rows 0").unwrap_err().contains("`0`"));
         assert!(read("--runs").unwrap_err().starts_with("`--runs` needs"));

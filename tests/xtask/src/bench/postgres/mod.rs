@@ -84,7 +84,7 @@ impl Route {
 
 /// Whether any of these routes is wanted.
 pub fn is_wanted(wish: &Wish) -> bool {
-    wish.postgres && routes::NAMES.iter().any(|name| wish.wants(name))
+    wish.has("postgres") && routes::NAMES.iter().any(|name| wish.wants(name))
 }
 
 /// Starts a server and measures every route that is wanted.
