@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 
+use aws_sdk_s3::primitives::{ByteStream, ByteStreamError};
 use bytes::Bytes;
 use dkhost_core::{Error, Result};
 use dkhost_file::identity::changed;
@@ -122,9 +123,23 @@ fn ask(client: &Client, listed: &Listed, may_change: bool) -> JoinHandle<Result<
             Err(error) => return Err(error),
         };
         let etag = answer.e_tag().unwrap_or_default().to_owned();
-        let body = answer.body.collect().await;
-        let body = body.map_err(|cause| cut(&doing(), &cause))?;
-        let bytes = body.into_bytes();
+        let length = answer.content_length().unwrap_or(0);
+        let bytes = whole(answer.body, length).await;
+        let bytes = bytes.map_err(|cause| cut(&doing(), &cause))?;
         Ok(Some(Content { bytes, etag }))
     })
+}
+
+/// What is made room for before it has come, whatever a server says that will come.
+const ROOM_MAX_BYTES: usize = 1 << 20;
+
+/// A body in memory of its own: a piece of the connection's buffer would keep all of that, which is
+/// many times as large as a small object.
+async fn whole(mut body: ByteStream, length: i64) -> Result<Bytes, ByteStreamError> {
+    let length = usize::try_from(length).unwrap_or(0);
+    let mut bytes = Vec::with_capacity(length.min(ROOM_MAX_BYTES));
+    while let Some(chunk) = body.next().await {
+        bytes.extend_from_slice(&chunk?);
+    }
+    Ok(bytes.into())
 }
