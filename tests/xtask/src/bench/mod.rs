@@ -15,6 +15,7 @@ mod peers;
 mod postgres;
 mod routes;
 mod rows;
+mod s3;
 mod table;
 mod targets;
 mod wish;
@@ -54,6 +55,8 @@ pub struct Measured {
     pub dataknobs_us: Option<f64>,
     /// The routes from and to PostgreSQL.
     pub postgres: postgres::Measured,
+    /// The routes from and to S3.
+    pub s3: s3::Measured,
 }
 
 /// The chore `bench`.
@@ -80,6 +83,12 @@ pub fn run(arguments: &[String]) -> Outcome {
         match postgres::measure(&wish, &jobs) {
             Ok(of_postgres) => measured.postgres = of_postgres,
             Err(why) => failures.push(format!("PostgreSQL was not measured: {why}")),
+        }
+    }
+    if s3::is_wanted(&wish) {
+        match s3::measure(&wish, &jobs) {
+            Ok(of_s3) => measured.s3 = of_s3,
+            Err(why) => failures.push(format!("S3 was not measured: {why}")),
         }
     }
     let targets = targets::all(&measured);

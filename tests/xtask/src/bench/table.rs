@@ -7,7 +7,7 @@ use super::json::Json;
 use super::measure::Usage;
 use super::routes::{Role, Route};
 use super::targets::{Bound, Target};
-use super::{Measured, machine, postgres};
+use super::{Measured, machine, postgres, s3};
 
 /// The tables.
 pub fn markdown(measured: &Measured, targets: &[Target]) -> String {
@@ -15,6 +15,7 @@ pub fn markdown(measured: &Measured, targets: &[Target]) -> String {
     let mut text = format!("\n{model}, median of {} rounds\n", measured.runs);
     text.push_str(&of_files(measured));
     text.push_str(&postgres::markdown(&measured.postgres));
+    text.push_str(&s3::markdown(&measured.s3));
     text.push_str(&of_targets(targets));
     if let Some(parallel) = &measured.parallel {
         let cores = machine::cores();
@@ -166,11 +167,15 @@ fn routes(measured: &Measured) -> Vec<Json> {
     routes
         .flat_map(|(route, usages)| one(route, usages))
         .chain(postgres::json(&measured.postgres))
+        .chain(s3::json(&measured.s3))
         .collect()
 }
 
 fn peers(measured: &Measured) -> impl Iterator<Item = &String> {
-    measured.peers.iter().chain(&measured.postgres.peers)
+    let of_files = measured.peers.iter();
+    of_files
+        .chain(&measured.postgres.peers)
+        .chain(&measured.s3.peers)
 }
 
 /// Microseconds of a record through dataknobs-data and through dkhost, both into SQLite.

@@ -123,7 +123,8 @@ fn found(path: &Path) -> Outcome<PathBuf> {
     }
 }
 
-fn lines(path: &Path) -> Outcome<u64> {
+/// How many lines a file has.
+pub fn lines(path: &Path) -> Outcome<u64> {
     let failed = |cause| format!("cannot read {}: {cause}", path.display());
     let mut file = std::fs::File::open(path).map_err(failed)?;
     let (mut lines, mut part) = (0, vec![0; 1 << 20]);

@@ -24,9 +24,12 @@ use super::wish::Wish;
 use crate::shell::Outcome;
 use contender::Contender;
 use peers::Peers;
-use rows::Table;
-use server::Server;
 
+pub use contender::{brief, lines};
+pub use footer::rows as parquet_rows;
+pub use peers::installed;
+pub use rows::Table;
+pub use server::{Server, cpu_of};
 pub use table::{json, markdown};
 pub use targets::all as targets;
 

@@ -244,7 +244,7 @@ fn owned(line: &[&str]) -> Vec<String> {
 }
 
 /// The environment of a package, made unless it is there with these very versions.
-fn installed(package: &str, wanted: &[&str]) -> Outcome<PathBuf> {
+pub fn installed(package: &str, wanted: &[&str]) -> Outcome<PathBuf> {
     let venv = needs::tools()?.join("peers").join(package);
     let complete = venv.join("holds");
     if std::fs::read_to_string(&complete).is_ok_and(|holds| holds == wanted.join(" ")) {

@@ -56,10 +56,9 @@ impl Server {
     /// CPU time of all its processes since it started, of ended sessions too; `None` where the
     /// system does not tell.
     pub fn cpu(&self) -> Option<Duration> {
-        let (own, of_ended) = ticks(self.server.pid()?)?;
         let of_running = self.children().into_iter().filter_map(ticks);
-        let ticks = own + of_ended + of_running.map(|(own, _)| own).sum::<u64>();
-        Some(Duration::from_millis(ticks * 1000 / TICKS_A_SECOND))
+        let of_running = of_running.map(|(own, _)| own).sum();
+        Some(cpu_of(self.server.pid()?)? + time(of_running))
     }
 
     fn children(&self) -> Vec<u32> {
@@ -70,6 +69,16 @@ impl Server {
         let told = told.unwrap_or_default();
         told.split_whitespace().flat_map(str::parse).collect()
     }
+}
+
+/// CPU time of a process and of its children that have ended; `None` where the system does not tell.
+pub fn cpu_of(pid: u32) -> Option<Duration> {
+    let (own, of_ended) = ticks(pid)?;
+    Some(time(own + of_ended))
+}
+
+fn time(ticks: u64) -> Duration {
+    Duration::from_millis(ticks * 1000 / TICKS_A_SECOND)
 }
 
 /// CPU ticks of a process itself, and of those of its children that have ended.
