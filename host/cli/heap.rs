@@ -3,13 +3,13 @@
 /// Blocks from this size on are mapped one by one. Left to itself glibc raises the bound with each
 /// such block that is freed, and keeps the holes that batches of different sizes leave.
 #[cfg(target_env = "gnu")]
-const MAPPED_BYTES: i32 = 1 << 20;
+const MAPPED_BYTES: i32 = 512 << 10;
 
 /// What may stay free at the heap's end; less is asked for and given back over and over.
 #[cfg(target_env = "gnu")]
-const KEPT_BYTES: i32 = 4 << 20;
+const KEPT_BYTES: i32 = 2 << 20;
 
-/// Bounds what freed batches leave behind: 10 to 15 % of the peak when Parquet is written. Called
+/// Bounds what freed batches leave behind: 10 to 20 % of the peak when Parquet is written. Called
 /// once, before there are threads.
 pub fn bound_what_is_kept() {
     #[cfg(target_env = "gnu")]
