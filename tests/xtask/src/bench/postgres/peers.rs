@@ -74,7 +74,7 @@ impl Peers {
     /// All of them, installed where they are absent, into the cache folder.
     pub fn found() -> Peers {
         let each = PACKAGES.iter().map(|(package, wanted)| {
-            let folder = installed(package, wanted);
+            let folder = installed(Path::new("python3"), package, wanted);
             if let Err(why) = &folder {
                 println!("NOT INSTALLED, so not measured: {package}\n{why}");
             }
@@ -243,8 +243,8 @@ fn owned(line: &[&str]) -> Vec<String> {
     line.iter().map(|word| (*word).to_owned()).collect()
 }
 
-/// The environment of a package, made unless it is there with these very versions.
-pub fn installed(package: &str, wanted: &[&str]) -> Outcome<PathBuf> {
+/// The environment of a package, made with this Python unless it is there with these very versions.
+pub fn installed(python: &Path, package: &str, wanted: &[&str]) -> Outcome<PathBuf> {
     let venv = needs::tools()?.join("peers").join(package);
     let complete = venv.join("holds");
     if std::fs::read_to_string(&complete).is_ok_and(|holds| holds == wanted.join(" ")) {
@@ -252,7 +252,7 @@ pub fn installed(package: &str, wanted: &[&str]) -> Outcome<PathBuf> {
     }
     println!("installing {package} for comparison");
     let _ = std::fs::remove_dir_all(&venv);
-    shell::output(shell::command("python3").args(["-m", "venv"]).arg(&venv))?;
+    shell::output(shell::command(python).args(["-m", "venv"]).arg(&venv))?;
     let mut pip = shell::command(venv.join("bin/python"));
     shell::output(pip.args(["-m", "pip", "install", "--quiet"]).args(wanted))?;
     std::fs::write(&complete, wanted.join(" "))

@@ -31,6 +31,8 @@ pub use targets::all as targets;
 const ROWS: u64 = 500_000;
 /// Records that become an object each, unless there are fewer rows.
 const OBJECTS: u64 = 20_000;
+/// How many of them dataknobs-data streams: more take minutes and say the same of records a second.
+const STREAMED: u64 = 5_000;
 
 /// A route, and what each contender cost or why there is no figure.
 pub struct Route {
@@ -119,8 +121,11 @@ fn tables(wish: &Wish, jobs: &Jobs, rows: u64, measured: &mut Measured) -> Outco
 /// Records into an object each, and back.
 fn objects(wish: &Wish, jobs: &Jobs, records: u64, measured: &mut Measured) -> Outcome {
     let input = Input::of(jobs.folder(), records)?;
-    let dataknobs = (wish.peers && wish.wants(RECORDS)).then(Dataknobs::found);
-    let there = routes::records(jobs, &input, dataknobs.as_ref())?;
+    let dataknobs = match wish.peers && wish.wants(RECORDS) {
+        true => Dataknobs::found(),
+        false => Vec::new(),
+    };
+    let there = routes::records(jobs, &input, &dataknobs, records.min(STREAMED))?;
     if wish.wants(RECORDS_BACK) {
         let minio = filled(&there[0], None)?;
         let back = routes::records_back(jobs, records)?;
@@ -129,9 +134,8 @@ fn objects(wish: &Wish, jobs: &Jobs, records: u64, measured: &mut Measured) -> O
         });
         measured.add(RECORDS_BACK, results);
     }
-    measured
-        .peers
-        .extend(dataknobs.map(|dataknobs| dataknobs.name));
+    let names = dataknobs.into_iter().map(|dataknobs| dataknobs.name);
+    measured.peers.extend(names);
     if wish.wants(RECORDS) {
         let results = rounds(wish.runs, RECORDS, there, |work, contender| {
             contender.measure(work, &Minio::start()?, None)

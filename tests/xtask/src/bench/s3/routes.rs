@@ -79,11 +79,13 @@ pub fn parquet_back(jobs: &Jobs, rows: u64) -> Outcome<Vec<Contender>> {
 }
 
 /// `records-s3`: the records of a store of dataknobs-data, as dataknobs-data keeps them, written by
-/// dkhost and by dataknobs-data itself; and how long the latter takes to start.
+/// dkhost, and `streamed` of them by dataknobs-data itself; and, right after each of its releases,
+/// how long that takes to start.
 pub fn records(
     jobs: &Jobs,
     input: &Input,
-    dataknobs: Option<&Dataknobs>,
+    releases: &[Dataknobs],
+    streamed: u64,
 ) -> Outcome<Vec<Contender>> {
     let source = format!(
         "backend = \"file\"\npath = {:?}\nlayout = \"dataknobs\"",
@@ -100,11 +102,12 @@ pub fn records(
     let sections = [source.as_str(), &target];
     let mut contenders =
         vec![setting.dkhost(RECORDS, "dkhost", Role::Plain, sections, objects.clone())?];
-    if let Some(dataknobs) = dataknobs {
+    for dataknobs in releases {
         let one = Input::of(jobs.folder(), 1)?;
+        let some = Input::of(jobs.folder(), streamed)?;
         let stream = format!("{} stream_write", dataknobs.name);
         let start = format!("{}, a single record", dataknobs.name);
-        let each = [(stream, Role::Reference, input), (start, Role::Peer, &one)];
+        let each = [(stream, Role::Reference, &some), (start, Role::Peer, &one)];
         for (name, role, input) in each {
             contenders.push(Contender {
                 name,

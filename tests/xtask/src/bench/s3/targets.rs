@@ -5,8 +5,8 @@ use super::super::figures;
 use super::super::measure::Usage;
 use super::super::routes::Role;
 use super::super::targets::{Bound, Target};
-use super::Route;
 use super::routes::{PARQUET, RECORDS};
+use super::{Result, Route};
 
 const AGAINST_LOCAL: f64 = 1.3;
 const TIMES_THE_STREAM: f64 = 20.0;
@@ -68,16 +68,26 @@ pub fn times_the_stream(route: &Route) -> Option<f64> {
     ))
 }
 
-/// Records a second of dataknobs-data's stream in each round.
+/// Records a second of dataknobs-data's stream in each round, of the release whose stream is the
+/// fastest. A release's start stands right after it.
 pub fn stream(route: &Route) -> Option<Vec<f64>> {
-    let (records, stream) = route.of(Role::Reference)?;
-    let (_, start) = route.of(Role::Peer)?;
-    let each = stream.iter().zip(start);
-    let rate = |(stream, start): (&Usage, &Usage)| {
-        let without = figures::wall(stream) - figures::wall(start);
-        (records - 1) as f64 / without.max(0.001)
+    let each = route.results.iter().zip(route.results.iter().skip(1));
+    let each = each.filter(|(stream, _)| stream.role == Role::Reference);
+    let rates = each.filter_map(|(stream, start)| rates(stream, start));
+    rates.max_by(|a, b| middle(a).total_cmp(&middle(b)))
+}
+
+fn rates(stream: &Result, start: &Result) -> Option<Vec<f64>> {
+    let rate = |(of, start): (&Usage, &Usage)| {
+        let without = figures::wall(of) - figures::wall(start);
+        (stream.records - 1) as f64 / without.max(0.001)
     };
-    Some(each.map(rate).collect())
+    let each = stream.rounds.as_ref().ok()?.iter();
+    Some(each.zip(start.rounds.as_ref().ok()?).map(rate).collect())
+}
+
+fn middle(rates: &[f64]) -> f64 {
+    figures::median(rates.iter().copied())
 }
 
 /// Records a second on the wall, from start to end.
@@ -101,6 +111,8 @@ mod tests {
             result("dkhost", Role::Plain, 2_000, 1_000),
             result("theirs", Role::Reference, 1_001, 12_000),
             result("theirs, one", Role::Peer, 1, 2_000),
+            result("their newest", Role::Reference, 1_001, 41_000),
+            result("their newest, one", Role::Peer, 1, 1_000),
         ];
         assert_eq!(value(route_of(RECORDS, results), "stream"), Some(20.0));
     }
