@@ -167,7 +167,8 @@ impl Bucket {
                 ..Ask::default()
             };
             let page = self.must("GET", list).text();
-            keys.extend(elements(&page, "Key").map(|key| decoded(&page, key)));
+            let encoded = is_encoded(&page);
+            keys.extend(elements(&page, "Key").map(|key| decoded(encoded, key)));
             match elements(&page, "NextContinuationToken").next() {
                 Some(next) => token = unescaped(next),
                 None => return keys,
@@ -199,10 +200,11 @@ impl Bucket {
             ..Ask::default()
         };
         let page = self.try_ask("GET", list)?.text();
+        let encoded = is_encoded(&page);
         let uploads = elements(&page, "Upload").filter_map(|upload| {
             let id = elements(upload, "UploadId").next()?;
             let key = elements(upload, "Key").next()?;
-            Some((decoded(&page, key), unescaped(id)))
+            Some((decoded(encoded, key), unescaped(id)))
         });
         Ok(uploads.collect())
     }
@@ -243,6 +245,7 @@ impl Bucket {
                 ..Ask::default()
             };
             let page = self.try_ask("GET", list)?.text();
+            let encoded = is_encoded(&page);
             let kinds = ["Version", "DeleteMarker"].into_iter();
             let versions: Vec<&str> = kinds.flat_map(|kind| elements(&page, kind)).collect();
             if versions.is_empty() {
@@ -254,7 +257,7 @@ impl Bucket {
             for version in versions {
                 let key = elements(version, "Key")
                     .next()
-                    .map(|key| decoded(&page, key))
+                    .map(|key| decoded(encoded, key))
                     .unwrap_or_default();
                 let id = elements(version, "VersionId").next().unwrap_or("null");
                 let one = Ask {
@@ -303,10 +306,14 @@ fn elements<'a>(xml: &'a str, name: &str) -> impl Iterator<Item = &'a str> + use
     })
 }
 
-/// A key out of a list; where that says so it is encoded, and a space may be a plus. versitygw
-/// leaves keys as they are, whatever was asked for.
-fn decoded(list: &str, key: &str) -> String {
-    if !list.contains("<EncodingType>url</EncodingType>") {
+/// Whether the keys of a list are encoded. versitygw leaves them as they are, whatever was asked for.
+fn is_encoded(list: &str) -> bool {
+    list.contains("<EncodingType>url</EncodingType>")
+}
+
+/// A key out of a list; where that is encoded, a space may be a plus.
+fn decoded(is_encoded: bool, key: &str) -> String {
+    if !is_encoded {
         return unescaped(key);
     }
     let mut bytes = Vec::new();
