@@ -12,6 +12,7 @@
 mod backend;
 mod client;
 mod fault;
+mod pieces;
 mod put;
 mod records;
 mod server;

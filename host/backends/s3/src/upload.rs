@@ -4,6 +4,7 @@
 //! an end whose answer was lost is looked for. What the server says it has is believed only after a
 //! look: some answer 200 to the end of an upload that they do not have.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, VecDeque};
 
 use aws_sdk_s3::primitives::ByteStream;
@@ -14,10 +15,8 @@ use tokio::task::JoinHandle;
 
 use crate::client::Client;
 use crate::fault::{fault, is_absent, is_precondition, is_upload_lost};
+use crate::pieces::Pieces;
 use crate::put::{self, If};
-
-/// Bytes of a part; a server takes at least 5 MiB and at most 10,000 of them.
-const PART_BYTES: usize = 6 << 20;
 
 /// Parts under way at once.
 const PARTS_AT_ONCE: usize = 2;
@@ -29,8 +28,7 @@ pub(crate) struct Upload {
     content_type: &'static str,
     condition: If,
     id: Option<String>,
-    /// Bytes that do not fill a part yet.
-    open: Vec<u8>,
+    pieces: Pieces,
     length: u64,
     hash: xxhash_rust::xxh3::Xxh3,
     next: i32,
@@ -64,7 +62,7 @@ impl Upload {
             content_type,
             condition,
             id: None,
-            open: Vec::new(),
+            pieces: Pieces::default(),
             length: 0,
             hash: xxhash_rust::xxh3::Xxh3::new(),
             next: 1,
@@ -86,19 +84,17 @@ impl Upload {
     }
 
     /// Takes the bytes that follow; nothing is sent yet.
-    pub(crate) fn push(&mut self, bytes: &[u8]) {
+    pub(crate) fn push<'a>(&mut self, bytes: impl Into<Cow<'a, [u8]>>) {
+        let bytes = bytes.into().into_owned();
         self.length += bytes.len() as u64;
-        self.hash.update(bytes);
-        self.open.extend_from_slice(bytes);
-        while self.open.len() >= 2 * PART_BYTES {
-            let rest = self.open.split_off(PART_BYTES);
-            let part = std::mem::replace(&mut self.open, rest);
+        self.hash.update(&bytes);
+        for part in self.pieces.push(bytes) {
             self.close_part(part);
         }
     }
 
-    fn close_part(&mut self, part: Vec<u8>) {
-        self.waiting.push_back((self.next, part.into()));
+    fn close_part(&mut self, part: Bytes) {
+        self.waiting.push_back((self.next, part));
         self.next += 1;
     }
 
@@ -197,8 +193,7 @@ impl Upload {
         if self.id.is_none() && self.waiting.is_empty() {
             return self.put_whole();
         }
-        if !self.open.is_empty() {
-            let part = std::mem::take(&mut self.open);
+        if let Some(part) = self.pieces.last() {
             self.close_part(part);
         }
         self.send()?;
@@ -210,7 +205,7 @@ impl Upload {
     }
 
     fn put_whole(&mut self) -> Result<Sent> {
-        let bytes = Bytes::copy_from_slice(&self.open);
+        let bytes = Bytes::copy_from_slice(self.pieces.open());
         let put = put::put(
             &self.client,
             &self.key,

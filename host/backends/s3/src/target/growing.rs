@@ -94,7 +94,7 @@ impl Growing {
             true => part.take()?,
             false => Vec::new(),
         };
-        self.upload(seq).push(&full);
+        self.upload(seq).push(full);
         self.pending = Some(checkpoint.clone());
         self.commits += 1;
         Ok(())
@@ -146,7 +146,7 @@ impl Growing {
         part.discard();
         let (bytes, rows) = part.seal()?;
         if let Some(upload) = self.upload.as_mut().filter(|_| rows > 0) {
-            upload.push(&bytes);
+            upload.push(bytes);
         }
         self.sealed = Some(rows);
         Ok(())
