@@ -5,13 +5,18 @@
 
 use bytes::Bytes;
 
-/// Bytes of a part; a server takes at least 5 MiB and at most 10,000 of them.
-pub(crate) const PART_BYTES: usize = 6 << 20;
+/// Bytes of a part: the least a server takes, because two are on their way while a third fills. At
+/// most 10,000 are taken, which is far more than an object of ours has.
+///
+/// *Source* – S3 user guide, "Multipart upload limits".
+pub(crate) const PART_BYTES: usize = 5 << 20;
 
-/// The end of an object that grows: less than two parts, so that a small object is whole here.
+/// The end of an object that grows: less than two parts while it is small, so that it can be sent
+/// whole, and less than one when some were cut off.
 #[derive(Debug, Default)]
 pub(crate) struct Pieces {
     open: Vec<u8>,
+    is_cut: bool,
 }
 
 impl Pieces {
@@ -19,11 +24,19 @@ impl Pieces {
     pub(crate) fn push(&mut self, bytes: Vec<u8>) -> Vec<Bytes> {
         let mut bytes = Bytes::from(bytes);
         let mut full = Vec::new();
-        while self.open.len() + bytes.len() >= 2 * PART_BYTES {
+        while self.open.len() + bytes.len() >= self.limit() {
             full.push(self.part(&mut bytes));
+            self.is_cut = true;
         }
         self.open.extend_from_slice(&bytes);
         full
+    }
+
+    fn limit(&self) -> usize {
+        match self.is_cut {
+            true => PART_BYTES,
+            false => 2 * PART_BYTES,
+        }
     }
 
     /// The first part, of what is open and of the bytes that follow.
@@ -74,14 +87,14 @@ mod tests {
 
     #[test]
     fn parts_are_of_one_size_and_follow_each_other_however_they_came() {
-        for each in [MIB / 2, 5 * MIB, 6 * MIB, 7 * MIB, 40 * MIB] {
+        for each in [MIB / 2, 4 * MIB, 5 * MIB, 7 * MIB, 40 * MIB] {
             let (mut pieces, mut parts, mut length) = (Pieces::default(), Vec::new(), 0);
             while length < 40 * MIB {
                 parts.extend(pieces.push(bytes(length, each)));
                 length += each;
             }
             assert!(parts.iter().all(|part| part.len() == PART_BYTES), "{each}");
-            assert!(pieces.open().len() < 2 * PART_BYTES, "{each}");
+            assert!(pieces.open().len() < PART_BYTES, "{each}");
             parts.extend(pieces.last());
             assert!(parts.concat() == bytes(0, length), "{each}");
             assert_eq!(pieces.last(), None);
@@ -91,13 +104,13 @@ mod tests {
     #[test]
     fn what_is_small_stays_whole() {
         let mut pieces = Pieces::default();
-        assert!(pieces.push(bytes(0, 11 * MIB)).is_empty());
-        assert_eq!(pieces.open().len(), 11 * MIB);
+        assert!(pieces.push(bytes(0, 9 * MIB)).is_empty());
+        assert_eq!(pieces.open().len(), 9 * MIB);
     }
 
     #[test]
     fn parts_of_a_large_piece_are_no_copies() {
-        let large = bytes(0, 18 * MIB);
+        let large = bytes(0, 12 * MIB);
         let place = large.as_ptr();
         let parts = Pieces::default().push(large);
         let places: Vec<_> = parts.iter().map(|part| part.as_ptr()).collect();
@@ -108,7 +121,7 @@ mod tests {
     fn a_part_of_many_small_pieces_keeps_no_room_it_does_not_need() {
         let mut pieces = Pieces::default();
         let mut parts = Vec::new();
-        for at in 0..20 {
+        for at in 0..11 {
             parts.extend(pieces.push(bytes(at * MIB, MIB)));
         }
         assert_eq!(parts.len(), 2);
