@@ -48,6 +48,8 @@ pub struct Fake {
 struct Shared {
     indices: Mutex<Indices>,
     script: Mutex<Script>,
+    /// How many held requests may go on.
+    released: tokio::sync::Semaphore,
 }
 
 impl Shared {
@@ -77,6 +79,7 @@ impl Fake {
         let shared = Arc::new(Shared {
             indices: Mutex::default(),
             script: Mutex::default(),
+            released: tokio::sync::Semaphore::new(0),
         });
         runtime.spawn(wire::accept(listener, Arc::clone(&shared)));
         Fake {
@@ -110,6 +113,11 @@ impl Fake {
     /// Whether a planned fault was not met yet.
     pub fn is_waiting(&self) -> bool {
         self.shared.script().is_waiting()
+    }
+
+    /// Lets one held request go on, or the next that will be held.
+    pub fn release(&self) {
+        self.shared.released.add_permits(1);
     }
 
     /// Lets in only who has this key (what the server calls `encoded`).

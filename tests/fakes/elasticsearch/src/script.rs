@@ -25,6 +25,8 @@ pub enum Fault {
     Flipped(usize),
     /// Not carried out; 200 all the same, with an error of this status in the body.
     ErrorInside(u16),
+    /// Carried out once [`Fake::release`](crate::Fake::release) says so.
+    Held,
 }
 
 /// A request that came.

@@ -154,6 +154,10 @@ async fn act(shared: &Shared, end: &Notify, asked: &Asked, fault: Option<Fault>)
             }
             respond(answered, None).await
         }
+        Some(Fault::Held) => {
+            shared.released.acquire().await.unwrap().forget();
+            respond(answer(shared, asked, &[]), None).await
+        }
         Some(Fault::ErrorInside(status)) => {
             let inside = error(status, "exception", "as planned");
             respond(

@@ -192,6 +192,11 @@ impl Documents {
         })
     }
 
+    /// How long the answer was.
+    pub fn bytes(&self) -> usize {
+        self.body.len()
+    }
+
     /// Whether the document of that number is there.
     pub fn is_there(&self, at: usize) -> bool {
         self.docs.get(at).is_some_and(Option::is_some)

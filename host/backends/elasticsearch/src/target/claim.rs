@@ -5,8 +5,8 @@
 //! owner by compare-and-set     from here on the processes before us can publish nothing
 //! index                        created, or found as it was left
 //! alias of this epoch          from here on their bulks find no index
-//! partitions                   what was about to be written is undone, and each rewritten under
-//!                              our epoch: from here on their commits fail
+//! partitions                   each rewritten under our epoch: from here on their commits fail;
+//!                              then what was about to be written is undone
 //! settings                     refresh off
 //! ```
 
@@ -18,8 +18,8 @@ use dkhost_core::takeover::LastLook;
 use dkhost_core::{Checkpoint, Claim, Claimed, Class, Conflict, Error, Result, fail};
 use serde_json::{Map, Value as Json, json};
 
-use super::intent::Undo;
-use super::store::{On, Owner, Part, Put, Seat};
+use super::journal::adopt;
+use super::store::{On, Owner, Put};
 use super::{Held, Target, place};
 use crate::client::{Request, segment};
 use crate::fault;
@@ -77,7 +77,7 @@ pub(super) fn claim(target: &Target, seen: &LastLook, claim: &Claim) -> Result<C
 /// Everything after the owner is written, each step of which may have been done before.
 fn take(target: &Target, owner: &Owner, held: &Held) -> Result<Vec<Checkpoint>> {
     if owner.published {
-        return parts(target, held, false);
+        return parts(target, held);
     }
     let has_parts = !target.store.parts()?.is_empty();
     let created = prepare(target, owner, held, has_parts)?;
@@ -86,7 +86,7 @@ fn take(target: &Target, owner: &Owner, held: &Held) -> Result<Vec<Checkpoint>> 
         move_alias(target, held)?;
     }
     fail::point("elasticsearch.claim.fenced")?;
-    let checkpoints = parts(target, held, true)?;
+    let checkpoints = parts(target, held)?;
     fail::point("elasticsearch.claim.undone")?;
     if !created {
         place::put_settings(&target.client, &owner.index, &place::during())?;
@@ -184,15 +184,27 @@ fn prepare(target: &Target, owner: &Owner, held: &Held, has_parts: bool) -> Resu
         let doing = format!("create index {}", owner.index);
         let mut create = target.create.clone();
         create["aliases"] = json!({&held.alias: {"is_hidden": true}});
-        client.ask(&Request::put(&doing, segment(&owner.index)).json(&create))?;
+        let request = Request::put(&doing, segment(&owner.index)).json(&create);
+        client.ask(&request).map_err(not_defined)?;
         return Ok(true);
     }
     if target.added != json!({}) && !owner.replaces {
         let doing = format!("add fields to the mapping of index {}", owner.index);
         let request = Request::put(&doing, format!("{}/_mapping", segment(&owner.index)));
-        client.ask(&request.json(&json!({"properties": target.added})))?;
+        let request = request.json(&json!({"properties": target.added}));
+        client.ask(&request).map_err(not_defined)?;
     }
     Ok(false)
+}
+
+/// What the server refuses in a mapping is the job's, and no record's.
+fn not_defined(error: Error) -> Error {
+    match error.class() {
+        Class::Data => error.with_class(Class::Config).help(
+            "`mapping` in [target] says otherwise how a column is indexed: { name = \"keyword\" }",
+        ),
+        _ => error,
+    }
 }
 
 /// The aliases of processes that write to an index, of whichever epoch.
@@ -244,72 +256,17 @@ pub(super) fn drop_aliases(target: &Target, index: &str) -> Result<()> {
     target.client.ask(&request).map(drop)
 }
 
-/// Rewrites every partition under our epoch, after undoing what it was about to write. Those of
-/// other runs are forgotten.
-fn parts(target: &Target, held: &Held, undo: bool) -> Result<Vec<Checkpoint>> {
+/// Rewrites every partition under our epoch and undoes what it was about to write. Those of other
+/// runs are forgotten.
+fn parts(target: &Target, held: &Held) -> Result<Vec<Checkpoint>> {
     let mut checkpoints = Vec::new();
     for (part, seat) in target.store.parts()? {
-        if part.run != held.run {
-            if undo {
-                undo_part(target, held, &part)?;
-            }
-            target.store.forget_part(part.partition)?;
-            continue;
+        let is_ours = part.run == held.run;
+        let (part, _) = adopt(target, held, (part, seat))?;
+        match is_ours {
+            true => checkpoints.extend(part.checkpoint),
+            false => target.store.forget_part(part.partition)?,
         }
-        let (part, _) = adopt(target, held, (part, seat), undo)?;
-        checkpoints.extend(part.checkpoint);
     }
     Ok(checkpoints)
-}
-
-fn undo_part(target: &Target, held: &Held, part: &Part) -> Result<()> {
-    let Some(intent) = part.intent.as_ref().filter(|intent| !intent.is_empty()) else {
-        return Ok(());
-    };
-    let undo = Undo {
-        client: &target.client,
-        index: &held.path(),
-        through: &held.alias,
-        doing: &format!("undo what was not committed in index {}", held.index),
-    };
-    undo.undo(intent)
-}
-
-/// A partition of our run under our epoch, with nothing half done.
-///
-/// *Errors* – `run::fenced`.
-pub(super) fn adopt(
-    target: &Target,
-    held: &Held,
-    found: (Part, Seat),
-    undo: bool,
-) -> Result<(Part, Seat)> {
-    let (mut part, mut seat) = found;
-    // Somebody whose last commit was under way may be faster once.
-    for _ in 0..8 {
-        if part.epoch > held.epoch {
-            break;
-        }
-        if undo {
-            undo_part(target, held, &part)?;
-        }
-        let adopted = Part {
-            stamp: format!("adopted {}", held.epoch),
-            run: held.run.clone(),
-            epoch: held.epoch,
-            partition: part.partition,
-            checkpoint: part
-                .checkpoint
-                .filter(|checkpoint| checkpoint.run == held.run),
-            intent: None,
-        };
-        match target.store.put_part(&adopted, On::Seat(seat))? {
-            Put::Done(seat) => return Ok((adopted, seat)),
-            Put::Overtaken => match target.store.part(adopted.partition)? {
-                Some(again) => (part, seat) = again,
-                None => break,
-            },
-        }
-    }
-    Err(target.store.fenced(&held.run, held.epoch))
 }

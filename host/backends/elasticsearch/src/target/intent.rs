@@ -17,6 +17,7 @@ use serde_json::value::RawValue;
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::answers::{Documents, Fate, fates};
+use super::store::is_too_large;
 use crate::client::{Client, Request};
 use crate::fault;
 
@@ -39,14 +40,26 @@ pub(super) struct Intent {
     /// Documents called by their place, which nobody else writes: prefix and how many.
     #[serde(default)]
     places: Vec<(String, usize)>,
+    /// About how long it is as text.
+    #[serde(skip)]
+    bytes: usize,
 }
+
+/// What stands around an id and a hash.
+const AROUND: usize = 32;
 
 impl Intent {
     pub fn is_empty(&self) -> bool {
         self.created.is_empty() && self.replaced.is_empty() && self.places.is_empty()
     }
 
+    /// About how many bytes it has as text.
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
     pub fn create(&mut self, id: &str, hash: u64) {
+        self.bytes += id.len() + AROUND;
         self.created.push((id.to_owned(), hash));
     }
 
@@ -55,6 +68,7 @@ impl Intent {
         let before = String::from_utf8_lossy(before).into_owned();
         let before = RawValue::from_string(before)
             .map_err(|cause| Error::bug("a document is no JSON").caused_by(cause))?;
+        self.bytes += id.len() + before.get().len() + AROUND;
         self.replaced.push((id.to_owned(), hash, before));
         Ok(())
     }
@@ -63,13 +77,6 @@ impl Intent {
     pub fn places(&mut self, prefix: &str, count: usize) {
         self.places.retain(|(known, _)| known != prefix);
         self.places.push((prefix.to_owned(), count));
-    }
-
-    /// Adds what another batch changes.
-    pub fn append(&mut self, mut other: Intent) {
-        self.created.append(&mut other.created);
-        self.replaced.append(&mut other.replaced);
-        self.places.append(&mut other.places);
     }
 
     /// Appends it as JSON.
@@ -164,11 +171,28 @@ impl Undo<'_> {
     }
 
     fn send(&self, body: &mut Actions) -> Result<()> {
-        let Actions { ids, lines } = std::mem::take(body);
-        if ids.is_empty() {
-            return Ok(());
+        let actions = std::mem::take(body);
+        match actions.ids.is_empty() {
+            true => Ok(()),
+            false => self.send_all(&actions.ids, &actions.starts, actions.lines.into()),
         }
-        let lines = Bytes::from(lines);
+    }
+
+    /// Sends actions, in halves where they are too large together. `starts` says where the lines of
+    /// each begin, counted from those of the first.
+    fn send_all(&self, ids: &[String], starts: &[usize], lines: Bytes) -> Result<()> {
+        match self.attempt(ids, &lines) {
+            Err(error) if is_too_large(&error) && ids.len() > 1 => {
+                let (half, first) = (ids.len() / 2, starts.first().copied().unwrap_or_default());
+                let at = starts[half] - first;
+                self.send_all(&ids[..half], &starts[..half], lines.slice(..at))?;
+                self.send_all(&ids[half..], &starts[half..], lines.slice(at..))
+            }
+            sent => sent,
+        }
+    }
+
+    fn attempt(&self, ids: &[String], lines: &Bytes) -> Result<()> {
         let mut attempt = 0;
         loop {
             let request = Request::post(self.doing, format!("{}/_bulk", self.through))
@@ -223,12 +247,15 @@ impl Undo<'_> {
 #[derive(Default)]
 struct Actions {
     ids: Vec<String>,
+    /// Where the lines of each begin.
+    starts: Vec<usize>,
     lines: Vec<u8>,
 }
 
 impl Actions {
     fn action(&mut self, action: &str, id: &str, place: Option<(u64, u64)>) {
         self.ids.push(id.to_owned());
+        self.starts.push(self.lines.len());
         self.lines
             .extend_from_slice(format!("{{\"{action}\":{{\"_id\":").as_bytes());
         escape(id, &mut self.lines);

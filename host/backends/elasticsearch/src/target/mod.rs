@@ -20,6 +20,7 @@ mod claim;
 mod gate;
 mod ids;
 mod intent;
+mod journal;
 mod layout;
 mod lines;
 mod mapping;

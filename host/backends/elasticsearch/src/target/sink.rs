@@ -171,6 +171,7 @@ impl Sink for ElasticsearchSink {
         for (part, _) in target.store.parts()? {
             target.store.forget_part(part.partition)?;
         }
+        target.store.sweep_pages()?;
         fail::point("elasticsearch.retire.parts-forgotten")?;
         target.store.forget_owner(seat)?;
         fail::point("elasticsearch.retire.forgotten")

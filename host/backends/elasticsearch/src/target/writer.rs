@@ -13,7 +13,6 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use arrow::array::RecordBatch;
 use dkhost_core::{
@@ -24,28 +23,26 @@ use dkhost_core::{
 use super::answers::Documents;
 use super::bulk::{Bulk, Sent};
 use super::ids::place_prefix;
-use super::intent::{Intent, Undo, documents};
+use super::intent::documents;
+use super::journal::Journal;
 use super::lines::{Action, Lines};
-use super::store::{On, Part, Put, Seat};
-use super::{Held, Target, claim};
+use super::{Held, Target};
 
 /// Documents looked up at once without their text.
 const LOOKED_UP: usize = 8192;
-/// The same with it.
+/// The same with it: at first, and at the most while they are not large.
+const READ_FIRST: usize = 128;
 const READ: usize = 512;
-
-/// Makes stamps unlike each other in one process; the epoch makes them unlike another's.
-static STAMP: AtomicU64 = AtomicU64::new(0);
+const READ_BYTES: usize = 8 << 20;
 
 /// A partition that is open.
 pub(super) struct ElasticsearchWriter {
     target: Arc<Target>,
     held: Held,
     partition: u32,
-    checkpoint: Option<Checkpoint>,
-    seat: Option<Seat>,
-    /// What was sent since the last commit.
-    intent: Intent,
+    journal: Journal,
+    /// How many documents are looked up at once with their text.
+    together: usize,
     /// Ids of what was written since, in order.
     written: Vec<Box<str>>,
     /// Rows given to it since.
@@ -68,85 +65,20 @@ impl Fates {
 impl ElasticsearchWriter {
     pub fn open(target: Arc<Target>, partition: u32) -> Result<Self> {
         let held = target.held()?;
-        let found = target.store.part(partition)?;
-        let (checkpoint, seat) = match found {
-            Some(found) => {
-                let (part, seat) = claim::adopt(&target, &held, found, true)?;
-                (part.checkpoint, Some(seat))
-            }
-            None => (None, None),
-        };
-        let mut writer = ElasticsearchWriter {
+        let journal = Journal::open(Arc::clone(&target), held.clone(), partition)?;
+        Ok(ElasticsearchWriter {
             target,
             held,
             partition,
-            checkpoint,
-            seat,
-            intent: Intent::default(),
+            journal,
+            together: READ_FIRST,
             written: Vec::new(),
             rows: 0,
-        };
-        if writer.seat.is_none() {
-            // So that a process before us, which knows of nothing here, cannot begin.
-            writer.keep(None)?;
-        }
-        Ok(writer)
+        })
     }
 
     fn doing(&self) -> String {
         format!("write to index {}", self.held.index)
-    }
-
-    /// Writes the partition's document: the checkpoint and, before a batch is sent, what it changes.
-    ///
-    /// *Errors* – `run::fenced`.
-    fn keep(&mut self, intent: Option<Intent>) -> Result<()> {
-        let number = STAMP.fetch_add(1, Ordering::Relaxed);
-        let part = Part {
-            stamp: format!("{} {} {number}", self.held.epoch, std::process::id()),
-            run: self.held.run.clone(),
-            epoch: self.held.epoch,
-            partition: self.partition,
-            checkpoint: self.checkpoint.clone(),
-            intent,
-        };
-        let put = self.put(&part);
-        if let Some(intent) = part.intent {
-            self.intent = intent;
-        }
-        put
-    }
-
-    fn put(&mut self, part: &Part) -> Result<()> {
-        let on = self.seat.map_or(On::Nothing, On::Seat);
-        match self.target.store.put_part(part, on)? {
-            Put::Done(seat) => {
-                self.seat = Some(seat);
-                Ok(())
-            }
-            Put::Overtaken => self.found_changed(part),
-        }
-    }
-
-    /// The partition's document is not where we left it: an earlier attempt of ours came late, or
-    /// somebody took the run over.
-    fn found_changed(&mut self, part: &Part) -> Result<()> {
-        let ours = |found: &Part| found.run == self.held.run && found.epoch == self.held.epoch;
-        let Some((_, seat)) = self
-            .target
-            .store
-            .part(self.partition)?
-            .filter(|(p, _)| ours(p))
-        else {
-            return Err(self.target.store.fenced(&self.held.run, self.held.epoch));
-        };
-        match self.target.store.put_part(part, On::Seat(seat))? {
-            Put::Done(seat) => {
-                self.seat = Some(seat);
-                Ok(())
-            }
-            Put::Overtaken => Err(self.target.store.fenced(&self.held.run, self.held.epoch)),
-        }
     }
 
     fn stage(&mut self, records: &RecordBatch) -> Result<WriteReport> {
@@ -158,9 +90,9 @@ impl ElasticsearchWriter {
             _ => Action::Create,
         };
         let seq = self
-            .checkpoint
-            .as_ref()
-            .map_or(0, |checkpoint| checkpoint.seq);
+            .journal
+            .checkpoint()
+            .map_or(0, |committed| committed.seq);
         let prefix = place_prefix(&self.held.run, self.partition, seq);
         let mut lines = target.layout.lines(records, action, (&prefix, self.rows))?;
         self.rows += lines.len();
@@ -173,9 +105,12 @@ impl ElasticsearchWriter {
         }
         let mut report = WriteReport::all_written();
         if target.layout.from.is_place() {
-            let mut intent = std::mem::take(&mut self.intent);
-            intent.places(&prefix, self.rows);
-            self.keep(Some(intent))?;
+            let count = self.rows;
+            self.journal.note(|intent| {
+                intent.places(&prefix, count);
+                Ok(())
+            })?;
+            self.journal.intend()?;
             fail::point("elasticsearch.write.placed")?;
             let rows: Vec<u32> = lines.present().collect();
             self.send(&lines, &rows, &mut fates)?;
@@ -292,23 +227,29 @@ impl ElasticsearchWriter {
             return self.send(lines, rows, fates);
         }
         let upsert = self.target.conflict == Conflict::Upsert;
-        let mut intent = Intent::default();
         let target = Arc::clone(&self.target);
         let mut back = target.layout.back();
         let (mut sent, mut replaced) = (Vec::with_capacity(rows.len()), Vec::new());
-        for rows in rows.chunks(if upsert { READ } else { LOOKED_UP }) {
-            let there = self.look_up(lines, rows, upsert)?;
-            for (at, row) in rows.iter().enumerate() {
+        let (mut rest, mut changes) = (rows, false);
+        while !rest.is_empty() {
+            let (some, behind) = rest.split_at(self.at_once(upsert).min(rest.len()));
+            rest = behind;
+            let there = self.look_up(lines, some, upsert)?;
+            for (at, row) in some.iter().enumerate() {
+                let (id, hash) = (lines.id(*row), lines.hash(*row));
                 match (there.is_there(at), there.source(at)) {
-                    (false, _) => intent.create(lines.id(*row), lines.hash(*row)),
+                    (false, _) => self.journal.note(|intent| {
+                        intent.create(id, hash);
+                        Ok(())
+                    })?,
                     (true, Some(text)) if upsert => {
                         if text == lines.document(*row) {
                             fates.outcomes[*row as usize] = Outcome::Unchanged;
                             continue;
                         }
-                        intent.replace(lines.id(*row), lines.hash(*row), text)?;
+                        self.journal.note(|intent| intent.replace(id, hash, text))?;
                         if self.target.content {
-                            back.push(lines.id(*row), text)?;
+                            back.push(id, text)?;
                         }
                         replaced.push(*row);
                     }
@@ -317,18 +258,34 @@ impl ElasticsearchWriter {
                         continue;
                     }
                 }
+                changes = true;
                 sent.push(*row);
             }
+            self.read(there.bytes());
         }
-        if !intent.is_empty() {
-            let mut all = std::mem::take(&mut self.intent);
-            all.append(intent);
-            self.keep(Some(all))?;
+        if changes {
+            self.journal.intend()?;
         }
         fail::point("elasticsearch.write.intended")?;
         self.send(lines, &sent, fates)?;
         fail::point("elasticsearch.write.sent")?;
         self.sum_replaced(&mut back, &replaced, fates, report)
+    }
+
+    /// How many documents are looked up at once.
+    fn at_once(&self, text: bool) -> usize {
+        match text {
+            true => self.together,
+            false => LOOKED_UP,
+        }
+    }
+
+    /// Documents came, in so many bytes: more of them the next time, or fewer.
+    fn read(&mut self, bytes: usize) {
+        self.together = match bytes > READ_BYTES {
+            true => (self.together / 2).max(1),
+            false => (self.together * 2).min(READ),
+        };
     }
 
     /// Adds up what was replaced, but for rows the server refused after all.
@@ -396,18 +353,7 @@ impl ElasticsearchWriter {
         Ok(())
     }
 
-    fn undo(&self) -> Result<()> {
-        let undo = Undo {
-            client: &self.target.client,
-            index: &self.held.path(),
-            through: &self.held.alias,
-            doing: &format!("undo what was not committed in index {}", self.held.index),
-        };
-        undo.undo(&self.intent)
-    }
-
     fn clear(&mut self) {
-        self.intent = Intent::default();
         self.written.clear();
         self.rows = 0;
     }
@@ -423,7 +369,7 @@ fn shortened(id: &str) -> String {
 
 impl Writer for ElasticsearchWriter {
     fn checkpoint(&self) -> Option<&Checkpoint> {
-        self.checkpoint.as_ref()
+        self.journal.checkpoint()
     }
 
     fn write(&mut self, batch: &Batch) -> Result<WriteReport> {
@@ -456,39 +402,19 @@ impl Writer for ElasticsearchWriter {
             return Err(Error::bug("a commit for another run than was claimed"));
         }
         let place = |c: &Checkpoint| (c.run.clone(), c.epoch, c.seq);
-        if self.checkpoint.as_ref().map(place) == Some(place(checkpoint)) {
+        if self.journal.checkpoint().map(place) == Some(place(checkpoint)) {
             // Committed already, and the reply was lost: what is staged is the same batch again.
             return Ok(Durable::Now);
         }
-        let part = Part {
-            stamp: format!("{} commit {}", self.held.epoch, checkpoint.seq),
-            run: self.held.run.clone(),
-            epoch: self.held.epoch,
-            partition: self.partition,
-            checkpoint: Some(checkpoint.clone()),
-            intent: None,
-        };
         fail::point("elasticsearch.commit.prepared")?;
-        self.put(&part)?;
-        self.checkpoint = Some(checkpoint.clone());
+        self.journal.commit(checkpoint)?;
         self.clear();
         fail::point("elasticsearch.commit.committed")?;
         Ok(Durable::Now)
     }
 
     fn roll_back(&mut self) -> Result<()> {
-        if self.intent.is_empty() {
-            self.clear();
-            return Ok(());
-        }
-        // Whoever took the run over has undone it, and may have written it again.
-        let found = self.target.store.part(self.partition)?;
-        let ours = found
-            .is_some_and(|(part, _)| (&part.run, part.epoch) == (&self.held.run, self.held.epoch));
-        if ours {
-            self.undo()?;
-            self.keep(None)?;
-        }
+        self.journal.undo()?;
         self.clear();
         Ok(())
     }

@@ -6,6 +6,8 @@
     reason = "these are tests"
 )]
 
+mod journal;
+
 use dkhost_core::{Backend, Class, Conflict, Error, Nulls, OpenTarget, Options, Sink};
 use dkhost_drive::{Run, fates, refused, rows, scan, schema, whys};
 use dkhost_elasticsearch::ElasticsearchBackend;
