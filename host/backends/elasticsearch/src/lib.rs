@@ -11,5 +11,6 @@ mod client;
 mod fault;
 mod source;
 mod target;
+mod vectors;
 
 pub use backend::ElasticsearchBackend;

@@ -201,3 +201,11 @@ fn dataknobs_stores_of_elasticsearch_pass_the_suite() {
         |case| case != UNMAPPED,
     );
 }
+
+#[test]
+fn dataknobs_stores_of_opensearch_pass_the_suite() {
+    pass(
+        &Indices::of(Server::opensearch(), Kind::Dataknobs),
+        |case| case != UNMAPPED,
+    );
+}

@@ -8,6 +8,7 @@ use serde_json::{Map, Value as Json, json};
 
 use crate::client::{Client, Request, segment};
 use crate::fault::{self, refusal};
+use crate::vectors;
 
 /// One index, as it is when the source is opened.
 #[derive(Debug, Clone, PartialEq)]
@@ -22,6 +23,23 @@ pub(super) struct Index {
     pub mappings: Json,
     /// How many hits one search may give.
     pub window: usize,
+    /// Its documents come without their vectors, unless they are asked for.
+    pub hides_vectors: bool,
+}
+
+impl Index {
+    /// What is asked for of each document, in the server's words: all of it, or the fields of
+    /// `wanted`, vectors among them.
+    pub fn source_of(&self, wanted: &Json) -> Json {
+        let mut source = wanted.clone();
+        if self.hides_vectors {
+            if !source.is_object() {
+                source = json!({});
+            }
+            source["exclude_vectors"] = false.into();
+        }
+        source
+    }
 }
 
 /// Finds the indices that `name` means: an index, an alias, a data stream, or several of them with
@@ -77,6 +95,7 @@ fn read(client: &Client, name: &str, index: &str, said: &Json) -> Result<Index> 
         uuid,
         shards: shards as u32,
         filter: alias_filter(name, &said["aliases"])?,
+        hides_vectors: vectors::are_hidden(client, index, &mappings)?,
         mappings,
         window: number("max_result_window").unwrap_or(10_000),
     })
@@ -162,6 +181,31 @@ pub(super) fn changed(message: String) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn vectors_are_asked_for_where_they_are_hidden() {
+        let mut index = Index {
+            name: "i".into(),
+            uuid: "u".into(),
+            shards: 1,
+            filter: None,
+            mappings: Json::Null,
+            window: 10,
+            hides_vectors: false,
+        };
+        let some = json!({"includes": ["a"]});
+        assert_eq!(index.source_of(&json!(true)), json!(true));
+        assert_eq!(index.source_of(&some), some);
+        index.hides_vectors = true;
+        assert_eq!(
+            index.source_of(&json!(true)),
+            json!({"exclude_vectors": false})
+        );
+        assert_eq!(
+            index.source_of(&some),
+            json!({"includes": ["a"], "exclude_vectors": false})
+        );
+    }
 
     #[test]
     fn an_alias_shows_what_its_filter_shows() {

@@ -133,7 +133,7 @@ impl Pages {
             // An index that was never written to does not know its numbers.
             "sort": [{SEQUENCE: {"order": "asc", "unmapped_type": "long"}}],
             "track_total_hits": false,
-            "_source": *self.wanted,
+            "_source": self.shard.index.source_of(&self.wanted),
         });
         if self.after >= 0 {
             body["search_after"] = json!([self.after]);

@@ -15,6 +15,11 @@ const DURING: [(&str, &str); 2] = [
     ("translog.durability", "request"),
 ];
 
+/// How many fields a mapping may have unless its index says otherwise.
+///
+/// *Source* – Elasticsearch reference, "Mapping limit settings": `index.mapping.total_fields.limit`.
+pub(super) const FIELDS_MAX: usize = 1000;
+
 /// An index that is there.
 #[derive(Debug, Clone)]
 pub(super) struct Found {
@@ -56,14 +61,18 @@ pub(super) fn find(client: &Client, name: &str) -> Result<Option<Found>> {
         return Err(fault::refused(&doing, &answer));
     }
     let indices: Map<String, Json> = answer.parse(&doing)?;
-    let count = indices.len();
-    let mut indices = indices.into_iter();
-    let (Some((index, mut body)), None) = (indices.next(), indices.next()) else {
-        return Err(not_an_index(name, &format!("an alias of {count} indices")));
-    };
-    if index.starts_with(".ds-") && index != name {
+    let names: Vec<String> = indices.keys().cloned().collect();
+    if names
+        .iter()
+        .any(|index| index.starts_with(".ds-") && index != name)
+    {
         return Err(not_an_index(name, "a data stream"));
     }
+    let mut indices = indices.into_iter();
+    let (Some((index, mut body)), None) = (indices.next(), indices.next()) else {
+        let several = format!("an alias of {} indices", names.len());
+        return Err(not_an_index(name, &several).caused_by(names.join(", ")));
+    };
     Ok(Some(Found {
         by_alias: index != name,
         index,
@@ -85,7 +94,7 @@ impl Found {
     }
 
     /// A setting, with its dots.
-    fn setting(&self, name: &str) -> Json {
+    pub fn setting(&self, name: &str) -> Json {
         let parts = name
             .split('.')
             .try_fold(&self.settings, |at, part| at.get(part));
@@ -98,6 +107,25 @@ impl Found {
             .iter()
             .map(|(name, _)| ((*name).to_owned(), self.setting(name)));
         settings.collect()
+    }
+
+    /// The block that keeps it from being written, or from being replaced: `write`.
+    pub fn block(&self, replaced: bool) -> Option<&'static str> {
+        let all = ["read_only", "read_only_allow_delete", "write"];
+        let matter = &all[..if replaced { 1 } else { all.len() }];
+        let set = |name: &&&str| self.setting(&format!("blocks.{name}")) == "true";
+        matter.iter().find(set).copied()
+    }
+
+    pub fn is_closed(&self) -> bool {
+        self.setting("verified_before_close") == "true"
+    }
+
+    /// How many fields its mapping may have.
+    pub fn fields_max(&self) -> usize {
+        let limit = self.setting("mapping.total_fields.limit");
+        let said = limit.as_str().and_then(|limit| limit.parse().ok());
+        said.unwrap_or(FIELDS_MAX)
     }
 
     /// What is refused: without its documents' text nothing can be read back, or undone.
@@ -258,6 +286,23 @@ mod tests {
             Json::Object(none.before()),
             json!({"refresh_interval": null, "translog.durability": null})
         );
+    }
+
+    #[test]
+    fn a_block_matters_where_it_stands_in_the_way() {
+        let blocked = |name: &str| found(json!({}), json!({"blocks": {name: "true"}}));
+        assert_eq!(blocked("write").block(false), Some("write"));
+        assert_eq!(blocked("write").block(true), None);
+        assert_eq!(blocked("read_only").block(true), Some("read_only"));
+        assert_eq!(
+            blocked("read_only_allow_delete").block(false),
+            Some("read_only_allow_delete")
+        );
+        assert_eq!(blocked("metadata").block(false), None);
+        assert!(found(json!({}), json!({"verified_before_close": "true"})).is_closed());
+        assert_eq!(found(json!({}), json!({})).fields_max(), 1000);
+        let more = json!({"mapping": {"total_fields": {"limit": "2500"}}});
+        assert_eq!(found(json!({}), more).fields_max(), 2500);
     }
 
     #[test]

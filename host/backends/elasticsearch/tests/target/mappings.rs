@@ -1,6 +1,6 @@
 //! What a mapping makes of columns: refused in words, shown in the plan, added where it is missing.
 
-use dkhost_core::Conflict;
+use dkhost_core::{Claim, Class, Conflict};
 use dkhost_drive::{Run, fates, refused, rows, schema};
 use serde_json::json;
 
@@ -136,10 +136,105 @@ fn a_mapping_that_is_there_is_compared_and_added_to() {
 }
 
 #[test]
+fn a_name_no_document_can_have_is_refused_in_the_plan() {
+    on_both(|index| {
+        index.create(json!({"properties": {"a": {"type": "long"}, "o": {"properties": {"p": {"type": "long"}}}}}));
+        for (name, code) in [
+            ("", "elasticsearch::bad_name"),
+            (".x", "elasticsearch::bad_name"),
+            ("x.", "elasticsearch::bad_name"),
+            ("x..y", "elasticsearch::bad_name"),
+            ("_id", "elasticsearch::bad_name"),
+            // Inside of a number.
+            ("a.b", "elasticsearch::bad_name"),
+            ("o.q", "fine"),
+            ("_own", "fine"),
+        ] {
+            let mut schema = schema(&["!id utf8", "n int64"]);
+            schema.fields[1].name = name.to_owned();
+            let opened = index.try_open(&schema, Conflict::Insert, json!({}));
+            let said = opened.map_or_else(
+                |error| error.code(),
+                |sink| {
+                    Run::start(sink, 1).finish();
+                    "fine"
+                },
+            );
+            assert_eq!(said, code, "`{name}`");
+        }
+    });
+}
+
+#[test]
 fn an_index_without_its_documents_is_refused() {
     on_both(|index| {
         index.create(json!({"_source": {"enabled": false}}));
         let error = refused(index.try_open(&schema(&["!id utf8"]), Conflict::Insert, json!({})));
         assert_eq!(error.code(), "elasticsearch::no_source");
+    });
+}
+
+#[test]
+fn a_table_of_many_columns_gets_an_index_with_room_for_them() {
+    on_both(|index| {
+        // Texts are two fields each.
+        let names: Vec<String> = (0..700).map(|n| format!("c{n} utf8")).collect();
+        let mut fields: Vec<&str> = names.iter().map(String::as_str).collect();
+        fields[0] = "!id utf8";
+        let schema = schema(&fields);
+        let cells: Vec<Option<&str>> = fields.iter().map(|_| Some("x")).collect();
+        let mut run = Run::start(index.open(&schema, Conflict::Insert), 1);
+        assert_eq!(fates(&run.write(&rows(&schema, &[&cells])), 1), "w");
+        run.commit();
+        run.finish();
+        assert_eq!(index.ids(), ["x"]);
+    });
+}
+
+#[test]
+fn an_index_that_cannot_be_written_is_refused_in_the_plan() {
+    on_both(|index| {
+        index.create(json!({}));
+        let schema = schema(&["!id utf8", "name utf8"]);
+        let code = |conflict| match index.try_open(&schema, conflict, json!({})) {
+            Ok(_) => "fine",
+            Err(error) => error.code(),
+        };
+        let path = format!("{}/_settings", index.name);
+        let set = |settings: serde_json::Value| {
+            index.server.must("PUT", &path, &settings.to_string());
+        };
+        set(json!({"index.mapping.total_fields.limit": 2}));
+        assert_eq!(code(Conflict::Insert), "elasticsearch::too_many_fields");
+        assert_eq!(code(Conflict::ReplaceAll), "fine");
+        set(json!({"index.mapping.total_fields.limit": null, "index.blocks.write": true}));
+        assert_eq!(code(Conflict::Upsert), "elasticsearch::blocked");
+        assert_eq!(code(Conflict::ReplaceAll), "fine");
+        set(json!({"index.blocks.write": null, "index.blocks.read_only_allow_delete": true}));
+        assert_eq!(code(Conflict::Insert), "elasticsearch::blocked");
+        set(json!({"index.blocks.read_only_allow_delete": null}));
+        assert_eq!(code(Conflict::Insert), "fine");
+        index
+            .server
+            .must("POST", &format!("{}/_close", index.name), "");
+        assert_eq!(code(Conflict::Insert), "elasticsearch::closed");
+    });
+}
+
+#[test]
+fn a_definition_the_server_does_not_know_is_the_jobs_fault() {
+    on_both(|index| {
+        let options = json!({"mapping": {"name": "keywrod"}});
+        let schema = schema(&["!id utf8", "name utf8"]);
+        let sink = index.try_open(&schema, Conflict::Insert, options).unwrap();
+        let claim = Claim {
+            job: "job".into(),
+            run: "run 1".into(),
+            plan_hash: "hash".into(),
+            epoch_floor: 0,
+        };
+        let error = refused(sink.claim(&claim));
+        assert_eq!(error.class(), Class::Config, "{}", error.chain());
+        assert!(error.chain().contains("keywrod") && error.help_text().is_some());
     });
 }

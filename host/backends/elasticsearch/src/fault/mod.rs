@@ -3,6 +3,8 @@
 //! The class follows the status, and for what is missing the `type` the server gives; never its
 //! words, which change with every version and are kept as the cause.
 
+mod lost;
+
 use std::error::Error as Cause;
 use std::fmt;
 use std::time::Duration;
@@ -11,6 +13,7 @@ use dkhost_core::{Class, Error};
 use serde_json::Value as Json;
 
 use crate::client::Answer;
+pub(crate) use lost::{lost, too_late};
 
 /// What a server said when it refused something: the cause of an [`Error`] of [`refused`], and the
 /// `error` of an item of a bulk.
@@ -87,6 +90,7 @@ impl Refusal {
     /// The class of what was refused, by its status.
     pub fn class(&self) -> Class {
         match self.status {
+            400 if self.kind == "index_closed_exception" => Class::Config,
             429 => Class::Throttled,
             408 | 502..=504 => Class::Transient,
             400 | 413 => Class::Data,
@@ -145,6 +149,9 @@ pub(crate) fn incomplete(doing: &str) -> Error {
 const AGAIN: &str =
     "when the server works again, run the same command again: it goes on where it stopped";
 
+/// How an index takes writes again.
+pub(crate) const LIFT: &str = "the index takes no writes; a disk that is nearly full does that too: free space, or lift the block: PUT INDEX/_settings {\"index.blocks.write\": null} (or whichever it is)";
+
 /// The code and the way out.
 fn meaning(refusal: &Refusal) -> (&'static str, &'static str) {
     match (refusal.status, refusal.kind.as_str()) {
@@ -152,9 +159,10 @@ fn meaning(refusal: &Refusal) -> (&'static str, &'static str) {
             "elasticsearch::not_let_in",
             "check `auth` or `api_key`: the server knows nobody who says that",
         ),
-        (403, "cluster_block_exception") => (
-            "elasticsearch::blocked",
-            "the index takes no writes (a full disk does that too): free space, or lift the block with PUT INDEX/_settings",
+        (403 | 429, "cluster_block_exception") => ("elasticsearch::blocked", LIFT),
+        (400, "index_closed_exception") => (
+            "elasticsearch::closed",
+            "a closed index can neither be read nor written: POST INDEX/_open opens it",
         ),
         (403, _) => (
             "elasticsearch::denied",
@@ -182,100 +190,6 @@ fn meaning(refusal: &Refusal) -> (&'static str, &'static str) {
         (502..=504, _) => ("elasticsearch::unavailable", AGAIN),
         (400, _) => ("elasticsearch::refused", ""),
         _ => ("elasticsearch::failed", AGAIN),
-    }
-}
-
-/// No answer came: the connection could not be made, or was lost.
-pub(crate) fn lost(doing: &str, place: &str, cause: elasticsearch::Error) -> Error {
-    let message = format!("cannot {doing}");
-    if let Some(tls) = in_causes::<rustls::Error>(&cause) {
-        return Error::config("elasticsearch::not_trusted", message)
-            .help("name the authority that signed the server's certificate: ca = \"ca.pem\"; and is the host in `url` the one it is for?")
-            .caused_by(format!("{place}: {tls}"));
-    }
-    let words = innermost(&cause);
-    if is_speech(&words) {
-        return Error::new(Class::Transient, "elasticsearch::connection_lost", message)
-            .help("does the server speak https where `url` says http, or the other way round?")
-            .caused_by(format!("{place}: {words}"));
-    }
-    if cause.is_timeout() {
-        return Error::new(Class::Transient, "elasticsearch::timed_out", message)
-            .help("allow more time with `request_timeout_ms`, or ask for less at a time")
-            .caused_by(format!("{place} did not answer in time"));
-    }
-    let unreachable = in_causes::<std::io::Error>(&cause).is_none_or(|broken| {
-        use std::io::ErrorKind::*;
-        !matches!(
-            broken.kind(),
-            ConnectionReset | BrokenPipe | UnexpectedEof | ConnectionAborted
-        )
-    }) && is_connecting(&cause);
-    match unreachable {
-        true => Error::new(Class::Transient, "elasticsearch::unreachable", message)
-            .help("is the server running, and are host and port right?"),
-        false => {
-            Error::new(Class::Transient, "elasticsearch::connection_lost", message).help(AGAIN)
-        }
-    }
-    .caused_by(format!("{place}: {words}"))
-}
-
-/// A node gave no sign of life.
-pub(crate) fn too_late(doing: &str, place: &str, after: Duration) -> Error {
-    let message = format!(
-        "cannot {doing}: no answer from {place} within {} ms",
-        after.as_millis()
-    );
-    Error::new(Class::Transient, "elasticsearch::unreachable", message)
-        .help("check host, port and firewall, or allow more time with `connect_timeout_ms`")
-}
-
-/// Whether the other end speaks something else than was expected.
-fn is_speech(words: &str) -> bool {
-    words.contains("invalid HTTP version") || words.contains("invalid HTTP header parsed")
-}
-
-/// Whether the connection was still to be made. The client names that step in its words only.
-fn is_connecting(cause: &elasticsearch::Error) -> bool {
-    chain(cause).iter().any(|part| {
-        let words = part.to_string();
-        words.contains("error trying to connect")
-            || words.contains("tcp connect error")
-            || words.contains("dns error")
-            || words == "client error (Connect)"
-    })
-}
-
-/// All causes, also those an error of the operating system's kind was made of.
-fn chain(cause: &elasticsearch::Error) -> Vec<&(dyn Cause + 'static)> {
-    let mut found: Vec<&(dyn Cause + 'static)> = Vec::new();
-    let mut next = Cause::source(cause);
-    while let Some(part) = next {
-        found.push(part);
-        let inside = part
-            .downcast_ref::<std::io::Error>()
-            .and_then(std::io::Error::get_ref);
-        next = match inside {
-            Some(inside) => Some(inside as &(dyn Cause + 'static)),
-            None => part.source(),
-        };
-    }
-    found
-}
-
-/// The first cause of this type.
-fn in_causes<T: Cause + 'static>(cause: &elasticsearch::Error) -> Option<&T> {
-    chain(cause)
-        .into_iter()
-        .find_map(|part| part.downcast_ref::<T>())
-}
-
-/// What it all comes from, in words that repeat no address.
-fn innermost(cause: &elasticsearch::Error) -> String {
-    match chain(cause).last() {
-        Some(last) => last.to_string(),
-        None => cause.to_string(),
     }
 }
 
@@ -322,6 +236,36 @@ mod tests {
             error.chain(),
             "cannot read index x: no such index [x] (index_not_found_exception, 404)"
         );
+    }
+
+    #[test]
+    fn an_index_that_is_blocked_or_closed_is_said_to_be() {
+        for (status, kind, code, class) in [
+            (
+                403,
+                "cluster_block_exception",
+                "elasticsearch::blocked",
+                Class::Config,
+            ),
+            // The server blocks it itself when its disk is nearly full, and lifts that itself too.
+            (
+                429,
+                "cluster_block_exception",
+                "elasticsearch::blocked",
+                Class::Throttled,
+            ),
+            (
+                400,
+                "index_closed_exception",
+                "elasticsearch::closed",
+                Class::Config,
+            ),
+        ] {
+            let body = json!({"error": {"type": kind, "reason": "index [x] …"}}).to_string();
+            let error = refused("write", &answer(status, &body));
+            assert_eq!((error.code(), error.class()), (code, class), "{status}");
+            assert!(error.help_text().is_some());
+        }
     }
 
     #[test]
