@@ -266,6 +266,17 @@ impl Pieces {
     }
 }
 
+/// Which of a file's bytes are asked for first by whoever reads it from its start.
+pub fn first_bytes(file: &Identity) -> (u64, u64) {
+    (0, file.size.min(SEGMENT_BYTES))
+}
+
+/// Which of a file's bytes are asked for by whoever looks at its end.
+pub fn last_bytes(file: &Identity) -> (u64, u64) {
+    let start = file.size.saturating_sub(1) / PIECE_BYTES * PIECE_BYTES;
+    (start, file.size)
+}
+
 /// The first request for a file's bytes asks for this many, each further one for four times as
 /// many: who looks at a beginning fetches no more than that, and no connection is kept waiting for
 /// whoever takes the records.

@@ -23,4 +23,8 @@ pub trait Store: Debug + Send + Sync {
     /// by an [`std::io::Error`] around a [`dkhost_core::Error`]; after one that may be tried again
     /// the rest is asked for anew.
     fn read(&self, file: &Identity, from: u64, to: u64) -> Result<Box<dyn Read + Send>>;
+
+    /// Says that exactly these bytes will be read soon, as [`Store::read`] asks for them, in this
+    /// order; whoever can ask for many at once begins. Nothing need come of it.
+    fn expect(&self, _soon: &[(&Identity, u64, u64)]) {}
 }

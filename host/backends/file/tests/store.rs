@@ -2,6 +2,7 @@
 //! others of their name.
 #![allow(clippy::unwrap_used, reason = "these are tests")]
 
+use std::collections::HashSet;
 use std::io::{self, Cursor, Read, Write};
 use std::sync::{Arc, Mutex};
 
@@ -11,11 +12,16 @@ use dkhost_file::options::{FileOptions, SourceOptions};
 use dkhost_file::store::Store;
 use serde_json::json;
 
+/// Of which file which bytes.
+type Request = (String, u64, u64);
+
 /// A store in memory that notes every request, and may hang up in the middle of an answer.
 #[derive(Debug, Default)]
 struct Shelf {
     files: Mutex<Vec<(String, String, Vec<u8>)>>,
-    requests: Mutex<Vec<(u64, u64)>>,
+    requests: Mutex<Vec<Request>>,
+    /// What was said to be read soon.
+    expected: Mutex<HashSet<Request>>,
     /// Bytes of an answer after which it ends in a transient error.
     cut_after: Mutex<Option<usize>>,
 }
@@ -44,19 +50,25 @@ impl Shelf {
     }
 
     fn open(self: &Arc<Self>) -> Result<Box<dyn Source>> {
+        self.open_with(8192)
+    }
+
+    /// For batches of so many rows.
+    fn open_with(self: &Arc<Self>, rows: usize) -> Result<Box<dyn Source>> {
         let mut options = Options::from_json("[source]", &json!({})).unwrap();
         let file = FileOptions::read_at(&mut options, "shelf".into(), 0..0)?;
         let options = SourceOptions::read_with(options, file)?;
-        let open = OpenSource {
+        let mut open = OpenSource {
             partitions: 1,
             ..OpenSource::default()
         };
+        open.batch.rows = rows;
         dkhost_file::open_files(options, &open, self.clone(), self.listed())
     }
 
     fn fetched(&self) -> u64 {
         let requests = self.requests.lock().unwrap();
-        requests.iter().map(|(from, to)| to - from).sum()
+        requests.iter().map(|(_, from, to)| to - from).sum()
     }
 }
 
@@ -67,7 +79,8 @@ impl Store for Shelf {
     }
 
     fn read(&self, file: &Identity, from: u64, to: u64) -> Result<Box<dyn Read + Send>> {
-        self.requests.lock().unwrap().push((from, to));
+        let request = (file.file.clone(), from, to);
+        self.requests.lock().unwrap().push(request);
         if self.look(&file.file)? != *file {
             return Err(changed(&file.file, "it was written anew since"));
         }
@@ -80,6 +93,13 @@ impl Store for Shelf {
             }
             _ => Box::new(Cursor::new(piece)),
         })
+    }
+
+    fn expect(&self, soon: &[(&Identity, u64, u64)]) {
+        let soon = soon
+            .iter()
+            .map(|(file, from, to)| (file.file.clone(), *from, *to));
+        self.expected.lock().unwrap().extend(soon);
     }
 }
 
@@ -240,4 +260,126 @@ fn a_run_that_is_taken_up_finds_a_file_the_listing_has_no_more() {
         later.fingerprint(&partitions).unwrap(),
         source.fingerprint(&partitions).unwrap()
     );
+}
+
+/// More small files than are partitions of their own, of three records each; one record is broken.
+fn many(extension: &str, content: impl Fn(i64) -> Vec<u8>) -> Arc<Shelf> {
+    let names: Vec<String> = (0..700)
+        .map(|file| format!("{file:03}.{extension}"))
+        .collect();
+    let files = names.iter().zip(0..);
+    Shelf::holding(
+        files
+            .map(|(name, file)| (name.as_str(), content(file)))
+            .collect(),
+    )
+}
+
+fn three_lines(file: i64) -> Vec<u8> {
+    let line = |id: i64| match id {
+        1000 => "oops\n".to_owned(),
+        id => format!("{{\"id\":{id}}}\n"),
+    };
+    (file * 3..file * 3 + 3)
+        .map(line)
+        .collect::<String>()
+        .into_bytes()
+}
+
+fn three_rows(file: i64) -> Vec<u8> {
+    use arrow::array::{Int64Array, RecordBatch};
+    let ids = Int64Array::from_iter_values(file * 3..file * 3 + 3);
+    let batch = RecordBatch::try_from_iter([("id", Arc::new(ids) as _)]).unwrap();
+    let mut bytes = Vec::new();
+    let mut writer =
+        parquet::arrow::ArrowWriter::try_new(&mut bytes, batch.schema(), None).unwrap();
+    writer.write(&batch).unwrap();
+    writer.close().unwrap();
+    bytes
+}
+
+#[test]
+fn many_small_files_share_partitions_and_batches() {
+    let shelf = many("jsonl", three_lines);
+    let source = shelf.open().unwrap();
+    let expected: Vec<i64> = (0..2100).filter(|id| *id != 1000).collect();
+    assert_eq!(ids(source.as_ref()).unwrap(), expected);
+    let partitions = source.partitions().unwrap();
+    assert_eq!(partitions.len(), 16);
+    assert_eq!(partitions[0].label, "000.jsonl and 43 more");
+    for partition in &partitions {
+        let mut reader = source.read(partition, &Position::start()).unwrap();
+        let batch = reader.next().unwrap().unwrap();
+        assert!(reader.next().unwrap().is_none(), "one batch holds them all");
+        for reject in &batch.rejects {
+            let locator = batch.source.locator(reject.source_row as usize);
+            assert_eq!(locator.to_string(), "file 333.jsonl, line 2, offset 11");
+            let payload = batch.source.payload(reject.source_row as usize);
+            assert_eq!(payload.bytes, b"oops");
+        }
+    }
+    let columns = many("parquet", three_rows);
+    let source = columns.open().unwrap();
+    assert_eq!(source.partitions().unwrap().len(), 16);
+    assert_eq!(
+        ids(source.as_ref()).unwrap(),
+        (0..2100).collect::<Vec<i64>>()
+    );
+}
+
+#[test]
+fn reading_many_small_files_is_taken_up_at_every_batch() {
+    let shelf = many("jsonl", three_lines);
+    let source = shelf.open_with(7).unwrap();
+    let partition = source.partitions().unwrap().remove(7);
+    let all = |from: &Position| {
+        let mut reader = source.read(&partition, from).unwrap();
+        let mut batches = Vec::new();
+        while let Some(batch) = reader.next().unwrap() {
+            batches.push((batch.records, batch.until, batch.rejects));
+        }
+        batches
+    };
+    let whole = all(&Position::start());
+    // Two files fit into seven rows.
+    assert_eq!(whole.len(), 22);
+    for (at, (_, until, _)) in whole.iter().enumerate() {
+        assert_eq!(all(until), whole[at + 1..], "after batch {at}");
+    }
+}
+
+#[test]
+fn what_came_before_a_file_that_was_written_anew_is_kept() {
+    let shelf = many("jsonl", three_lines);
+    let source = shelf.open().unwrap();
+    let partitions = source.partitions().unwrap();
+    let before = source.fingerprint(&partitions).unwrap();
+    shelf.files.lock().unwrap()[20].1 = "\"2\"".into();
+    let mut reader = source.read(&partitions[0], &Position::start()).unwrap();
+    let batch = reader.next().unwrap().unwrap();
+    assert_eq!(batch.records.num_rows(), 60);
+    assert_eq!(reader.next().unwrap_err().code(), "source::changed");
+    let now = shelf.open().unwrap().fingerprint(&partitions).unwrap();
+    assert_ne!(now, before);
+}
+
+#[test]
+fn which_files_follow_is_said_before_they_are_read() {
+    for (extension, content) in [
+        ("jsonl", three_lines as fn(i64) -> Vec<u8>),
+        ("parquet", three_rows),
+    ] {
+        let shelf = many(extension, content);
+        let source = shelf.open().unwrap();
+        ids(source.as_ref()).unwrap();
+        let expected = shelf.expected.lock().unwrap();
+        let requests = shelf.requests.lock().unwrap().clone();
+        let unexpected = requests
+            .iter()
+            .filter(|request| !expected.contains(request))
+            .count();
+        // The first two, each of the three times that all are gone through: nobody knows before
+        // whether others are wanted.
+        assert!(unexpected <= 6, "{extension}: {unexpected} unexpected");
+    }
 }

@@ -52,6 +52,28 @@ impl SourceFile {
     }
 }
 
+/// Files that are said to be read soon, while one is opened.
+const SOON: usize = 16;
+
+/// Tells the store of file `index`, which is opened now, that those after it follow, and which bytes
+/// of each are read first. The first file alone says nothing about the others: often it is enough.
+pub fn expect_after(files: &[SourceFile], index: usize, which: fn(&Identity) -> (u64, u64)) {
+    let Some(store) = files.get(index).and_then(|file| file.store.as_ref()) else {
+        return;
+    };
+    if index == 0 {
+        return;
+    }
+    let soon = files.iter().skip(index + 1).take(SOON);
+    let soon: Vec<_> = soon
+        .map(|file| {
+            let (from, to) = which(&file.identity);
+            (&file.identity, from, to)
+        })
+        .collect();
+    store.expect(&soon);
+}
+
 /// The files that the option `path` means, all of one format.
 ///
 /// *Errors* – `file::not_found`, `file::no_files`, `file::unknown_format`, `file::mixed_formats`,
@@ -96,40 +118,54 @@ pub fn of_store(
     store: &Arc<dyn Store>,
     found: Vec<Identity>,
 ) -> Result<Vec<SourceFile>> {
-    let mut files = Vec::with_capacity(found.len());
+    let mut files: Vec<SourceFile> = Vec::with_capacity(found.len());
     for identity in found {
         let path = PathBuf::from(&identity.file);
         let (format, compression) = options.format_of(&path)?;
-        let mut file = SourceFile {
+        files.push(SourceFile {
             path,
             format,
             compression,
             identity,
             store: Some(store.clone()),
-        };
-        if files.len() < LOOKED_AT {
-            file.compression = look_into(options, &file)?;
-        }
-        files.push(file);
+        });
     }
     expect_one_format(options, &files)?;
+    let looked_at = files.len().min(LOOKED_AT);
+    for index in 0..looked_at {
+        expect_after(&files[..looked_at], index, head_bytes);
+        files[index].compression = look_into(options, store, &files[index])?;
+    }
     Ok(files)
 }
 
 /// How many files of a store are looked at before they are read: each look is a request.
 const LOOKED_AT: usize = 16;
 
-fn look_into(options: &FileOptions, file: &SourceFile) -> Result<Compression> {
-    let (handle, _) = file.open()?;
+/// Bytes at a file's start that tell what it is.
+const HEAD_BYTES: u64 = 8;
+
+fn head_bytes(file: &Identity) -> (u64, u64) {
+    (0, file.size.min(HEAD_BYTES))
+}
+
+fn look_into(
+    options: &FileOptions,
+    store: &Arc<dyn Store>,
+    file: &SourceFile,
+) -> Result<Compression> {
     let io = |cause: std::io::Error| {
         cause
             .downcast::<Error>()
             .unwrap_or_else(|cause| Error::io("read", file.label(), cause))
     };
-    let mut head = [0; 8];
-    let mut reader = handle.reader(0).map_err(io)?;
-    let read = read_some(&mut reader, &mut head).map_err(io)?;
-    let (head, label) = (&head[..read], file.label());
+    let mut head = Vec::new();
+    let (from, to) = head_bytes(&file.identity);
+    if to > from {
+        let reader = store.read(&file.identity, from, to)?;
+        reader.take(to).read_to_end(&mut head).map_err(io)?;
+    }
+    let (head, label) = (&head[..], file.label());
     let compression = check_compression(options, label, head, file.format, file.compression)?;
     if compression == Compression::None {
         check_format(options, label, head, file.format)?;

@@ -5,6 +5,7 @@
 //! sample   fields and types, frozen           schema   declared types, columns, key, id
 //! partition  slices of files                  position where reading stands
 //! reader   opens a slice at a position        text     the reader of text formats
+//! several  many small files as one            rows     the records a batch was read from
 //! stream   decoded bytes in shared pieces     split    records cut out of them (json, csv)
 //! columns  Parquet and Arrow                  letters  dead letters tried again
 //! dataknobs  stores of dataknobs-data that are tables
@@ -26,11 +27,13 @@ pub mod records;
 mod rows;
 mod sample;
 mod schema;
+mod several;
 mod split;
 mod stream;
 mod text;
 
 use std::collections::HashMap;
+use std::ops::{Deref, RangeInclusive};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -38,6 +41,8 @@ use dkhost_core::source::Estimate;
 use dkhost_core::{
     Batch, BatchReader, DeadLetter, Error, LogicalType, Partition, Position, Result, Schema, Source,
 };
+
+use xxhash_rust::xxh3::Xxh3;
 
 pub use self::open::{open, open_files};
 
@@ -47,14 +52,26 @@ use self::files::SourceFile;
 use self::json::Documents;
 use self::partition::Slice;
 use self::position::FilePosition;
+use self::several::Several;
 use self::split::Bounds;
 use crate::format::Format;
-use crate::identity::Identity;
+use crate::identity::{self, Identity};
 use crate::options::{CsvOptions, Layout};
 use crate::store::Store;
 
 /// Files that are open as a source.
-struct FileSource {
+struct FileSource(Arc<Files>);
+
+impl Deref for FileSource {
+    type Target = Files;
+
+    fn deref(&self) -> &Files {
+        &self.0
+    }
+}
+
+/// What a source and its readers share.
+struct Files {
     files: Vec<SourceFile>,
     /// Where each label stands in `files`.
     by_label: HashMap<String, usize>,
@@ -93,7 +110,18 @@ enum Kind {
     Columns(Columns),
 }
 
-impl FileSource {
+impl Files {
+    /// Which files a slice of several covers, as they were found.
+    ///
+    /// *Errors* – `source::changed` when an end of it is not there any more.
+    fn range_of(&self, slice: &Slice, last: &str) -> Result<RangeInclusive<usize>> {
+        let place = |label: &str| {
+            let known = self.by_label.get(label).copied();
+            known.ok_or_else(|| identity::changed(label, "it is not there any more"))
+        };
+        Ok(place(&slice.file)?..=place(last)?)
+    }
+
     /// The file of a slice, as it is now.
     fn file_of(&self, slice: &Slice) -> Result<SourceFile> {
         let path = self.base.join(&slice.file);
@@ -124,6 +152,23 @@ impl FileSource {
         }
     }
 
+    /// The fingerprint of a slice of several files: one line for all of them.
+    fn summary(&self, slice: &Slice, last: &str) -> Result<serde_json::Value> {
+        let range = self.range_of(slice, last)?;
+        let (mut hash, mut count) = (Xxh3::new(), 0);
+        for file in range.filter_map(|index| self.files.get(index)) {
+            let identity = self.file_of(&Slice::whole(file.label()))?.identity;
+            hash.update(written(&identity)?.to_string().as_bytes());
+            count += 1;
+        }
+        Ok(serde_json::json!({
+            "file": slice.file,
+            "last": last,
+            "files": count,
+            "identities": format!("{:032x}", hash.digest128()),
+        }))
+    }
+
     fn documents(&self) -> Documents {
         Documents::new(
             &self.schema,
@@ -132,6 +177,11 @@ impl FileSource {
             self.explicit_nulls,
         )
     }
+}
+
+fn written(identity: &Identity) -> Result<serde_json::Value> {
+    serde_json::to_value(identity)
+        .map_err(|cause| Error::bug("a fingerprint could not be written").caused_by(cause))
 }
 
 impl Source for FileSource {
@@ -148,13 +198,16 @@ impl Source for FileSource {
     }
 
     fn fingerprint(&self, partitions: &[Partition]) -> Result<serde_json::Value> {
-        let mut files: Vec<Identity> = Vec::with_capacity(partitions.len());
+        let mut files = Vec::with_capacity(partitions.len());
         for partition in partitions {
-            files.push(self.file_of(&Slice::of(partition)?)?.identity);
+            let slice = Slice::of(partition)?;
+            files.push(match &slice.last {
+                None => written(&self.file_of(&slice)?.identity)?,
+                Some(last) => self.summary(&slice, last)?,
+            });
         }
         files.dedup();
-        serde_json::to_value(files)
-            .map_err(|cause| Error::bug("a fingerprint could not be written").caused_by(cause))
+        Ok(files.into())
     }
 
     fn notes(&self) -> Vec<String> {
@@ -171,11 +224,15 @@ impl Source for FileSource {
 
     fn read(&self, partition: &Partition, from: &Position) -> Result<Box<dyn BatchReader>> {
         let slice = Slice::of(partition)?;
-        let file = self.file_of(&slice)?;
         let from = match from.is_start() {
             true => None,
             false => Some(FilePosition::from_position(from)?),
         };
+        if let Some(last) = &slice.last {
+            let range = self.range_of(&slice, last)?;
+            return Ok(Box::new(Several::open(&self.0, range, from)?));
+        }
+        let file = self.file_of(&slice)?;
         if let Some(from) = &from {
             from.identity.verify(&file.identity)?;
         }

@@ -10,9 +10,10 @@ use super::dataknobs::Version;
 use super::files::{self, SourceFile};
 use super::sample::{self, Sample};
 use super::split::Bounds;
-use super::{FileSource, Kind, csv, json, schema};
+use super::{FileSource, Files, Kind, csv, json, schema};
 use crate::compression::Compression;
 use crate::format::Format;
+use crate::handle::first_bytes;
 use crate::identity::Identity;
 use crate::options::{Layout, SourceOptions, not_for};
 use crate::store::Store;
@@ -121,7 +122,7 @@ impl Found {
             .fields
             .into_iter()
             .map(|(name, logical, _)| (name, logical));
-        Ok(FileSource {
+        Ok(FileSource(Arc::new(Files {
             by_label: by_label(&files),
             store: files[0].store.clone(),
             format: files[0].format,
@@ -138,7 +139,7 @@ impl Found {
             notes: all_notes,
             files,
             kind,
-        })
+        })))
     }
 }
 
@@ -191,7 +192,8 @@ pub(super) fn as_documents(
 fn delimited(options: &SourceOptions, files: &[SourceFile]) -> Result<Found> {
     let csv = options.file.csv(files[0].format)?;
     let mut headers = Vec::with_capacity(files.len());
-    for file in files {
+    for (index, file) in files.iter().enumerate() {
+        files::expect_after(files, index, first_bytes);
         let (handle, spec) = sample::open_spec(file)?;
         headers.push(csv::open(handle, spec, &csv)?.1);
     }

@@ -1,5 +1,5 @@
-//! The slices of a source: one per file, and several of a large file that can be read from the
-//! middle.
+//! The slices of a source: one per file, several of a large file that can be read from the middle,
+//! or one of many small files.
 //!
 //! Lines can (a newline ends a record whatever came before), and so can row groups. A JSON text, a
 //! compressed file and quoted cells can not.
@@ -17,6 +17,13 @@ use crate::format::Format;
 /// A slice of lines is worth a partition of its own from this size on.
 const SLICE_MIN_BYTES: u64 = 32 << 20;
 
+/// From this many files on, small ones that follow one another share a partition: each has a
+/// checkpoint of its own to keep.
+const MANY_FILES: usize = 256;
+
+/// Partitions of many files for each that is read at once: where some take longer, others go on.
+const PARTS_EACH: usize = 16;
+
 /// What of which file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Slice {
@@ -28,9 +35,22 @@ pub struct Slice {
     /// Byte after the last line, or the row group after the last; to the end if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub to: Option<u64>,
+    /// The last of several files that are read whole, one after another; `file` is the first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last: Option<String>,
 }
 
 impl Slice {
+    /// All of one file.
+    pub fn whole(label: &str) -> Self {
+        Slice {
+            file: label.to_owned(),
+            from: 0,
+            to: None,
+            last: None,
+        }
+    }
+
     /// Reads what [`plan`] wrote.
     pub fn of(partition: &Partition) -> Result<Self> {
         Slice::deserialize(&partition.slice).map_err(|cause| {
@@ -52,7 +72,22 @@ pub fn plan(
 ) -> Result<Vec<Partition>> {
     let each = wanted.div_ceil(files.len()) as u64;
     let mut partitions = Vec::new();
+    let mut passed = 0;
     for (i, file) in files.iter().enumerate() {
+        if i < passed {
+            continue;
+        }
+        let together = together(&files[i..], files.len(), wanted);
+        if let [first, .., last] = together {
+            passed = i + together.len();
+            let slice = Slice {
+                last: Some(last.label().to_owned()),
+                ..Slice::whole(first.label())
+            };
+            let label = format!("{} and {} more", first.label(), together.len() - 1);
+            partitions.push(partition(partitions.len(), slice, label)?);
+            continue;
+        }
         let bounds = match columns {
             Some(columns) => even(columns.groups(i), each),
             None if file.format == Format::Jsonl && file.compression == Compression::None => {
@@ -66,16 +101,36 @@ pub fn plan(
             "bytes"
         };
         for (slice, label) in slices(file, &bounds, what) {
-            let slice = serde_json::to_value(slice)
-                .map_err(|cause| Error::bug("a partition could not be written").caused_by(cause))?;
-            partitions.push(Partition {
-                index: partitions.len() as u32,
-                label,
-                slice,
-            });
+            partitions.push(partition(partitions.len(), slice, label)?);
         }
     }
     Ok(partitions)
+}
+
+fn partition(index: usize, slice: Slice, label: String) -> Result<Partition> {
+    let slice = serde_json::to_value(slice)
+        .map_err(|cause| Error::bug("a partition could not be written").caused_by(cause))?;
+    Ok(Partition {
+        index: index as u32,
+        label,
+        slice,
+    })
+}
+
+/// The first of these files that are read together: of `all` ones, the small ones where there are
+/// many.
+fn together(files: &[SourceFile], all: usize, wanted: usize) -> &[SourceFile] {
+    if all < MANY_FILES {
+        return &files[..1];
+    }
+    let most = all.div_ceil(PARTS_EACH * wanted.max(1));
+    let mut bytes = 0;
+    let fits = |file: &&SourceFile| {
+        bytes += file.identity.size;
+        bytes <= SLICE_MIN_BYTES
+    };
+    let count = files.iter().take(most).take_while(fits).count();
+    &files[..count.max(1)]
 }
 
 /// The slices between `bounds`.
@@ -94,6 +149,7 @@ fn slices(file: &SourceFile, bounds: &[u64], what: &str) -> Vec<(Slice, String)>
                 file: file.label().to_owned(),
                 from: *from,
                 to,
+                last: None,
             },
             label,
         )

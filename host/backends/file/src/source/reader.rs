@@ -10,12 +10,12 @@ use super::partition::Slice;
 use super::position::{self, Place};
 use super::stream::{Stream, StreamSpec};
 use super::text::{Cutter, LineDecoder, Lines, Splitter, TextReader};
-use super::{FileSource, Kind, sample};
+use super::{Files, Kind, sample};
 use crate::format::Format;
 use crate::handle::Handle;
 use crate::options::{CsvOptions, Layout};
 
-impl FileSource {
+impl Files {
     /// Opens a slice of a file at a place, or at its start.
     pub(super) fn open_slice(
         &self,
@@ -26,11 +26,12 @@ impl FileSource {
         let Kind::Columns(columns) = &self.kind else {
             return Ok(Box::new(self.open_text(slice, file, from)?));
         };
+        let index = self.by_label.get(file.label()).copied();
         if self.layout == Layout::Plain {
-            return columns.read(file, slice, from, &self.schema, self.bounds);
+            return columns.read(index, file, slice, from, &self.schema, self.bounds);
         }
         let found = dkhost_core::Schema::new(columns.fields());
-        let rows = columns.read(file, slice, from, &found, self.bounds)?;
+        let rows = columns.read(index, file, slice, from, &found, self.bounds)?;
         let store = RowStore::new(&found, file.label())?;
         Ok(Box::new(StoreReader {
             rows,

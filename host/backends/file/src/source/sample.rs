@@ -9,14 +9,14 @@ use dkhost_core::{BatchSize, Error, Field, LogicalType, Result, Schema, dataknob
 use super::columns::Columns;
 use super::csv::{self, Cell, CsvInference, CsvScanner, Lines};
 use super::dataknobs::{ID_COLUMN, LineStore, RowStore, Version};
-use super::files::SourceFile;
+use super::files::{SourceFile, expect_after};
 use super::json::{Container, JsonSplitter, unescape};
 use super::partition::Slice;
 use super::split::{Bounds, Range, Records};
 use super::stream::{Stream, StreamSpec};
 use super::text::Splitter;
 use crate::format::Format;
-use crate::handle::Handle;
+use crate::handle::{Handle, first_bytes};
 use crate::options::{CsvOptions, Layout};
 
 /// A sample ends here, however few its records are.
@@ -122,11 +122,12 @@ pub fn documents(
     let mut budget = Budget::new(records);
     let mut found = Sample::default();
     let mut inference = Inferring::new(layout);
-    for file in files {
+    for (index, file) in files.iter().enumerate() {
         if budget.is_spent() {
             found.complete = false;
             break;
         }
+        expect_after(files, index, first_bytes);
         let mut stream = open_stream(file)?;
         let mut splitter = open_splitter(&mut stream, file.format, pointer)?;
         found.keyed |=
@@ -290,15 +291,15 @@ fn each_lines(
 ) -> Result<Sample> {
     let mut budget = Budget::new(records);
     let mut found = Sample::default();
-    for (file, header) in files
-        .iter()
-        .zip(headers)
-        .filter(|(_, header)| !header.is_empty())
-    {
+    for (index, (file, header)) in files.iter().zip(headers).enumerate() {
+        if header.is_empty() {
+            continue;
+        }
         if budget.is_spent() {
             found.complete = false;
             break;
         }
+        expect_after(files, index, first_bytes);
         let (handle, spec) = open_spec(file)?;
         let (mut stream, _) = csv::open(handle, spec, options)?;
         let scanner = CsvScanner::new(options, Some(header.len()));
@@ -321,14 +322,10 @@ pub fn rows(files: &[SourceFile], columns: &Columns, records: usize) -> Result<S
     let mut found = Sample::default();
     let schema = Schema::new(columns.fields());
     let bounds = Budget::new(records).bounds();
-    for file in files {
+    for (index, file) in files.iter().enumerate() {
         let store = RowStore::new(&schema, file.label())?;
-        let slice = Slice {
-            file: file.label().to_owned(),
-            from: 0,
-            to: None,
-        };
-        let mut reader = columns.read(file, &slice, None, &schema, bounds)?;
+        let slice = Slice::whole(file.label());
+        let mut reader = columns.read(Some(index), file, &slice, None, &schema, bounds)?;
         while let Some(batch) = reader.next()? {
             if found.records >= records as u64 {
                 found.complete = false;

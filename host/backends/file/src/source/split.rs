@@ -67,6 +67,11 @@ impl Bounds {
             .clamp(1, self.rows)
     }
 
+    /// Whether a batch may have so many rows and bytes.
+    pub fn hold(self, rows: usize, bytes: usize) -> bool {
+        rows <= self.rows && bytes <= self.bytes
+    }
+
     /// Whether a batch of `rows` records that has come to byte `end` is complete.
     pub fn are_reached(self, rows: usize, end: usize) -> bool {
         rows >= self.rows || (rows > 0 && end >= self.bytes)

@@ -201,7 +201,8 @@ impl Stream {
         let mut chunk = match Arc::get_mut(&mut self.chunk) {
             Some(unshared) if self.at == 0 => std::mem::take(unshared),
             _ => {
-                let mut chunk = Vec::with_capacity(kept + limit.min(wanted) as usize);
+                let room = limit.min(expected_bytes(&self.spec));
+                let mut chunk = Vec::with_capacity(kept + room as usize);
                 chunk.extend_from_slice(&self.chunk[self.at..]);
                 chunk
             }
@@ -291,6 +292,14 @@ impl Stream {
             Compression::None => self.offset(),
             _ => self.compressed.load(Ordering::Relaxed),
         }
+    }
+}
+
+/// How much a file may hold: batches of many small files keep a chunk of each.
+fn expected_bytes(spec: &StreamSpec) -> u64 {
+    match spec.compression {
+        Compression::None => spec.identity.size,
+        _ => spec.identity.size.saturating_mul(16),
     }
 }
 

@@ -18,13 +18,13 @@ use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions};
 
 use self::convert::Conversion;
 use self::read::ColumnReader;
-use super::files::SourceFile;
+use super::files::{SourceFile, expect_after};
 use super::partition::Slice;
 use super::position::Place;
 use super::sample::open_spec;
 use super::split::Bounds;
 use crate::format::Format;
-use crate::handle::Handle;
+use crate::handle::{Handle, last_bytes};
 use crate::options::{Layout, SourceOptions};
 
 /// The files of a source whose format is columns.
@@ -56,7 +56,8 @@ impl Columns {
         let is_dataknobs = options.file.layout == Layout::Dataknobs;
         let mut opened: Vec<FileColumns> = Vec::with_capacity(files.len());
         let mut fields: Vec<Field> = Vec::new();
-        for file in files {
+        for (index, file) in files.iter().enumerate() {
+            expect_after(files, index, last_bytes);
             let columns = FileColumns::open(file)?;
             let found = layouts::fields(&columns.schema, file.label(), wanted, is_dataknobs)?;
             match opened.first() {
@@ -103,15 +104,18 @@ impl Columns {
     }
 
     /// Reads a slice from a place on.
+    ///
+    /// *Shape* – `index` is the file's place among those that were opened, if it is one of them.
     pub fn read(
         &self,
+        index: Option<usize>,
         file: &SourceFile,
         slice: &Slice,
         from: Option<&Place>,
         schema: &Schema,
         bounds: Bounds,
     ) -> Result<Box<dyn BatchReader>> {
-        let columns = match self.files.iter().find(|known| known.label == file.label()) {
+        let columns = match index.and_then(|index| self.files.get(index)) {
             Some(known) => known.clone(),
             None => FileColumns::open(file)?,
         };
