@@ -5,22 +5,23 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use aws_config::BehaviorVersion;
 use aws_config::retry::RetryConfig;
 use aws_config::stalled_stream_protection::StalledStreamProtectionConfig;
 use aws_config::timeout::TimeoutConfig;
-use aws_credential_types::Credentials;
+use aws_config::{BehaviorVersion, SdkConfig};
 use aws_sdk_s3::Client as Sdk;
 use aws_sdk_s3::config::Region;
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
+use aws_smithy_runtime_api::client::http::SharedHttpClient;
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use dkhost_core::{Error, Result};
 use tokio::runtime::Runtime;
 use tokio::task::JoinHandle;
 
 use crate::fault::fault;
-use crate::server::{Server, Who};
+use crate::server::Server;
 use crate::tls;
+use crate::who::Who;
 
 /// Threads that move bytes; whoever asks waits in a thread of its own.
 const THREADS: usize = 2;
@@ -52,48 +53,14 @@ impl Client {
             .connect_timeout(Duration::from_millis(server.connect_timeout_ms))
             .read_timeout(Duration::from_millis(server.read_timeout_ms))
             .build();
-        // The engine tries again, and nobody else: two layers would multiply.
-        let mut loader = aws_config::defaults(BehaviorVersion::v2026_01_12())
-            .http_client(http)
-            .retry_config(RetryConfig::disabled())
-            .timeout_config(times)
-            .stalled_stream_protection(
-                StalledStreamProtectionConfig::enabled()
-                    .grace_period(Duration::from_millis(server.read_timeout_ms))
-                    .build(),
-            );
-        if let Some(region) = region(&server) {
-            loader = loader.region(Region::new(region));
+        let found = runtime.block_on(found(&server, &http, times))?;
+        let mut config = aws_sdk_s3::config::Builder::from(&found);
+        if let Some(provider) = server.who.provider(&found, &http) {
+            config = config.credentials_provider(provider);
         }
-        if let Some(endpoint) = &server.endpoint {
-            loader = loader.endpoint_url(endpoint);
-        }
-        loader = match &server.who {
-            Who::Anonymous => loader.no_credentials(),
-            Who::Found(None) => loader,
-            Who::Found(Some(profile)) => loader.profile_name(profile),
-            Who::Said(id, secret, token) => loader.credentials_provider(Credentials::new(
-                id,
-                secret,
-                token.clone(),
-                None,
-                "the job",
-            )),
-        };
-        let found = runtime.block_on(loader.load());
-        if found.region().is_none() {
-            return Err(Error::config(
-                "s3::no_region",
-                "no one says in which region the bucket is",
-            )
-            .at(server.bucket_span.clone(), "in which region?")
-            .help("add `region = \"eu-central-1\"`, or `endpoint` for a server of one's own"));
-        }
-        let config = aws_sdk_s3::config::Builder::from(&found)
-            .force_path_style(server.path_style)
-            .build();
+        let config = config.force_path_style(server.path_style);
         Ok(Client {
-            sdk: Sdk::from_conf(config),
+            sdk: Sdk::from_conf(config.build()),
             server: Arc::new(server),
             runtime: Arc::new(runtime),
         })
@@ -139,6 +106,52 @@ impl Client {
     pub(crate) fn place(&self, key: &str) -> String {
         format!("s3://{}/{key}", self.server.bucket)
     }
+}
+
+/// How long it may take to find out in which region we are: a machine of Amazon's says it at once,
+/// and others have nobody who answers.
+const REGION_WAIT: Duration = Duration::from_secs(2);
+
+/// The AWS configuration, and what the job says before it.
+///
+/// *Errors* – `s3::no_region`.
+async fn found(
+    server: &Server,
+    http: &SharedHttpClient,
+    times: TimeoutConfig,
+) -> Result<SdkConfig> {
+    // The engine tries again, and nobody else: two layers would multiply.
+    let mut loader = aws_config::defaults(BehaviorVersion::v2026_01_12())
+        .http_client(http.clone())
+        .retry_config(RetryConfig::disabled())
+        .timeout_config(times)
+        .stalled_stream_protection(
+            StalledStreamProtectionConfig::enabled()
+                .grace_period(Duration::from_millis(server.read_timeout_ms))
+                .build(),
+        );
+    if let Some(region) = region(server) {
+        loader = loader.region(Region::new(region));
+    }
+    if let Some(endpoint) = &server.endpoint {
+        loader = loader.endpoint_url(endpoint);
+    }
+    loader = match &server.who {
+        Who::Anonymous => loader.no_credentials(),
+        Who::Profile(name) => loader.profile_name(name),
+        Who::Found | Who::Said(..) => loader,
+    };
+    let found = tokio::time::timeout(REGION_WAIT, loader.load()).await.ok();
+    found
+        .filter(|found| found.region().is_some())
+        .ok_or_else(|| {
+            Error::config("s3::no_region", "no one says in which region the bucket is")
+                .at(
+                    server.said("bucket").unwrap_or_default(),
+                    "in which region?",
+                )
+                .help("add `region = \"eu-central-1\"`, or `endpoint` for a server of one's own")
+        })
 }
 
 fn region(server: &Server) -> Option<String> {

@@ -10,7 +10,8 @@ use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use dkhost_core::{Class, Error};
 
-use crate::server::{Server, Who};
+use crate::server::Server;
+use crate::who::Who;
 
 /// What the server said when it refused something: the cause of an [`Error`] of [`fault`].
 #[derive(Debug, Clone)]
@@ -70,7 +71,10 @@ where
 {
     let message = format!("cannot {doing}");
     match &cause {
-        SdkError::ServiceError(answer) => {
+        // A code, if it is one of S3's; a success that says nothing was something else.
+        SdkError::ServiceError(answer)
+            if answer.err().code().is_some() || !answer.raw().status().is_success() =>
+        {
             let status = answer.raw().status().as_u16();
             let elsewhere = answer.raw().headers().get("x-amz-bucket-region");
             let said = Refusal {
@@ -86,7 +90,7 @@ where
             None => Error::infrastructure("s3::failed", message).caused_by(chain(&cause)),
         },
         _ => Error::new(Class::Transient, "s3::bad_answer", message)
-            .help("the answer is not one of S3: is `endpoint` an S3 server, or is something in between?")
+            .help("the answer is not one of S3: is `endpoint` an S3 server, with the right one of http:// and https://, or is something in between?")
             .caused_by(innermost(&cause)),
     }
 }
@@ -98,11 +102,10 @@ fn unreachable(message: String, server: &Server, cause: &dyn std::error::Error) 
         .map_or("Amazon's servers".to_owned(), |endpoint| {
             format!("`{endpoint}`")
         });
-    Error::new(Class::Transient, "s3::unreachable", message)
-        .help(format!(
-            "check that {place} can be reached from here; then {AGAIN}"
-        ))
-        .caused_by(innermost(cause))
+    let error = Error::new(Class::Transient, "s3::unreachable", message).help(format!(
+        "check that {place} can be reached from here; then {AGAIN}"
+    ));
+    at(error, server, "endpoint", "no answer").caused_by(innermost(cause))
 }
 
 /// No answer came: credentials, the way there, or a connection that ended too early.
@@ -110,12 +113,26 @@ fn not_sent(message: String, server: &Server, cause: &dyn std::error::Error) -> 
     if let Some(error) = credentials(&message, server, cause) {
         return error;
     }
-    match certificate(cause) {
-        true => Error::config("s3::certificate", message)
-            .help("name the file of the authority that signed the server's certificate: ca = \"ca.pem\"")
-            .caused_by(innermost(cause)),
-        false => unreachable(message, server, cause),
+    let words = chain(cause);
+    let is_any = |known: &[&str]| known.iter().any(|known| words.contains(known));
+    if is_any(&["invalid peer certificate", "UnknownIssuer"]) {
+        let help = match &server.ca {
+            None => {
+                "name the file of the authority that signed the server's certificate: ca = \"ca.pem\""
+            }
+            Some(_) => {
+                "another authority than `ca` signed the server's certificate, or it is for another name than `endpoint`"
+            }
+        };
+        let error = Error::config("s3::certificate", message).help(help);
+        return at(error, server, "ca", "not this one").caused_by(innermost(cause));
     }
+    if is_any(&["InvalidContentType", "corrupt message"]) {
+        let error = Error::config("s3::no_tls", message)
+            .help("whoever answers there does not speak TLS: `endpoint` with http://, or the port of https");
+        return at(error, server, "endpoint", "does not answer in TLS").caused_by(innermost(cause));
+    }
+    unreachable(message, server, cause)
 }
 
 /// Nobody says who asks, or whoever should know does not.
@@ -124,17 +141,38 @@ fn credentials(message: &str, server: &Server, cause: &dyn std::error::Error) ->
     if !words.contains("redential") && !words.contains("identity") {
         return None;
     }
-    let help = match &server.who {
-        Who::Found(Some(profile)) => format!("check the profile `{profile}` in ~/.aws/config"),
-        _ => "set `access_key_id` and `secret_access_key`, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or log in with the AWS tools; `anonymous = true` for a public bucket".to_owned(),
+    // A machine that is none of Amazon's has nobody to ask for its role; that is no news.
+    let is_nobody = words.contains("no credentials found in chain") || words.contains("IMDS");
+    let why = match (&server.who, is_nobody) {
+        (Who::Found, true) => {
+            "there are none in the job, in variables, in the usual profile, or of this machine"
+                .to_owned()
+        }
+        _ => innermost(cause),
     };
-    let error = Error::config("s3::no_credentials", message);
-    Some(error.help(help).caused_by(words))
+    let error = Error::config("s3::no_credentials", format!("{message}: no credentials"));
+    let error = error.help(server.who.help()).caused_by(why);
+    Some(at(error, server, "profile", "gives no credentials"))
 }
 
-fn certificate(cause: &dyn std::error::Error) -> bool {
-    let words = chain(cause);
-    words.contains("invalid peer certificate") || words.contains("UnknownIssuer")
+/// Points at what the job says under a key, if it says it.
+fn at(error: Error, server: &Server, key: &str, label: &str) -> Error {
+    match server.said(key) {
+        Some(span) => error.at(span, label),
+        None => error,
+    }
+}
+
+/// Which key of the job is to blame for a refusal, and what is wrong with it.
+fn blamed(code: &str, said: &Refusal) -> Option<(&'static str, &'static str)> {
+    match (code, said.code.as_str()) {
+        ("s3::no_bucket", _) => Some(("bucket", "not there")),
+        ("s3::wrong_region", _) => Some(("region", "another one")),
+        (_, "InvalidAccessKeyId") => Some(("access_key_id", "not known to the server")),
+        (_, "SignatureDoesNotMatch") => Some(("secret_access_key", "not the secret of that id")),
+        (_, "InvalidToken" | "InvalidTokenId") => Some(("session_token", "not of this server")),
+        _ => None,
+    }
 }
 
 fn refused(message: String, server: &Server, elsewhere: Option<&str>, said: Refusal) -> Error {
@@ -149,7 +187,12 @@ fn refused(message: String, server: &Server, elsewhere: Option<&str>, said: Refu
         ),
         _ => help.to_owned(),
     };
+    let blamed = blamed(code, &said);
     let error = Error::new(class, code, message).caused_by(said);
+    let error = match blamed {
+        Some((key, label)) => at(error, server, key, label),
+        None => error,
+    };
     match help.is_empty() {
         true => error,
         false => error.help(help),

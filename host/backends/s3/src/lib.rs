@@ -2,8 +2,9 @@
 //!
 //! ```text
 //! backend  the name, and how either end is opened
-//! server   the keys that say where a bucket is, and who asks      client  requests, one at a time or many
-//! fault    what a refusal means: tried again, or the end          tls     whom we believe
+//! server   the keys that say where a bucket is     who     who asks
+//! client   requests, one at a time or many         tls     whom we believe
+//! fault    what a refusal means: tried again, or the end
 //! ```
 //!
 //! The driver is asynchronous and the traits are not: a [`client::Client`] owns a runtime, and
@@ -20,5 +21,6 @@ mod source;
 mod target;
 mod tls;
 mod upload;
+mod who;
 
 pub use backend::S3Backend;

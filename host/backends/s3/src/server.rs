@@ -5,6 +5,8 @@
 
 use dkhost_core::{Error, OptionSpec, OptionType, Options, Result, Span};
 
+use crate::who::Who;
+
 /// The keys that say where a bucket is.
 pub(crate) const OPTIONS: &[OptionSpec] = &[
     OptionSpec::required("bucket", OptionType::Text, "The bucket."),
@@ -70,24 +72,11 @@ pub(crate) const OPTIONS: &[OptionSpec] = &[
     ),
 ];
 
-/// Who asks.
-#[derive(Clone)]
-pub(crate) enum Who {
-    /// Whom the AWS configuration names, or a profile of it.
-    Found(Option<String>),
-    /// The job says it: id, secret, token.
-    Said(String, String, Option<String>),
-    /// Nobody.
-    Anonymous,
-}
-
 /// A bucket on a server, as the job says it. Cheap to clone.
 #[derive(Clone)]
 pub(crate) struct Server {
     pub bucket: String,
-    pub bucket_span: Span,
     pub prefix: String,
-    pub prefix_span: Span,
     pub endpoint: Option<String>,
     pub region: Option<String>,
     pub path_style: bool,
@@ -96,18 +85,21 @@ pub(crate) struct Server {
     pub ca: Option<String>,
     pub connect_timeout_ms: u64,
     pub read_timeout_ms: u64,
+    /// Where the job says which of these.
+    spans: Vec<(&'static str, Span)>,
 }
 
 impl Server {
     /// Takes the keys of the server out of a section.
     pub(crate) fn read(options: &mut Options) -> Result<Self> {
+        let spans = OPTIONS.iter().filter_map(|option| {
+            let node = options.get(option.name)?;
+            Some((option.name, node.span.clone()))
+        });
+        let spans = spans.collect();
         let bucket_span = options.span_of("bucket");
         let bucket: String = options.require("bucket")?;
         let bucket = plain_bucket(bucket, &bucket_span)?;
-        let prefix_span = match options.get("prefix") {
-            Some(node) => node.span.clone(),
-            None => bucket_span.clone(),
-        };
         let endpoint_span = options.span_of("endpoint");
         let endpoint: Option<String> = options.take("endpoint")?;
         if let Some(endpoint) = &endpoint
@@ -124,17 +116,28 @@ impl Server {
         let path_style = options.take("path_style")?.unwrap_or(endpoint.is_some());
         Ok(Server {
             bucket,
-            bucket_span,
             prefix: options.take("prefix")?.unwrap_or_default(),
-            prefix_span,
             region: options.take("region")?,
             path_style,
-            who: who(options)?,
+            who: Who::read(options)?,
             ca: options.take("ca")?,
             connect_timeout_ms: millis(options, "connect_timeout_ms", 10_000)?,
             read_timeout_ms: millis(options, "read_timeout_ms", 60_000)?,
             endpoint,
+            spans,
         })
+    }
+
+    /// Where the job says this, if it does.
+    pub(crate) fn said(&self, key: &str) -> Option<Span> {
+        let said = self.spans.iter().find(|(name, _)| *name == key);
+        said.map(|(_, span)| span.clone())
+    }
+
+    /// Where the job says what keys begin with, else in which bucket.
+    pub(crate) fn span(&self) -> Span {
+        let span = self.said("prefix").or_else(|| self.said("bucket"));
+        span.unwrap_or_default()
     }
 
     /// For people, without a secret: `s3://bucket/prefix`.
@@ -145,7 +148,9 @@ impl Server {
 
 /// `s3://bucket` and `arn:aws:s3:::bucket` are written as well, and mean the bucket.
 fn plain_bucket(text: String, span: &Span) -> Result<String> {
-    let name = text.strip_prefix("s3://").unwrap_or(&text);
+    let said = ["s3://", "arn:aws:s3:::"];
+    let name = said.iter().find_map(|said| text.strip_prefix(said));
+    let name = name.unwrap_or(&text);
     let name = name.strip_suffix('/').unwrap_or(name);
     if name.is_empty() || name.contains('/') && !name.starts_with("arn:") {
         return Err(
@@ -155,32 +160,6 @@ fn plain_bucket(text: String, span: &Span) -> Result<String> {
         );
     }
     Ok(name.to_owned())
-}
-
-fn who(options: &mut Options) -> Result<Who> {
-    let id_span = options.span_of("access_key_id");
-    let secret_span = options.span_of("secret_access_key");
-    let id: Option<String> = options.take("access_key_id")?;
-    let secret: Option<String> = options.take("secret_access_key")?;
-    let token: Option<String> = options.take("session_token")?;
-    let profile: Option<String> = options.take("profile")?;
-    let anonymous = options.take("anonymous")?.unwrap_or(false);
-    match (id, secret) {
-        (Some(id), Some(secret)) => Ok(Who::Said(id, secret, token)),
-        (Some(_), None) => Err(Error::config(
-            "s3::half_credentials",
-            "`access_key_id` needs `secret_access_key`",
-        )
-        .at(id_span, "the secret is missing")
-        .help("secret_access_key = { env = \"AWS_SECRET_ACCESS_KEY\" }")),
-        (None, Some(_)) => Err(Error::config(
-            "s3::half_credentials",
-            "`secret_access_key` needs `access_key_id`",
-        )
-        .at(secret_span, "whose secret?")),
-        (None, None) if anonymous => Ok(Who::Anonymous),
-        (None, None) => Ok(Who::Found(profile)),
-    }
 }
 
 /// Longest time that can be asked for: a day.

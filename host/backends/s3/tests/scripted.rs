@@ -3,8 +3,10 @@
 
 mod support;
 
+use std::time::Duration;
+
 use arrow::array::RecordBatch;
-use dkhost_core::{Backend, Class, Conflict, Nulls, OpenTarget, Options, Result, Sink};
+use dkhost_core::{Backend, Class, Conflict, Nulls, OpenTarget, Options, Position, Result, Sink};
 use dkhost_drive::{Run, fates, read, refused, rows, schema};
 use dkhost_fake_s3::{Fake, Trouble};
 use dkhost_s3::S3Backend;
@@ -159,8 +161,8 @@ fn an_answer_cut_in_its_middle_is_asked_for_from_there() {
     let line = |id: u32| format!("{{\"id\":{id},\"v\":\"{id:050}\"}}\n");
     let content: String = (0..40_000).map(line).collect();
     fake.put("a.jsonl", content.as_bytes());
-    fake.script(Trouble::CutBody, "GetObject", "a.jsonl", 6);
     let source = open_source(options(&fake, json!({})), |_| ()).unwrap();
+    fake.script(Trouble::CutBody, "GetObject", "a.jsonl", 6);
     assert_eq!(read(source.as_ref()).len(), 40_000);
     assert_eq!(fake.struck(), 6);
 }
@@ -195,4 +197,94 @@ fn a_lost_answer_to_anything_leaves_one_result() {
         );
         assert_eq!(fake.uploads(), 0, "{operation}");
     }
+}
+
+/// What a source over the fake reads.
+fn found(fake: &Fake, more: Value) -> Vec<String> {
+    read(open_source(options(fake, more), |_| ()).unwrap().as_ref())
+}
+
+#[test]
+fn keys_that_servers_take_for_others_are_read_as_they_are() {
+    let keys = [
+        "r//b.json",
+        "r/../up.json",
+        "r/./dot.json",
+        "r//../x.json",
+        "r/\u{1}.json",
+    ];
+    let fake = Fake::start();
+    for (id, key) in keys.iter().enumerate() {
+        fake.put(key, format!("{{\"n\":{id}}}").as_bytes());
+    }
+    fake.put("/lead.jsonl", b"{\"n\":7}");
+    let mut ids = found(&fake, json!({"prefix": "r/", "object": "record"}));
+    ids.sort();
+    assert_eq!(
+        ids,
+        [
+            "{\"_id\":\"../up\",\"n\":1}",
+            "{\"_id\":\"./dot\",\"n\":2}",
+            "{\"_id\":\"/../x\",\"n\":3}",
+            "{\"_id\":\"/b\",\"n\":0}",
+            "{\"_id\":\"\\u0001\",\"n\":4}",
+        ]
+    );
+    for key in ["f//b", "f/../up", "f/./dot", "f//../x", "f/\u{1}"] {
+        fake.put(&format!("{key}.jsonl"), b"{\"n\":1}");
+    }
+    assert_eq!(found(&fake, json!({"prefix": "f/"})).len(), 5);
+    assert_eq!(found(&fake, json!({"prefix": "/lead"})), ["{\"n\":7}"]);
+}
+
+/// Objects of a key and a number, so many of them.
+fn with_many(fake: &Fake, count: usize) {
+    for id in 0..count {
+        let line = format!("{{\"id\":{id}}}\n");
+        fake.put(&format!("many/{id:05}.jsonl"), line.as_bytes());
+    }
+}
+
+#[test]
+fn of_many_small_objects_several_are_asked_for_at_once() {
+    let fake = Fake::start();
+    with_many(&fake, 600);
+    fake.take_your_time(Duration::from_millis(5));
+    let source = open_source(options(&fake, json!({"infer": 1})), |_| ()).unwrap();
+    assert!(source.partitions().unwrap().len() <= 16);
+    let lines = read(source.as_ref());
+    assert_eq!(lines.len(), 600);
+    assert_eq!(lines[599], "{\"id\":599}");
+    let at_once = fake.most_at_once();
+    assert!(at_once >= 8, "{at_once} at once");
+}
+
+#[test]
+fn an_answer_ahead_that_fails_is_asked_for_again() {
+    let fake = Fake::start();
+    with_many(&fake, 300);
+    let open = || open_source(options(&fake, json!({"infer": 1})), |_| ()).unwrap();
+    let source = open();
+    fake.script(Trouble::CutBody, "GetObject", "many/0010", 3);
+    fake.script(Trouble::SlowDown, "GetObject", "many/0020", 3);
+    assert_eq!(read(source.as_ref()).len(), 300);
+    assert_eq!(fake.struck(), 6);
+    // Another object is another, asked for ahead or not.
+    let source = open();
+    fake.put("many/00005.jsonl", b"{\"id\":-5}");
+    let partition = source.partitions().unwrap().remove(0);
+    let mut reader = source.read(&partition, &Position::start()).unwrap();
+    let batch = reader.next().unwrap().unwrap();
+    assert_eq!(batch.records.num_rows(), 5);
+    assert_eq!(refused(reader.next()).code(), "source::changed");
+}
+
+#[test]
+fn who_does_not_speak_tls_is_said_so() {
+    let fake = Fake::start();
+    let mut options = options(&fake, json!({}));
+    options["endpoint"] = fake.endpoint().replace("http:", "https:").into();
+    let error = refused(open_source(options, |_| ()));
+    assert_eq!((error.code(), error.class()), ("s3::no_tls", Class::Config));
+    assert!(error.help_text().unwrap().contains("http://"));
 }

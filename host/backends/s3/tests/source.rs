@@ -157,6 +157,29 @@ fn a_bucket_with_versions_gives_the_one_that_was_listed_or_refuses() {
 }
 
 #[test]
+fn an_object_written_anew_while_it_is_read_is_not_mixed_with_the_new_one() {
+    for server in BOTH {
+        let bucket = bucket(server);
+        let content: Vec<u8> = (0..300_000).flat_map(line).collect();
+        bucket.put("a.jsonl", &content);
+        let source = source(&bucket, json!({})).unwrap();
+        let partition = source.partitions().unwrap().remove(0);
+        let mut reader = source.read(&partition, &Position::start()).unwrap();
+        assert!(reader.next().unwrap().is_some());
+        let other: Vec<u8> = (0..300_000).flat_map(|id| line(id + 1)).collect();
+        bucket.put("a.jsonl", &other);
+        let end = loop {
+            match reader.next() {
+                Ok(Some(_)) => {}
+                Ok(None) => panic!("{server:?}: read to the end"),
+                Err(error) => break error,
+            }
+        };
+        assert_eq!(end.code(), "source::changed", "{server:?}");
+    }
+}
+
+#[test]
 fn a_large_compressed_object_is_taken_up_at_every_batch() {
     let bucket = bucket(Server::Versity);
     let content: Vec<u8> = (0..30_000).flat_map(line).collect();
@@ -230,8 +253,29 @@ fn no_error_shows_a_secret() {
 }
 
 #[test]
+fn who_asks_is_said_once() {
+    let with = |more: Value| {
+        let mut options = json!({"bucket": "b", "endpoint": "http://127.0.0.1:1"});
+        for (key, value) in more.as_object().unwrap() {
+            options[key] = value.clone();
+        }
+        why(open_source(options, |_| ())).0
+    };
+    let keys = json!({"access_key_id": "x", "secret_access_key": "y", "profile": "p"});
+    assert_eq!(with(keys), "s3::two_names");
+    assert_eq!(
+        with(json!({"anonymous": true, "profile": "p"})),
+        "s3::two_names"
+    );
+    assert_eq!(
+        with(json!({"anonymous": false, "profile": "nowhere-to-be-found"})),
+        "s3::no_credentials"
+    );
+}
+
+#[test]
 fn half_of_a_name_and_secret_is_a_mistake() {
-    for half in ["access_key_id", "secret_access_key"] {
+    for half in ["access_key_id", "secret_access_key", "session_token"] {
         let mut options = json!({"bucket": "b", "endpoint": "http://127.0.0.1:1"});
         options[half] = "x".into();
         assert_eq!(why(open_source(options, |_| ())).0, "s3::half_credentials");

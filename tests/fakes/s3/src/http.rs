@@ -1,9 +1,10 @@
 //! The connections: what goes wrong behind an answer goes wrong here.
 
 use std::io;
+use std::time::Duration;
 
 use bytes::Bytes;
-use futures_util::stream;
+use futures_util::{StreamExt, stream};
 use http_body_util::{BodyExt, StreamBody};
 use hyper::body::{Frame, Incoming};
 use hyper::service::{Service, service_fn};
@@ -24,14 +25,15 @@ pub(crate) const MARK: &str = "x-fake-trouble";
 pub(crate) async fn listen(state: Shared) -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
-    let mut builder = S3ServiceBuilder::new(Objects(state));
+    let mut builder = S3ServiceBuilder::new(Objects(state.clone()));
     builder.set_auth(SimpleAuth::from_single(Fake::ACCESS_KEY, Fake::SECRET_KEY));
     let service = builder.build();
     tokio::spawn(async move {
         while let Ok((connection, _)) = listener.accept().await {
-            let service = service.clone();
+            let (service, state) = (service.clone(), state.clone());
             tokio::spawn(async move {
-                let answer = service_fn(move |request| answer(service.clone(), request));
+                let answer =
+                    service_fn(move |request| in_time(service.clone(), state.clone(), request));
                 let connection = TokioIo::new(connection);
                 let serving = hyper::server::conn::http1::Builder::new();
                 // A client that goes away, and an answer that is to be lost, end it.
@@ -40,6 +42,19 @@ pub(crate) async fn listen(state: Shared) -> u16 {
         }
     });
     port
+}
+
+/// Answers as late as it is to, and counts how many others wait.
+async fn in_time(
+    service: S3Service,
+    state: Shared,
+    request: Request<Incoming>,
+) -> io::Result<Response<Body>> {
+    let delay = state.lock().begin();
+    tokio::time::sleep(delay).await;
+    let answered = answer(service, request).await;
+    state.lock().end();
+    answered
 }
 
 async fn answer(service: S3Service, request: Request<Incoming>) -> io::Result<Response<Body>> {
@@ -58,15 +73,23 @@ async fn answer(service: S3Service, request: Request<Incoming>) -> io::Result<Re
     }
 }
 
+/// How long a connection is silent before it ends.
+const CUT_AFTER: Duration = Duration::from_millis(20);
+
 /// An answer that says how long it is and ends in the middle.
 async fn cut(answer: Response<Body>) -> io::Result<Response<Body>> {
     let (head, body) = answer.into_parts();
-    let whole = body.collect().await.map_err(io::Error::other)?.to_bytes();
+    let whole = BodyExt::collect(body)
+        .await
+        .map_err(io::Error::other)?
+        .to_bytes();
     let half: Bytes = whole.slice(..whole.len() / 2);
-    let frames = [
-        Ok(Frame::data(half)),
-        Err(io::Error::from(io::ErrorKind::ConnectionReset)),
-    ];
-    let body = Body::http_body_unsync(StreamBody::new(stream::iter(frames)));
+    let begun = stream::iter([Ok(Frame::data(half))]);
+    let end = stream::once(async {
+        // What was begun is sent meanwhile; it would be dropped with the connection.
+        tokio::time::sleep(CUT_AFTER).await;
+        Err(io::Error::from(io::ErrorKind::ConnectionReset))
+    });
+    let body = Body::http_body_unsync(StreamBody::new(begun.chain(end)));
     Ok(Response::from_parts(head, body))
 }

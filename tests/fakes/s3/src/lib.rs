@@ -15,6 +15,7 @@ mod store;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::runtime::Runtime;
@@ -52,6 +53,10 @@ struct State {
     waiting: Vec<Waiting>,
     struck: usize,
     ignores_conditions: bool,
+    /// How long every answer takes.
+    delay: Duration,
+    under_way: usize,
+    most_under_way: usize,
 }
 
 /// An object.
@@ -130,6 +135,16 @@ impl Fake {
         self.state.lock().ignores_conditions = true;
     }
 
+    /// From now on every answer takes so long.
+    pub fn take_your_time(&self, delay: Duration) {
+        self.state.lock().delay = delay;
+    }
+
+    /// How many requests were under way at once, at most.
+    pub fn most_at_once(&self) -> usize {
+        self.state.lock().most_under_way
+    }
+
     /// How often something went wrong.
     pub fn struck(&self) -> usize {
         self.state.lock().struck
@@ -160,6 +175,17 @@ impl Fake {
 }
 
 impl State {
+    /// A request comes; how long it takes.
+    fn begin(&mut self) -> Duration {
+        self.under_way += 1;
+        self.most_under_way = self.most_under_way.max(self.under_way);
+        self.delay
+    }
+
+    fn end(&mut self) {
+        self.under_way -= 1;
+    }
+
     fn store(&mut self, key: &str, bytes: Bytes, parts: Option<(usize, String)>) -> String {
         let hash = xxhash_rust::xxh3::xxh3_128(&bytes);
         let (suffix, checksum) = match parts {

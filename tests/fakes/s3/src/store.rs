@@ -40,6 +40,17 @@ impl Objects {
     }
 }
 
+/// A key as a listing spells it out: characters that XML has not are none of these.
+fn encoded(key: &str) -> String {
+    let one = |byte: u8| match byte {
+        b'0'..=b'9' | b'a'..=b'z' | b'A'..=b'Z' | b'-' | b'.' | b'_' | b'~' | b'/' => {
+            char::from(byte).to_string()
+        }
+        byte => format!("%{byte:02X}"),
+    };
+    key.bytes().map(one).collect()
+}
+
 fn strong(etag: &str) -> Option<ETag> {
     Some(ETag::Strong(etag.to_owned()))
 }
@@ -180,28 +191,36 @@ impl S3 for Objects {
             .or(input.start_after)
             .unwrap_or_default();
         let state = self.0.lock();
-        let mut found = state
-            .objects
-            .iter()
-            .filter(|(key, _)| key.starts_with(&prefix) && **key > after);
+        let is_next = |key: &String| key.starts_with(&prefix) && *key > after;
+        let mut found = state.objects.iter().filter(|(key, _)| is_next(key));
+        let mut keys = state.objects.keys().filter(|key| is_next(key)).cloned();
+        let encoding = input.encoding_type;
+        let is_encoded = encoding.as_ref().is_some_and(|said| said.as_str() == "url");
         let page = input.max_keys.map_or(PAGE, |max| (max as usize).min(PAGE));
         let contents: Vec<Object> = found
             .by_ref()
             .take(page)
             .map(|(key, stored)| Object {
-                key: Some(key.clone()),
+                key: Some(match is_encoded {
+                    true => encoded(key),
+                    false => key.clone(),
+                }),
                 size: Some(stored.bytes.len() as i64),
                 e_tag: strong(&stored.etag),
                 ..Default::default()
             })
             .collect();
         let is_truncated = found.next().is_some();
-        let last = contents.last().and_then(|object| object.key.clone());
+        let last = contents
+            .len()
+            .checked_sub(1)
+            .and_then(|last| keys.nth(last));
         let output = ListObjectsV2Output {
             next_continuation_token: last.filter(|_| is_truncated),
             is_truncated: Some(is_truncated),
             key_count: Some(contents.len() as i32),
             contents: Some(contents),
+            encoding_type: encoding,
             ..Default::default()
         };
         answered(output, trouble)

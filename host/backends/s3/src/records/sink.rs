@@ -34,7 +34,7 @@ pub(crate) fn open(
     server: Server,
     open: &OpenTarget,
 ) -> Result<Box<dyn Sink>> {
-    let span = server.prefix_span.clone();
+    let span = server.span();
     let conditional = options.take("conditional")?.unwrap_or(true);
     for key in ["format", "compression", "csv"] {
         if let Some(node) = options.get(key) {
@@ -278,6 +278,7 @@ impl RecordSink {
 
 /// Records that are read back together.
 const SCANNED_TOGETHER: usize = 4096;
+const SCANNED_BYTES: u64 = 8 << 20;
 
 /// How often a claim that somebody was faster than is tried again.
 const TRIES: usize = 5;
@@ -297,10 +298,7 @@ impl Sink for RecordSink {
     fn claim(&self, claim: &Claim) -> Result<Claimed> {
         let target = &self.target;
         if target.conditional {
-            let (key, span) = (
-                target.names.probe(&claim.run),
-                &target.client.server.bucket_span,
-            );
+            let (key, span) = (target.names.probe(&claim.run), &target.client.server.span());
             probe::conditions(&target.client, &key, span)?;
         }
         for _ in 0..TRIES {
@@ -325,12 +323,14 @@ impl Sink for RecordSink {
 
     fn scan(&self, each: &mut dyn FnMut(RecordBatch) -> Result<()>) -> Result<()> {
         let target = &self.target;
-        let mut fetch = Fetch::of(&target.client, target.listed()?, true);
+        let mut fetch = Fetch::of(&target.client, target.listed()?.into_iter(), true);
         loop {
-            let mut some = Vec::new();
+            let (mut some, mut bytes) = (Vec::new(), 0);
             while some.len() < SCANNED_TOGETHER
+                && bytes < SCANNED_BYTES
                 && let Some((listed, body)) = fetch.next()?
             {
+                bytes += listed.size;
                 some.extend(body.map(|body| (listed.key, body)));
             }
             if some.is_empty() {

@@ -118,14 +118,15 @@ impl RecordWriter {
             let mut seen = HashSet::new();
             taken()
                 .filter(|(row, key)| known.may_have(&row.id) && seen.insert(key))
-                .map(|(_, key)| Listed {
+                .map(|(row, key)| Listed {
                     key: key.clone(),
-                    size: 0,
+                    // A guess, so that not too much is on its way at once.
+                    size: row.body.len() as u64,
                     etag: String::new(),
                 })
                 .collect()
         };
-        let mut fetch = Fetch::of(&self.target.client, wanted, true);
+        let mut fetch = Fetch::of(&self.target.client, wanted.into_iter(), true);
         let mut met = HashMap::new();
         while let Some((listed, content)) = fetch.next_content()? {
             let Some(found) = content else { continue };

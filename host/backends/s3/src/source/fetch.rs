@@ -1,6 +1,7 @@
 //! Many small objects, many of them asked for at once, given out in order.
 
 use std::collections::VecDeque;
+use std::iter::Peekable;
 
 use aws_sdk_s3::primitives::{ByteStream, ByteStreamError};
 use bytes::Bytes;
@@ -12,9 +13,9 @@ use super::Listed;
 use crate::client::Client;
 use crate::fault::{cut, fault, is_absent, is_precondition};
 
-/// Requests under way at once; fewer where their answers are large.
+/// Requests under way at once, for each partition; fewer where their answers are large.
 const AT_ONCE: usize = 64;
-const BYTES_AT_ONCE: u64 = 32 << 20;
+const BYTES_AT_ONCE: u64 = 8 << 20;
 
 /// An object as it was read.
 pub(crate) struct Content {
@@ -27,7 +28,7 @@ pub(crate) struct Content {
 /// Reads the objects of a list.
 pub(crate) struct Fetch {
     client: Client,
-    listed: VecDeque<Listed>,
+    listed: Peekable<Box<dyn Iterator<Item = Listed> + Send>>,
     flying: VecDeque<(Listed, JoinHandle<Result<Option<Content>>>)>,
     bytes: u64,
     /// Whether an object may have changed or gone since it was listed.
@@ -36,10 +37,15 @@ pub(crate) struct Fetch {
 
 impl Fetch {
     /// Those objects, in this order; nothing is asked for yet.
-    pub(crate) fn of(client: &Client, listed: Vec<Listed>, may_change: bool) -> Self {
+    pub(crate) fn of(
+        client: &Client,
+        listed: impl Iterator<Item = Listed> + Send + 'static,
+        may_change: bool,
+    ) -> Self {
+        let listed: Box<dyn Iterator<Item = Listed> + Send> = Box::new(listed);
         Fetch {
             client: client.clone(),
-            listed: listed.into(),
+            listed: listed.peekable(),
             flying: VecDeque::new(),
             bytes: 0,
             may_change,
@@ -47,11 +53,11 @@ impl Fetch {
     }
 
     /// The next object of the list, as it was listed.
-    pub(crate) fn peek(&self) -> Option<&Listed> {
-        self.flying
-            .front()
-            .map(|(listed, _)| listed)
-            .or(self.listed.front())
+    pub(crate) fn peek(&mut self) -> Option<&Listed> {
+        match self.flying.front() {
+            Some((listed, _)) => Some(listed),
+            None => self.listed.peek(),
+        }
     }
 
     /// The next object; without content when it is gone and may be.
@@ -80,11 +86,12 @@ impl Fetch {
 
     fn fill(&mut self) {
         while self.flying.len() < AT_ONCE && self.bytes <= BYTES_AT_ONCE {
-            let Some(listed) = self.listed.pop_front() else {
+            let Some(listed) = self.listed.next() else {
                 return;
             };
             self.bytes += listed.size;
-            let task = ask(&self.client, &listed, self.may_change);
+            let etag = (!self.may_change).then_some(listed.etag.as_str());
+            let task = ask(&self.client, &listed.key, etag, None);
             self.flying.push_back((listed, task));
         }
     }
@@ -96,31 +103,32 @@ impl Drop for Fetch {
     }
 }
 
-fn ask(client: &Client, listed: &Listed, may_change: bool) -> JoinHandle<Result<Option<Content>>> {
-    let etag = (!may_change).then(|| listed.etag.clone());
+/// Asks for an object, or for the bytes of it from a place to before another; without an ETag
+/// whichever object has the key, if any has.
+///
+/// *Errors* – `source::changed` when it is not the one with this ETag; those of the server.
+pub(super) fn ask(
+    client: &Client,
+    key: &str,
+    etag: Option<&str>,
+    bytes: Option<(u64, u64)>,
+) -> JoinHandle<Result<Option<Content>>> {
     let request = client
         .sdk()
         .get_object()
         .bucket(client.bucket())
-        .key(&listed.key)
-        .set_if_match(etag)
+        .key(key)
+        .set_if_match(etag.map(str::to_owned))
+        .set_range(bytes.map(range))
         .send();
-    let (server, key) = (client.server.clone(), listed.key.clone());
+    let (server, key, is_certain) = (client.server.clone(), key.to_owned(), etag.is_some());
     client.spawn(async move {
         let doing = || format!("read s3://{}/{key}", server.bucket);
-        let answer = match request
-            .await
-            .map_err(|cause| fault(&doing(), &server, cause))
-        {
+        let answer = request.await;
+        let answer = match answer.map_err(|cause| fault(&doing(), &server, cause)) {
             Ok(answer) => answer,
-            Err(error) if is_absent(&error) && may_change => return Ok(None),
-            Err(error) if is_precondition(&error) => {
-                return Err(changed(&key, "it was written anew since"));
-            }
-            Err(error) if is_absent(&error) => {
-                return Err(changed(&key, "it is not there any more"));
-            }
-            Err(error) => return Err(error),
+            Err(error) if is_absent(&error) && !is_certain => return Ok(None),
+            Err(error) => return Err(as_changed(error, &key, is_certain)),
         };
         let etag = answer.e_tag().unwrap_or_default().to_owned();
         let length = answer.content_length().unwrap_or(0);
@@ -128,6 +136,22 @@ fn ask(client: &Client, listed: &Listed, may_change: bool) -> JoinHandle<Result<
         let bytes = bytes.map_err(|cause| cut(&doing(), &cause))?;
         Ok(Some(Content { bytes, etag }))
     })
+}
+
+/// The header `Range` for the bytes from a place to before another.
+pub(super) fn range((from, to): (u64, u64)) -> String {
+    format!("bytes={from}-{}", to.saturating_sub(1))
+}
+
+/// Whoever asks for a certain object is told that it is another now, or none.
+pub(super) fn as_changed(error: Error, key: &str, is_certain: bool) -> Error {
+    if is_precondition(&error) {
+        changed(key, "it was written anew since")
+    } else if is_certain && is_absent(&error) {
+        changed(key, "it is not there any more")
+    } else {
+        error
+    }
 }
 
 /// What is made room for before it has come, whatever a server says that will come.

@@ -102,6 +102,7 @@ pub(crate) fn is_hidden(key: &str, prefix: &str) -> bool {
     below
         .split('/')
         .enumerate()
+        .filter(|(_, name)| !matches!(*name, "." | ".."))
         .any(|(depth, name)| name.starts_with(['.', '_']) && (depth > 0 || spelled.is_empty()))
 }
 
@@ -133,6 +134,8 @@ mod tests {
         assert!(hidden("out/run/_manifest.json"));
         assert!(hidden("out/folder/"));
         assert!(!hidden("out/run/part.jsonl"));
+        // Names like any other, here.
+        assert!(!hidden("out/../a.jsonl") && !hidden("out/./a.jsonl"));
         assert!(!is_hidden("_old/a.jsonl", "_old/"));
         assert!(!is_hidden("_old.jsonl", "_old"));
         assert!(is_hidden("_old.jsonl", ""));

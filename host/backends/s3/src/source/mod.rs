@@ -3,6 +3,7 @@
 //! Files are listed here and read by the backend `file`, which asks for bytes of them ([`objects`]).
 //! Records are read here ([`records`]).
 
+mod ahead;
 mod fetch;
 mod list;
 mod objects;
@@ -28,7 +29,7 @@ use crate::target::names::{Latest, Manifest, Names, Piece};
 /// *Errors* – all point at the job: at the key to blame, else at the prefix or bucket.
 pub(crate) fn open(mut options: Options, open: &OpenSource) -> Result<Box<dyn Source>> {
     let server = Server::read(&mut options)?;
-    let span = server.prefix_span.clone();
+    let span = server.span();
     let opened = match is_of_records(&mut options)? {
         true => records::open(options, server, open),
         false => files(options, server, open),
@@ -64,7 +65,7 @@ pub(crate) fn is_of_records(options: &mut Options) -> Result<bool> {
 }
 
 fn files(mut options: Options, server: Server, open: &OpenSource) -> Result<Box<dyn Source>> {
-    let (label, span) = (server.label(), server.prefix_span.clone());
+    let (label, span) = (server.label(), server.span());
     let files = FileOptions::read_at(&mut options, label.clone(), span)?;
     let options = SourceOptions::read_with(options, files)?;
     let client = Client::open(server, &open.base)?;

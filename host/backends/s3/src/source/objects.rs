@@ -12,18 +12,24 @@ use dkhost_core::{Error, Result};
 use dkhost_file::identity::{Identity, Mark, changed};
 use dkhost_file::store::Store;
 
+use super::ahead::Ahead;
+use super::fetch::{as_changed, range};
 use crate::client::Client;
-use crate::fault::{cut, is_absent, is_precondition};
+use crate::fault::{cut, is_absent};
 
 /// The objects of a bucket.
 pub(crate) struct Objects {
     client: Client,
+    ahead: Ahead,
 }
 
 impl Objects {
     /// Those of a client's bucket.
     pub(crate) fn new(client: Client) -> Self {
-        Objects { client }
+        Objects {
+            client,
+            ahead: Ahead::default(),
+        }
     }
 }
 
@@ -58,8 +64,15 @@ impl Store for Objects {
             Mark::Elsewhere { etag, .. } => etag.as_str(),
             Mark::Disk(_) => return Err(Error::bug("an object has the mark of a file on disk")),
         };
+        if let Some(bytes) = self.ahead.take(&self.client, file, from, to)? {
+            return Ok(Box::new(bytes.reader()));
+        }
         let body = get(&self.client, &file.file, Some(etag), Some((from, to)))?;
         Ok(Box::new(body))
+    }
+
+    fn expect(&self, soon: &[(&Identity, u64, u64)]) {
+        self.ahead.ask(&self.client, soon);
     }
 }
 
@@ -70,24 +83,15 @@ pub(crate) fn get(
     client: &Client,
     key: &str,
     etag: Option<&str>,
-    range: Option<(u64, u64)>,
+    bytes: Option<(u64, u64)>,
 ) -> Result<Body> {
     let request = client.sdk().get_object().bucket(client.bucket()).key(key);
-    let range = range.map(|(from, to)| format!("bytes={from}-{}", to.saturating_sub(1)));
     let request = request
         .set_if_match(etag.map(str::to_owned))
-        .set_range(range);
+        .set_range(bytes.map(range));
     let doing = || format!("read {}", client.place(key));
     let answer = client.ask(doing, request.send());
-    let answer = answer.map_err(|error| {
-        if is_precondition(&error) {
-            changed(key, "it was written anew since")
-        } else if is_absent(&error) && etag.is_some() {
-            changed(key, "it is not there any more")
-        } else {
-            error
-        }
-    })?;
+    let answer = answer.map_err(|error| as_changed(error, key, etag.is_some()))?;
     Ok(Body {
         stream: answer.body,
         chunk: Bytes::new(),

@@ -3,6 +3,7 @@
 //! Partitions are ranges of keys, each with about as many objects; a position is the last key that
 //! was read. Where a batch ends depends on the listing alone.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use dkhost_core::source::Estimate;
@@ -32,7 +33,7 @@ pub(super) fn open(
     server: Server,
     open: &OpenSource,
 ) -> Result<Box<dyn Source>> {
-    let (label, span) = (server.label(), server.prefix_span.clone());
+    let (label, span) = (server.label(), server.span());
     let infers = options.get("infer").is_some();
     for key in ["format", "compression", "csv", "records"] {
         if let Some(node) = options.get(key) {
@@ -102,7 +103,7 @@ fn sample(
     records: usize,
 ) -> Result<Vec<Record>> {
     let listed = listed[..records.min(listed.len())].to_vec();
-    let mut fetch = Fetch::of(client, listed, true);
+    let mut fetch = Fetch::of(client, listed.into_iter(), true);
     let mut first = Vec::new();
     while let Some((listed, body)) = fetch.next()? {
         first.extend(record(names, listed, body));
@@ -161,8 +162,8 @@ struct After {
 }
 
 impl RecordSource {
-    /// The objects of a range of keys.
-    fn range(&self, after: Option<&str>, until: Option<&str>) -> &[Listed] {
+    /// Which objects are in a range of keys.
+    fn range(&self, after: Option<&str>, until: Option<&str>) -> Range<usize> {
         let from = after.map_or(0, |after| {
             self.listed
                 .partition_point(|listed| listed.key.as_bytes() <= after.as_bytes())
@@ -171,7 +172,7 @@ impl RecordSource {
             self.listed
                 .partition_point(|listed| listed.key.as_bytes() <= until.as_bytes())
         });
-        &self.listed[from..to.max(from)]
+        from..to.max(from)
     }
 }
 
@@ -213,7 +214,8 @@ impl Source for RecordSource {
         let mut count = 0;
         for partition in partitions.iter().filter(|_| !self.may_change) {
             let slice = Slice::of(partition)?;
-            for listed in self.range(slice.after.as_deref(), slice.until.as_deref()) {
+            let range = self.range(slice.after.as_deref(), slice.until.as_deref());
+            for listed in &self.listed[range] {
                 for part in [&listed.key, &listed.etag, &listed.size.to_string()] {
                     hash.update(part.as_bytes());
                     hash.update(&[0]);
@@ -257,9 +259,11 @@ impl Source for RecordSource {
                     .after,
             ),
         };
-        let listed = self.range(after.as_deref(), slice.until.as_deref());
+        let range = self.range(after.as_deref(), slice.until.as_deref());
+        let listed = self.listed.clone();
+        let listed = range.map(move |index| listed[index].clone());
         Ok(Box::new(RecordReader {
-            fetch: Fetch::of(&self.client, listed.to_vec(), self.may_change),
+            fetch: Fetch::of(&self.client, listed, self.may_change),
             names: self.names.clone(),
             records: self.records.clone(),
             batch: self.batch,

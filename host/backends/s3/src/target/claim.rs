@@ -87,10 +87,7 @@ fn find(target: &Target) -> Result<Found> {
 }
 
 fn check(target: &Target, found: &Found, ours: bool) -> Result<()> {
-    let (label, span) = (
-        target.client.server.label(),
-        &target.client.server.prefix_span,
-    );
+    let (label, span) = (target.client.server.label(), &target.client.server.span());
     if let Some(key) = &found.foreign {
         let error = match target.conflict {
             Conflict::ReplaceAll => Error::config(
@@ -125,7 +122,7 @@ const TRIES: usize = 5;
 /// Takes the target over.
 pub(crate) fn claim(target: &Target, claim: &Claim, seen: &LastLook) -> Result<Claimed> {
     if target.conditional {
-        let span = &target.client.server.bucket_span;
+        let span = &target.client.server.span();
         probe::conditions(&target.client, &target.names.probe(&claim.run), span)?;
     }
     fail::point("s3.claim.probed")?;

@@ -49,7 +49,7 @@ pub(crate) fn capabilities(mut options: Options) -> Result<Capabilities> {
             evolves: false,
         });
     }
-    let files = FileOptions::read_at(&mut options, server.label(), server.prefix_span)?;
+    let files = FileOptions::read_at(&mut options, server.label(), server.span())?;
     let (format, _) = files.format_of(files.path.as_ref())?;
     Ok(Capabilities {
         documents: matches!(format, Format::Json | Format::Jsonl),
@@ -63,7 +63,7 @@ pub(crate) fn capabilities(mut options: Options) -> Result<Capabilities> {
 /// a key; those of the server.
 pub(crate) fn open(mut options: Options, open: &OpenTarget) -> Result<Box<dyn Sink>> {
     let server = Server::read(&mut options)?;
-    let span = server.prefix_span.clone();
+    let span = server.span();
     if is_of_records(&mut options)? {
         return crate::records::open(options, server, open).map_err(|error| error.at_least(span));
     }

@@ -24,10 +24,7 @@ pub(crate) fn latest(target: &Target) -> Result<Option<(Latest, String)>> {
             "s3::foreign_objects",
             format!("{} was not written by dkhost", target.client.place(&key)),
         )
-        .at(
-            target.client.server.prefix_span.clone(),
-            "holds somebody's objects",
-        )
+        .at(target.client.server.span(), "holds somebody's objects")
         .help("name another prefix")
         .caused_by(cause)
     })?;
