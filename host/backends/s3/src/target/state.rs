@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use super::names::Piece;
 use crate::client::Client;
-use crate::fault::is_precondition;
+use crate::fault::{is_absent, is_precondition};
 use crate::put::{self, If};
 
 /// Everything the object says.
@@ -174,7 +174,8 @@ impl Held {
                 self.state = next;
                 Ok(())
             }
-            Err(error) if is_precondition(&error) => self.catch_up(&next),
+            // A condition on an object that is gone is answered in either way.
+            Err(error) if is_precondition(&error) || is_absent(&error) => self.catch_up(&next),
             Err(error) => Err(error),
         }
     }
@@ -183,13 +184,10 @@ impl Held {
     /// somebody else's.
     fn catch_up(&mut self, expected: &State) -> Result<()> {
         let Some((found, etag)) = read(&self.client, &self.key)? else {
-            return Err(Error::state(
-                "state::corrupt",
-                format!("{} is gone", self.client.place(&self.key)),
-            )
-            .help(
-                "somebody removed what the run keeps; start anew with `dkhost run JOB --no-resume`",
-            ));
+            // Who takes a run over and ends it removes the object: to write everything anew would be
+            // wrong advice.
+            let epoch = self.state.epoch;
+            return Err(fenced(&self.state.run, epoch, epoch + 1));
         };
         if (&found.run, found.epoch) != (&self.state.run, self.state.epoch) {
             return Err(fenced(&self.state.run, self.state.epoch, found.epoch));
