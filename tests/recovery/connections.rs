@@ -9,8 +9,7 @@ use super::world::{Load, World};
 
 /// Lets the job reach its server through the proxy.
 fn through(world: &World) -> Proxy {
-    let url = &world.database().url;
-    let address = url.split_once('@').unwrap().1.split_once('/').unwrap().0;
+    let address = world.place().unwrap().address();
     let proxy = Proxy::start(address).unwrap();
     let job = std::fs::read_to_string(world.path("job.toml")).unwrap();
     world.write(
@@ -22,8 +21,9 @@ fn through(world: &World) -> Proxy {
 
 /// One run with the rule, which must strike; then to the end.
 fn play(name: &str, rule: Rule, context: &str) {
-    let wanted = undisturbed(target(name), Load::SMALL);
-    let world = World::new(target(name), Load::SMALL);
+    let load = Load::small_for(target(name));
+    let wanted = undisturbed(target(name), load);
+    let world = World::new(target(name), load);
     let proxy = through(&world);
     proxy.set(rule);
     let answer = world.run();
@@ -76,6 +76,50 @@ fn a_connection_cut_at_any_byte_loses_nothing() {
         let act = chance.one_of(&[Act::Cut, Act::Close]);
         // The connections differ in what passes: the first that comes so far.
         let bytes = 1 + chance.below(2_500) as u64;
+        let context = format!("{name}, seed {seed}: {act:?} after {bytes} bytes {way:?}");
+        play(name, Rule::after(way, bytes).then(act), &context);
+    }
+}
+
+/// The server has done it, and nobody was told: bulks, checkpoints, the swap; parts, records, what
+/// makes them count.
+#[test]
+fn an_answer_over_http_that_is_lost_is_asked_for_again() {
+    for (name, words) in [
+        ("elasticsearch-insert", ["/_bulk", "if_seq_no"]),
+        (
+            "elasticsearch-replace",
+            ["POST /_aliases", "dkhost-checkpoints/_doc"],
+        ),
+        ("s3", ["/part-0000", ".dkhost/state"]),
+        ("s3-parquet-replace", ["/_manifest.json", "t/_LATEST"]),
+        ("s3-records", ["/1.json", ".dkhost/note-"]),
+    ] {
+        for word in words {
+            let rule = Rule::when(Way::ToServer, word.as_bytes()).then(Act::DropReplies);
+            play(name, rule, &format!("{name}, no answer to {word}"));
+        }
+    }
+}
+
+/// Anywhere: in a header, in a bulk, in an object, in an answer.
+#[test]
+fn a_connection_over_http_cut_at_any_byte_loses_nothing() {
+    for seed in 1..=super::seeds().unwrap_or(8) {
+        let mut chance = Chance(seed.wrapping_mul(78_007));
+        let name = chance.one_of(&[
+            "elasticsearch",
+            "elasticsearch-insert",
+            "elasticsearch-upsert",
+            "elasticsearch-replace",
+            "s3",
+            "s3-parquet-replace",
+            "s3-records",
+            "s3-records-upsert",
+        ]);
+        let way = chance.one_of(&[Way::ToServer, Way::ToClient]);
+        let act = chance.one_of(&[Act::Cut, Act::Close, Act::DropReplies]);
+        let bytes = 1 + chance.below(6_000) as u64;
         let context = format!("{name}, seed {seed}: {act:?} after {bytes} bytes {way:?}");
         play(name, Rule::after(way, bytes).then(act), &context);
     }

@@ -10,7 +10,10 @@ use super::world::{Load, World};
 const SEEDS: u64 = 2;
 
 /// What a seed moves. Few loads, because each needs its undisturbed run.
-fn load(chance: &mut Chance) -> Load {
+fn load(target: &Target, chance: &mut Chance) -> Load {
+    if target.is_index() || target.is_bucket() {
+        return chance.one_of(over_http(target));
+    }
     let loads = [
         Load {
             records: 2_000,
@@ -48,10 +51,43 @@ fn load(chance: &mut Chance) -> Load {
     chance.one_of(&loads)
 }
 
+/// Less of everything where each batch costs some requests. Parts of a bucket count from a thousand
+/// commits on, or at the end of a partition.
+fn over_http(target: &Target) -> &'static [Load] {
+    const PLAIN: Load = Load {
+        records: 240,
+        partitions: 2,
+        batch: 12,
+        plugin: false,
+        parallel: 1,
+        verify: "checksum",
+    };
+    const WITH_PLUGIN: Load = Load {
+        records: 180,
+        partitions: 3,
+        batch: 7,
+        plugin: true,
+        parallel: 3,
+        verify: "full",
+    };
+    const MANY: Load = Load {
+        records: 2_400,
+        partitions: 2,
+        batch: 1,
+        plugin: false,
+        parallel: 2,
+        verify: "count",
+    };
+    match target.is_bucket() && !target.is_of_records() {
+        true => &[MANY, WITH_PLUGIN],
+        false => &[PLAIN, WITH_PLUGIN],
+    }
+}
+
 /// Disturbs a run up to four times and lets it go on to its end.
 fn play(target: &'static Target, seed: u64) {
     let mut chance = Chance(seed.wrapping_mul(1_000_003));
-    let load = load(&mut chance);
+    let load = load(target, &mut chance);
     let wanted = undisturbed(target, load);
     let world = World::new(target, load);
     let mut context = format!("target {}, DKHOST_SEED={seed}, {load:?}", target.name);
@@ -132,4 +168,13 @@ survives!(
     a_folder_of_parquet_survives = "folder-parquet",
     a_folder_of_gzipped_csv_survives = "folder-csv-gz",
     a_replaced_folder_survives = "folder-replace",
+    a_new_index_survives = "elasticsearch",
+    documents_inserted_beside_others_survive = "elasticsearch-insert",
+    upserted_documents_survive = "elasticsearch-upsert",
+    a_replaced_index_survives = "elasticsearch-replace",
+    upserted_documents_of_opensearch_survive = "opensearch-upsert",
+    parts_in_a_bucket_survive = "s3",
+    replaced_parquet_in_a_bucket_survives = "s3-parquet-replace",
+    objects_beside_others_survive = "s3-records",
+    upserted_objects_survive = "s3-records-upsert",
 );

@@ -10,6 +10,8 @@
 //! sources   the source changes in between             retries  dead letters are taken in again
 //! servers   a server is stopped, ended, full             connections   and how it is reached is cut
 //! server_sources   a server is read from, through a pooler too
+//! places    where on a server a target is: tables, indices (documents), objects
+//! outages   a cluster or an S3 server is ended    remote_sources   and read from
 //! ```
 //!
 //! A fixed sample runs in `cargo test`; `DKHOST_SEEDS=200`, which `cargo xtask torture` sets, runs all.
@@ -22,10 +24,15 @@ mod connections;
 mod doubts;
 mod faults;
 mod full;
+mod indices;
 mod kills;
 mod nth;
+mod objects;
 mod oracle;
+mod outages;
+mod places;
 mod points;
+mod remote_sources;
 mod retries;
 mod rivals;
 mod server_sources;

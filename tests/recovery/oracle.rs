@@ -9,6 +9,7 @@ use parquet::file::reader::SerializedFileReader;
 use rusqlite::Connection;
 use serde_json::Value;
 
+use super::places::Place;
 use super::targets::Target;
 use super::world::{Load, World, scratch};
 
@@ -83,17 +84,23 @@ fn is_conserved(counts: &Value) -> bool {
     count("read") == fates.into_iter().map(count).sum::<u64>()
 }
 
-/// What the target's final name holds now; nothing if it is not there. Nothing is changed by looking.
+/// What the target's final name holds now; nothing if it is not there. Nothing is changed by looking,
+/// but that documents of a run that is not done are made findable.
 pub fn content(world: &World) -> Content {
-    if world.target.is_postgres() {
-        return rows_of_server(world);
+    if let Some(place) = world.place() {
+        if let Place::Indices(indices) = place
+            && !is_done(world)
+        {
+            super::indices::refresh(indices);
+        }
+        return place.content(world.target);
     }
     let path = world.result();
     if world.target.is_sqlite() {
         return snapshot(&path).map_or_else(Vec::new, |(_folder, db)| rows(&db));
     }
     let bytes = |path: &Path| match path.extension().is_some_and(|word| word == "parquet") {
-        true => (name(path), records(path)),
+        true => (name(path), parquet_rows(fs::File::open(path).unwrap())),
         false => (name(path), fs::read(path).unwrap()),
     };
     if !world.target.is_folder() {
@@ -118,8 +125,8 @@ pub fn content(world: &World) -> Content {
 }
 
 /// The rows of a Parquet file: how they are cut into groups depends on where a run was stopped.
-fn records(path: &Path) -> Vec<u8> {
-    let file = SerializedFileReader::new(fs::File::open(path).unwrap()).unwrap();
+pub fn parquet_rows(file: fs::File) -> Vec<u8> {
+    let file = SerializedFileReader::new(file).unwrap();
     let rows = file.into_iter().map(|row| format!("{}\n", row.unwrap()));
     rows.collect::<String>().into_bytes()
 }
@@ -148,19 +155,6 @@ pub fn snapshot(path: &Path) -> Option<(tempfile::TempDir, Connection)> {
         .unwrap();
     assert_eq!(sound, "ok", "{}", path.display());
     Some((folder, db))
-}
-
-/// The rows of a server's table; none if there is no such table. Partitions write at the same time,
-/// so their order says nothing.
-fn rows_of_server(world: &World) -> Content {
-    let database = world.database();
-    if database.sql("SELECT to_regclass('t') IS NULL") == "t" {
-        return Vec::new();
-    }
-    let rows = database.sql("SELECT t::text FROM t ORDER BY id, t::text");
-    rows.lines()
-        .map(|row| (row.to_owned(), Vec::new()))
-        .collect()
 }
 
 fn rows(db: &Connection) -> Content {
@@ -196,7 +190,12 @@ pub fn letters(world: &World) -> Vec<String> {
     let sql = "SELECT job, partition, batch, row, source_id, locator, kind, stage, \"column\", code, message, \
         plugin_digest, hex(payload), media, payload_length, payload_sha256, resolved_by FROM dead_letter \
         ORDER BY run, partition, batch, row";
-    history(world).map_or_else(Vec::new, |(_folder, db)| table(&db, sql))
+    let letters = history(world).map_or_else(Vec::new, |(_folder, db)| table(&db, sql));
+    let anonymous = |letter: String| match world.place() {
+        Some(place) => place.anonymous(&letter),
+        None => letter,
+    };
+    letters.into_iter().map(anonymous).collect()
 }
 
 /// Whether the history says that the run is done.
@@ -206,15 +205,11 @@ pub fn is_done(world: &World) -> bool {
     })
 }
 
-/// Everything that is there: paths, and what a server's database holds.
-fn leftovers(world: &World) -> Vec<String> {
+/// Everything that is there: paths, and what a server holds.
+pub fn leftovers(world: &World) -> Vec<String> {
     let mut found = tree(&world.path("."));
-    if world.target.is_postgres() {
-        let sql = "SELECT 'schema ' || nspname FROM pg_namespace WHERE nspname !~ '^(pg_|information_schema$)' \
-            UNION ALL SELECT relkind::text || ' ' || relnamespace::regnamespace || '.' || relname FROM pg_class \
-            WHERE relnamespace::regnamespace::text !~ '^(pg_|information_schema$)' \
-            UNION ALL SELECT 'prepared transaction ' || gid FROM pg_prepared_xacts ORDER BY 1";
-        found.extend(world.database().sql(sql).lines().map(str::to_owned));
+    if let Some(place) = world.place() {
+        found.extend(place.leftovers(world.target));
     }
     found
 }
@@ -244,6 +239,10 @@ pub fn tree(folder: &Path) -> Vec<String> {
 pub fn check_meanwhile(world: &World, wanted: &Wanted, context: &str) {
     let found = content(world);
     let is_whole = found == wanted.content || found == wanted.before;
+    if world.target.is_of_documents() {
+        check_documents(&found, wanted, context);
+        return check_copies(world, context);
+    }
     // A table that is written in place holds whole batches, one after the other; of a server, in
     // any order.
     let is_part = |found: &Content| match world.target.is_postgres() {
@@ -259,6 +258,24 @@ pub fn check_meanwhile(world: &World, wanted: &Wanted, context: &str) {
         found.len()
     );
     check_copies(world, context);
+}
+
+/// Documents and objects are seen one by one as they are written, each of them whole, and once.
+fn check_documents(found: &Content, wanted: &Wanted, context: &str) {
+    let foreign = found
+        .iter()
+        .find(|one| !wanted.content.contains(one) && !wanted.before.contains(one));
+    let shown =
+        |(name, body): &(String, Vec<u8>)| format!("{name} {}", String::from_utf8_lossy(body));
+    assert!(foreign.is_none(), "{context}: {:?}", foreign.map(shown));
+    let doubled = found.windows(2).find(|two| two[0] == two[1]);
+    let doubled = doubled.map(|two| shown(&two[0]));
+    assert!(doubled.is_none(), "{context}: twice {doubled:?}");
+    let lost = wanted
+        .before
+        .iter()
+        .find(|(id, _)| !found.iter().any(|(found, _)| found == id));
+    assert!(lost.is_none(), "{context}: lost {:?}", lost.map(shown));
 }
 
 /// The history's checkpoints are never ahead of the target's (invariant 6).
@@ -297,16 +314,8 @@ pub fn held(world: &World) -> Option<BTreeMap<u64, u64>> {
             checkpoint["seq"].as_u64()?,
         ))
     };
-    if world.target.is_postgres() {
-        let database = world.database();
-        if database.sql("SELECT to_regclass('dkhost.checkpoint') IS NULL") == "t" {
-            return None;
-        }
-        let bodies = database.sql("SELECT body FROM dkhost.checkpoint");
-        let bodies = bodies
-            .lines()
-            .map(|body| serde_json::from_str::<Value>(body).unwrap());
-        return Some(bodies.filter_map(|body| of(&body)).collect());
+    if let Some(place) = world.place() {
+        return Some(place.checkpoints()?.iter().filter_map(of).collect());
     }
     if world.target.is_sqlite() {
         let (_folder, db) = snapshot(&world.result())?;
@@ -352,6 +361,12 @@ pub fn check_end(world: &World, wanted: &Wanted, context: &str) {
     check_result(world, wanted, context);
     if was_done {
         // Killed between the end of the run and the last sweep, which the next run makes up for.
+        if world.target.refuses_repeats()
+            && let Some(place) = world.place()
+        {
+            // It would meet every record it is to insert.
+            place.empty(world.target);
+        }
         let next = world.run();
         assert_eq!(
             next.code,

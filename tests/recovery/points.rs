@@ -181,7 +181,7 @@ const BY_THEIR_OWN: [&str; 2] = ["elasticsearch.", "s3."];
 pub fn is_passed_by(point: &Point, target: &Target) -> bool {
     let fits = match point.on {
         Any => true,
-        Files => !target.is_table(),
+        Files => target.is_file(),
         Folders => target.is_folder(),
         Sqlite => target.is_sqlite(),
         ReplacedTable => target.is_sqlite() && target.is_replaced(),

@@ -53,8 +53,9 @@ fn continued(child: Child) -> Answer {
 
 /// The second process, which knows nothing of the first one's history, takes the target over.
 fn check_fenced(name: &str, fail: &str) {
-    let wanted = undisturbed(target(name), Load::SMALL);
-    let world = World::new(target(name), Load::SMALL);
+    let load = Load::small_for(target(name));
+    let wanted = undisturbed(target(name), load);
+    let world = World::new(target(name), load);
     use_history(&world, "first");
     let first = stopped(&world, fail);
     use_history(&world, "second");
@@ -72,7 +73,7 @@ fn check_fenced(name: &str, fail: &str) {
     );
     assert_eq!((first.code, first.error()), (7, "run::fenced"), "{seen}");
     assert!(content(&world) == wanted.content, "{seen}");
-    if world.target.is_postgres() {
+    if world.place().is_some() {
         // What the paused process held is swept by whoever took over.
         return super::oracle::check_leftovers(&world, &wanted, &seen);
     }
@@ -109,6 +110,51 @@ fn a_file_paused_past_a_takeover_is_fenced() {
     check_fenced("parquet", "run.partition.done:2");
     check_fenced("folder", "run.end.verified:1");
     check_fenced("csv-zst", "file.publish.flushed:1");
+}
+
+/// Between batches, before and in a bulk, before its checkpoint, and at the end.
+#[test]
+fn an_index_paused_past_a_takeover_is_fenced() {
+    check_fenced("elasticsearch", "run.batch.committed:20");
+    check_fenced("elasticsearch-insert", "elasticsearch.write.intended:12");
+    check_fenced("elasticsearch-upsert", "elasticsearch.bulk.answered:8");
+    check_fenced("elasticsearch-insert", "elasticsearch.commit.prepared:16");
+    check_fenced("elasticsearch-replace", "elasticsearch.write.intended:4");
+    check_fenced("elasticsearch-replace", "elasticsearch.publish.refreshed:1");
+}
+
+#[test]
+fn objects_paused_past_a_takeover_are_fenced() {
+    check_fenced("s3", "run.batch.committed:20");
+    check_fenced("s3", "s3.commit.sent:1");
+    check_fenced("s3-parquet-replace", "s3.publish.manifest:1");
+    check_fenced("s3-records", "s3.records.noted:12");
+    check_fenced("s3-records-upsert", "s3.records.sent:18");
+    check_fenced("s3-records-upsert", "run.end.verified:1");
+}
+
+/// Whoever was taken over writes nothing more, not even where nothing is any more.
+#[test]
+fn an_index_emptied_after_a_takeover_stays_empty() {
+    for fail in [
+        "elasticsearch.write.intended:12",
+        "elasticsearch.write.sent:12",
+    ] {
+        let world = World::new(target("elasticsearch-insert"), Load::OVER_HTTP);
+        use_history(&world, "first");
+        let first = stopped(&world, fail);
+        use_history(&world, "second");
+        let second = world.run();
+        assert_eq!(second.code, 3, "{fail}: {} {}", second.last, second.err);
+        let place = world.place().unwrap();
+        place.empty(world.target);
+        let there = place.leftovers(world.target);
+        let first = continued(first);
+        let seen = format!("{fail}: {} {} {}", first.code, first.last, first.err);
+        assert_eq!((first.code, first.error()), (7, "run::fenced"), "{seen}");
+        assert!(content(&world).is_empty(), "{seen}");
+        assert_eq!(place.leftovers(world.target), there, "{seen}");
+    }
 }
 
 /// One history: the lock of the job keeps the second one out, and names the first.

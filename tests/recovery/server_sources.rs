@@ -7,6 +7,7 @@ use dkhost_servers::{Pooler, Server, Settings, Stop};
 
 use super::faults::{Chance, kill_after};
 use super::oracle::{Content, content};
+use super::places::Place;
 use super::targets::target;
 use super::world::{Answer, Load, World};
 
@@ -27,7 +28,7 @@ fn world(server: &Server, name: &str) -> World {
     let database = server.database().unwrap_or_else(|why| panic!("{why}"));
     database.sql(TABLE);
     let url = database.url.clone();
-    let world = World::with_database(target(name), LOAD, Some(database));
+    let world = World::at(target(name), LOAD, Some(Place::Database(database)));
     let source =
         format!("backend = \"postgres\"\nurl = \"{url}\"\ntable = \"s\"\npartitions = 3\n");
     let job = world

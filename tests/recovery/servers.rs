@@ -8,6 +8,7 @@ use dkhost_servers::{Database, Server, Settings, Stop};
 
 use super::faults::Chance;
 use super::oracle::{Wanted, check_end, check_meanwhile, content, is_done, undisturbed};
+use super::places::Place;
 use super::targets::target;
 use super::world::{Answer, Load, World};
 
@@ -27,15 +28,15 @@ fn start(settings: &Settings) -> Server {
 
 fn on(server: &Server, name: &str, load: Load) -> World {
     let database = server.database().unwrap_or_else(|why| panic!("{why}"));
-    World::with_database(target(name), load, Some(database))
+    World::at(target(name), load, Some(Place::Database(database)))
 }
 
-fn ended(child: Child) -> Answer {
+pub fn ended(child: Child) -> Answer {
     child.wait_with_output().unwrap().into()
 }
 
 /// Runs until it is done: each time it may only end done or resumable.
-fn go_on(world: &World, wanted: &Wanted, context: &str) {
+pub fn go_on(world: &World, wanted: &Wanted, context: &str) {
     for _ in 0..5 {
         check_meanwhile(world, wanted, context);
         if is_done(world) {

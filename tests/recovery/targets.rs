@@ -8,8 +8,21 @@ pub struct Target {
     pub toml: &'static str,
     /// The file, folder or table that is compared.
     pub path: &'static str,
+    pub at: At,
     /// What is there before the run.
     pub before: Before,
+}
+
+/// Where a target is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum At {
+    Files,
+    Sqlite,
+    Postgres,
+    Elasticsearch,
+    OpenSearch,
+    Minio,
+    Versitygw,
 }
 
 /// What a target holds before the run.
@@ -23,6 +36,10 @@ pub enum Before {
     File,
     /// The result of another job, which is to be replaced.
     Folder,
+    /// Documents of an index, by their ids.
+    Documents(&'static [(&'static str, &'static str)]),
+    /// Objects, by their keys below the target's prefix.
+    Objects(&'static [(&'static str, &'static str)]),
 }
 
 const ROWS: &str = "CREATE TABLE t (id INTEGER PRIMARY KEY, name TEXT, price REAL CHECK (price <> 91.25), \
@@ -32,6 +49,40 @@ const ROWS: &str = "CREATE TABLE t (id INTEGER PRIMARY KEY, name TEXT, price REA
 const PG_ROWS: &str = "CREATE TABLE t (id bigint PRIMARY KEY, name text, price double precision CHECK (price <> 91.25), \
     even boolean, mail text, share bigint); CREATE INDEX t_name ON t (name); \
     INSERT INTO t VALUES (3, 'old', 1.0, false, 'old', 1), (15, 'old', 2.0, true, 'old', 2), (-1, 'stays', 3.0, false, 'old', 3);";
+
+/// Two that the run meets, and one that it does not.
+const DOCUMENTS: &[(&str, &str)] = &[
+    ("3", "{\"id\":3,\"name\":\"old\",\"price\":1.0,\"share\":1}"),
+    (
+        "15",
+        "{\"id\":15,\"name\":\"old\",\"price\":2.0,\"share\":2}",
+    ),
+    (
+        "-1",
+        "{\"id\":-1,\"name\":\"stays\",\"price\":3.0,\"share\":3}",
+    ),
+];
+
+const RECORDS: &[(&str, &str)] = &[
+    ("3.json", "{\"id\":3,\"name\":\"old\"}"),
+    ("15.json", "{\"id\":15,\"name\":\"old\"}"),
+    ("-1.json", "{\"id\":-1,\"name\":\"stays\"}"),
+];
+
+/// What another job left.
+const PARTS: &[(&str, &str)] = &[
+    (
+        "_LATEST",
+        "{\"dkhost_latest\":1,\"run\":\"other\",\"manifest\":\"other/_manifest.json\"}",
+    ),
+    (
+        "other/_manifest.json",
+        "{\"dkhost_manifest\":1,\"job\":\"other\",\"run\":\"other\",\"format\":\"jsonl\",\
+        \"compression\":\"none\",\"rows\":1,\"parts\":[{\"name\":\"other/part-00000-00000.jsonl\",\"rows\":1,\"bytes\":13,\
+        \"etag\":\"\"}]}",
+    ),
+    ("other/part-00000-00000.jsonl", "{\"old\":true}\n"),
+];
 
 pub const TARGETS: &[Target] = &[
     sqlite("sqlite", "table = \"t\"", Before::Nothing),
@@ -92,6 +143,7 @@ pub const TARGETS: &[Target] = &[
         name: "jsonl-replace",
         toml: "backend = \"file\"\npath = \"out/t.jsonl\"\non_conflict = \"replace-all\"",
         path: "out/t.jsonl",
+        at: At::Files,
         before: Before::File,
     },
     file("folder", "out/t", "path = \"out/t/\"\nformat = \"jsonl\""),
@@ -109,15 +161,76 @@ pub const TARGETS: &[Target] = &[
         name: "folder-replace",
         toml: "backend = \"file\"\npath = \"out/t/\"\nformat = \"jsonl\"\non_conflict = \"replace-all\"",
         path: "out/t",
+        at: At::Files,
         before: Before::Folder,
     },
+    remote("elasticsearch", At::Elasticsearch, "", Before::Nothing),
+    remote(
+        "elasticsearch-insert",
+        At::Elasticsearch,
+        "key = [\"id\"]",
+        Before::Documents(DOCUMENTS),
+    ),
+    remote(
+        "elasticsearch-upsert",
+        At::Elasticsearch,
+        "on_conflict = \"upsert\"\nkey = [\"id\"]",
+        Before::Documents(DOCUMENTS),
+    ),
+    remote(
+        "elasticsearch-replace",
+        At::Elasticsearch,
+        "on_conflict = \"replace-all\"\nkey = [\"id\"]",
+        Before::Documents(DOCUMENTS),
+    ),
+    remote(
+        "opensearch-upsert",
+        At::OpenSearch,
+        "on_conflict = \"upsert\"\nkey = [\"id\"]",
+        Before::Documents(DOCUMENTS),
+    ),
+    remote(
+        "s3",
+        At::Minio,
+        "format = \"jsonl\"\ncompression = \"none\"",
+        Before::Nothing,
+    ),
+    remote(
+        "s3-parquet-replace",
+        At::Versitygw,
+        "format = \"parquet\"\non_conflict = \"replace-all\"",
+        Before::Objects(PARTS),
+    ),
+    remote(
+        "s3-records",
+        At::Versitygw,
+        "object = \"record\"",
+        Before::Objects(RECORDS),
+    ),
+    remote(
+        "s3-records-upsert",
+        At::Minio,
+        "object = \"record\"\non_conflict = \"upsert\"",
+        Before::Objects(RECORDS),
+    ),
 ];
+
+const fn remote(name: &'static str, at: At, toml: &'static str, before: Before) -> Target {
+    Target {
+        name,
+        toml,
+        path: "",
+        at,
+        before,
+    }
+}
 
 const fn sqlite(name: &'static str, toml: &'static str, before: Before) -> Target {
     Target {
         name,
         toml,
         path: "out/t.db",
+        at: At::Sqlite,
         before,
     }
 }
@@ -126,7 +239,8 @@ const fn postgres(name: &'static str, toml: &'static str, before: Before) -> Tar
     Target {
         name,
         toml,
-        path: "t",
+        path: "",
+        at: At::Postgres,
         before,
     }
 }
@@ -136,18 +250,49 @@ const fn file(name: &'static str, path: &'static str, toml: &'static str) -> Tar
         name,
         toml,
         path,
+        at: At::Files,
         before: Before::Nothing,
     }
 }
 
 impl Target {
     pub fn is_sqlite(&self) -> bool {
-        self.path.ends_with(".db")
+        self.at == At::Sqlite
     }
 
     /// Whether it is a table of a server.
     pub fn is_postgres(&self) -> bool {
-        self.path == "t"
+        self.at == At::Postgres
+    }
+
+    /// Whether it is one or several files.
+    pub fn is_file(&self) -> bool {
+        self.at == At::Files
+    }
+
+    /// Whether it is an index of a cluster.
+    pub fn is_index(&self) -> bool {
+        matches!(self.at, At::Elasticsearch | At::OpenSearch)
+    }
+
+    /// Whether it is in a bucket.
+    pub fn is_bucket(&self) -> bool {
+        matches!(self.at, At::Minio | At::Versitygw)
+    }
+
+    /// Whether each of its objects is a record.
+    pub fn is_of_records(&self) -> bool {
+        self.toml.contains("object = \"record\"")
+    }
+
+    /// Whether the job says what tells records apart.
+    pub fn has_key(&self) -> bool {
+        self.toml.contains("key = ")
+    }
+
+    /// Whether its records can be seen as soon as they are written, before they are committed.
+    pub fn is_of_documents(&self) -> bool {
+        (self.is_index() || self.is_of_records()) && !self.is_replaced()
     }
 
     /// Whether its rows are written in place, batch after batch.
@@ -164,9 +309,15 @@ impl Target {
         self.toml.contains("replace-all")
     }
 
+    /// Whether it takes no record twice.
+    pub fn refuses_repeats(&self) -> bool {
+        let has_ids = self.has_key() || self.is_of_records();
+        self.is_of_documents() && has_ids && !self.toml.contains("upsert")
+    }
+
     /// What the next run of a finished job answers: a file is not written over.
     pub fn code_of_another_run(&self) -> i32 {
-        if self.is_table() || self.is_replaced() {
+        if self.is_table() || self.is_replaced() || self.is_of_documents() {
             3
         } else {
             2

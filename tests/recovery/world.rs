@@ -8,6 +8,7 @@ use std::sync::OnceLock;
 
 use serde_json::Value;
 
+use super::places::Place;
 use super::targets::{Before, Target};
 
 const DKHOST: &str = env!("CARGO_BIN_EXE_dkhost");
@@ -36,6 +37,15 @@ impl Load {
         parallel: 1,
         verify: "checksum",
     };
+    /// Fewer commits, each of which costs some requests.
+    pub const OVER_HTTP: Load = Load {
+        records: 160,
+        partitions: 2,
+        batch: 5,
+        plugin: false,
+        parallel: 1,
+        verify: "checksum",
+    };
     /// As few system calls as a run can have that commits more than once.
     pub const TINY: Load = Load {
         records: 30,
@@ -47,11 +57,21 @@ impl Load {
     };
 }
 
+impl Load {
+    /// Little work with many commits.
+    pub fn small_for(target: &Target) -> Load {
+        match target.is_index() || target.is_bucket() {
+            true => Load::OVER_HTTP,
+            false => Load::SMALL,
+        }
+    }
+}
+
 /// A folder with a source, a job and perhaps a target.
 pub struct World {
     folder: tempfile::TempDir,
-    /// The target's database, where it is one of a server.
-    database: Option<dkhost_servers::Database>,
+    /// Where the target is, if on a server.
+    place: Option<Place>,
     pub target: &'static Target,
     pub load: Load,
 }
@@ -110,19 +130,14 @@ pub fn scratch() -> tempfile::TempDir {
 
 impl World {
     pub fn new(target: &'static Target, load: Load) -> World {
-        let database = target.is_postgres().then(dkhost_servers::postgres);
-        World::with_database(target, load, database)
+        World::at(target, load, Place::of(target))
     }
 
-    /// As [`World::new`], in a database of a server that the test may disturb.
-    pub fn with_database(
-        target: &'static Target,
-        load: Load,
-        database: Option<dkhost_servers::Database>,
-    ) -> World {
+    /// As [`World::new`], on a server that the test may disturb.
+    pub fn at(target: &'static Target, load: Load, place: Option<Place>) -> World {
         let world = World {
             folder: scratch(),
-            database,
+            place,
             target,
             load,
         };
@@ -142,16 +157,15 @@ impl World {
 
     /// Puts there what the run is to find in its target.
     fn fill(&self) {
-        if let (Some(database), Before::Sql(sql)) = (&self.database, self.target.before) {
-            database.sql(sql);
-            return;
+        if let Some(place) = &self.place {
+            return place.fill(self.target.before);
         }
         if self.target.before == Before::Nothing {
             return;
         }
         fs::create_dir(self.path("out")).unwrap();
         match self.target.before {
-            Before::Nothing => {}
+            Before::Nothing | Before::Documents(_) | Before::Objects(_) => {}
             Before::Sql(sql) => rusqlite::Connection::open(self.path(self.target.path))
                 .unwrap()
                 .execute_batch(sql)
@@ -175,9 +189,17 @@ impl World {
         self.folder.path().join(relative)
     }
 
+    /// Where the target is, if on a server.
+    pub fn place(&self) -> Option<&Place> {
+        self.place.as_ref()
+    }
+
     /// The target's database.
     pub fn database(&self) -> &dkhost_servers::Database {
-        self.database.as_ref().expect("a target of a server")
+        match &self.place {
+            Some(Place::Database(database)) => database,
+            _ => panic!("a target of a database server"),
+        }
     }
 
     /// The target's file or folder.
@@ -279,8 +301,8 @@ impl World {
             ),
             false => ("", String::new()),
         };
-        let backend = match &self.database {
-            Some(database) => format!("backend = \"postgres\"\nurl = \"{}\"\n", database.url),
+        let backend = match &self.place {
+            Some(place) => place.toml(),
             None if target.is_sqlite() => "backend = \"sqlite\"\npath = \"out/t.db\"\n".to_owned(),
             None if target.toml.starts_with("path") => "backend = \"file\"\n".to_owned(),
             None => String::new(),
