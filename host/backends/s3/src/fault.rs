@@ -148,6 +148,9 @@ fn credentials(message: &str, server: &Server, cause: &dyn std::error::Error) ->
             "there are none in the job, in variables, in the usual profile, or of this machine"
                 .to_owned()
         }
+        (Who::Profile(_), _) if words.ends_with("not enabled") => {
+            "there is no such profile, or it says nothing about who asks".to_owned()
+        }
         _ => innermost(cause),
     };
     let error = Error::config("s3::no_credentials", format!("{message}: no credentials"));

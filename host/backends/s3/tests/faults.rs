@@ -182,3 +182,31 @@ fn a_byte_that_changes_on_the_way_is_noticed_and_sent_again() {
         );
     }
 }
+
+#[test]
+fn a_byte_that_changes_in_a_part_of_a_large_object_is_noticed_and_sent_again() {
+    for server in support::BOTH {
+        let bucket = bucket(server);
+        let (proxy, options) = through(&bucket, json!({"prefix": "out", "format": "jsonl"}));
+        proxy.add(Rule::when(Way::ToServer, b"needle in the hay").then(Act::Corrupt));
+        let hay = "x".repeat(1500);
+        let batches = [
+            of(0..5_000, &hay),
+            of(5_000..5_001, "needle in the hay"),
+            of(5_001..9_000, &hay),
+        ];
+        let (tries, _) = run(&options, &batches);
+        assert_eq!(proxy.struck(), 1, "{server:?}");
+        assert!(tries > 0, "{server:?}");
+        let found = read(
+            support::source(&bucket, json!({"prefix": "out"}))
+                .unwrap()
+                .as_ref(),
+        );
+        assert_eq!(found.len(), 9_000, "{server:?}");
+        assert_eq!(
+            found[5_000], "{\"id\":5000,\"v\":\"needle in the hay\"}",
+            "{server:?}"
+        );
+    }
+}

@@ -107,14 +107,12 @@ fn somebody_s_objects_are_neither_added_to_nor_replaced() {
         assert!(error.help_text().is_some());
     }
     bucket.put("other/x", b"");
-    let error = refused(target(
-        &bucket,
-        json!({"prefix": "new", "format": "jsonl"}),
-        &schema(FIELDS),
-        Conflict::Upsert,
-    ));
-    assert_eq!(error.code(), "target::needs_key_store");
-    assert!(error.help_text().unwrap().contains("object = \"record\""));
+    for conflict in [Conflict::Upsert, Conflict::Skip] {
+        let more = json!({"prefix": "new", "format": "jsonl"});
+        let error = refused(target(&bucket, more, &schema(FIELDS), conflict));
+        assert_eq!(error.code(), "target::needs_key_store");
+        assert!(error.help_text().unwrap().contains("object = \"record\""));
+    }
     assert_eq!(
         refused(records(&bucket, Conflict::ReplaceAll)).code(),
         "s3::no_swap"

@@ -88,6 +88,11 @@ fn who_asks_is_found_as_the_aws_tools_find_it() {
     assert!(nowhere.starts_with("s3::no_region "), "{nowhere}");
     assert_eq!(ask(&folder, &job, &good), "1 records");
     assert!(ask(&folder, &job, &bad).starts_with("s3::denied "));
+    let unwritten = ask(&folder, &with("other"), &good);
+    assert!(
+        unwritten.contains("there is no such profile"),
+        "{unwritten}"
+    );
     std::fs::write(folder.join(".aws/credentials"), profiles).unwrap();
     assert_eq!(ask(&folder, &job, &[silent]), "1 records");
     // What the job names goes before what is found, and nothing takes its place.
