@@ -22,9 +22,13 @@ target = SyncS3Database(
         "secret_access_key": os.environ["AWS_SECRET_ACCESS_KEY"],
     }
 )
-target.connect()
-written = target.stream_write(source.stream_read())
-target.close()
+try:
+    target.connect()
+    written = target.stream_write(source.stream_read())
+    target.close()
+except Exception as cause:
+    # Of many lines the last one says it.
+    sys.exit(f"error: {cause}")
 source.close()
 if written.failed or written.successful != expected:
     sys.exit(f"error: {written.successful} records written, {expected} expected, {written.failed} failed")

@@ -18,7 +18,7 @@ pub fn markdown(measured: &Measured) -> String {
         return String::new();
     }
     let mut text = "\nFrom and to S3; the servers run on the same machine, and their CPU time is one figure.\n\n\
-         | route | records | | CPU s | × reference | servers' CPU s | wall s | records/s | peak MiB |\n\
+         | route | records | | CPU s | × reference, a record | servers' CPU s | wall s | records/s | peak MiB |\n\
          |---|--:|---|--:|--:|--:|--:|--:|--:|\n"
         .to_owned();
     for route in &measured.routes {
@@ -39,10 +39,7 @@ fn row(route: &Route, result: &Result) -> String {
             text,
             " {:.2} | {} | {} | {:.2} | {} | {:.0} |",
             middle(rounds, figures::cpu),
-            route.of(Role::Reference).map_or_else(
-                || "–".to_owned(),
-                |(_, to)| format!("{:.2}", figures::ratio(rounds, to, figures::cpu))
-            ),
+            against(route, result.records, rounds),
             // Not every system tells it.
             match middle(rounds, figures::server) {
                 told if told.is_nan() => "–".to_owned(),
@@ -59,6 +56,17 @@ fn row(route: &Route, result: &Result) -> String {
         Err(why) => writeln!(text, " no figure: {} | | | | | |", brief(why)),
     };
     text
+}
+
+/// CPU time of a record, as a multiple of the reference's.
+fn against(route: &Route, records: u64, rounds: &[Usage]) -> String {
+    match route.of(Role::Reference) {
+        Some((of_reference, to)) if records > 1 => {
+            let whole = figures::ratio(rounds, to, figures::cpu);
+            format!("{:.2}", whole * of_reference as f64 / records as f64)
+        }
+        _ => "–".to_owned(),
+    }
 }
 
 fn rate(rounds: &[Usage], records: u64) -> f64 {
@@ -153,8 +161,8 @@ pub(super) mod tests {
             routes: vec![route],
         };
         let text = markdown(&measured);
-        let ours = "| records-s3 | 2000 | dkhost | 0.80 | 0.07 | 0.50 | 0.80 | 2500 | 8 |";
-        let one = "| records-s3 | 1 | theirs, one | 2.00 | 0.17 | 0.50 | 2.00 | – | 8 |";
+        let ours = "| records-s3 | 2000 | dkhost | 0.80 | 0.03 | 0.50 | 0.80 | 2500 | 8 |";
+        let one = "| records-s3 | 1 | theirs, one | 2.00 | – | 0.50 | 2.00 | – | 8 |";
         assert!(text.contains(ours) && text.contains(one), "{text}");
         assert_eq!(json(&measured).len(), 3);
     }
