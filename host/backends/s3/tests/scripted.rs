@@ -288,3 +288,25 @@ fn who_does_not_speak_tls_is_said_so() {
     assert_eq!((error.code(), error.class()), ("s3::no_tls", Class::Config));
     assert!(error.help_text().unwrap().contains("http://"));
 }
+
+#[test]
+fn folders_of_many_objects_are_listed_several_at_once() {
+    let fake = Fake::start();
+    for id in 0..1_200 {
+        let key = format!("r/deep/{:02}/{id:05}.json", id / 100);
+        fake.put(&key, b"{}");
+    }
+    fake.put("r/deep/05.json", b"{}");
+    fake.put("s/1.json", b"{}");
+    fake.take_your_time(Duration::from_millis(20));
+    let more = json!({"prefix": "r/", "object": "record", "infer": 1});
+    let source = open_source(options(&fake, more), |_| ()).unwrap();
+    assert_eq!(source.estimate().records, Some(1_201));
+    let at_once = fake.most_at_once();
+    assert!(at_once > 2, "{at_once} at once");
+    fake.take_your_time(Duration::ZERO);
+    let found = read(source.as_ref());
+    assert_eq!(found.len(), 1_201);
+    assert!(found.is_sorted(), "in the order of their keys");
+    assert!(found[500].contains("deep/05\""), "{}", found[500]);
+}

@@ -1,5 +1,7 @@
 //! The operations, over a map in memory.
 
+use std::collections::BTreeSet;
+
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use bytes::{Bytes, BytesMut};
@@ -191,10 +193,22 @@ impl S3 for Objects {
             .or(input.start_after)
             .unwrap_or_default();
         let state = self.0.lock();
-        let is_next = |key: &String| key.starts_with(&prefix) && *key > after;
+        // What lies further down is listed as folders, on the first page with them.
+        let folder = |key: &String| {
+            let delimiter = input.delimiter.as_deref()?;
+            let end = key[prefix.len()..].find(delimiter)? + prefix.len() + delimiter.len();
+            Some(key[..end].to_owned())
+        };
+        let below = state.objects.keys().filter(|key| key.starts_with(&prefix));
+        let folders: BTreeSet<String> = below.filter_map(folder).collect();
+        let is_next =
+            |key: &String| key.starts_with(&prefix) && *key > after && folder(key).is_none();
         let mut found = state.objects.iter().filter(|(key, _)| is_next(key));
         let mut keys = state.objects.keys().filter(|key| is_next(key)).cloned();
         let encoding = input.encoding_type;
+        let common = folders.iter().map(|folder| CommonPrefix {
+            prefix: Some(encoded(folder)),
+        });
         let is_encoded = encoding.as_ref().is_some_and(|said| said.as_str() == "url");
         let page = input.max_keys.map_or(PAGE, |max| (max as usize).min(PAGE));
         let contents: Vec<Object> = found
@@ -220,6 +234,7 @@ impl S3 for Objects {
             is_truncated: Some(is_truncated),
             key_count: Some(contents.len() as i32),
             contents: Some(contents),
+            common_prefixes: Some(common.collect()),
             encoding_type: encoding,
             ..Default::default()
         };

@@ -1,9 +1,15 @@
 //! Which objects there are: all pages of a listing, keys exactly as they are.
 
-use aws_sdk_s3::types::EncodingType;
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use aws_sdk_s3::Client as Sdk;
+use aws_sdk_s3::types::{EncodingType, Object};
 use dkhost_core::{Error, Result};
 
 use crate::client::Client;
+use crate::fault::fault;
+use crate::server::Server;
 
 /// An object of a listing.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -16,52 +22,154 @@ pub(crate) struct Listed {
     pub etag: String,
 }
 
-/// The objects whose keys begin with a prefix, in the order of their keys' bytes.
+/// Folders of a prefix that are listed each on its own, at most.
+const FOLDERS_MAX: usize = 256;
+
+/// How many of them are listed at once.
+const LISTED_AT_ONCE: usize = 8;
+
+/// How far down folders are looked for where there is one in the other.
+const DEPTH_MAX: usize = 8;
+
+/// The objects whose keys begin with a prefix, in the order of their keys' bytes; where they lie in
+/// several folders and are more than a page, several of those are listed at once.
 ///
 /// *Errors* – `s3::no_bucket`, `s3::denied` and the like; `s3::bad_listing` for an answer that
 /// would leave out objects.
 pub(crate) fn under(client: &Client, prefix: &str) -> Result<Vec<Listed>> {
-    let mut all = Vec::new();
-    let mut token: Option<String> = None;
-    loop {
-        let request = client
-            .sdk()
-            .list_objects_v2()
-            .bucket(client.bucket())
-            .prefix(prefix)
-            // A key may have characters that XML has not.
-            .encoding_type(EncodingType::Url)
-            .set_continuation_token(token.clone());
-        let page = client.ask(|| format!("list {}", client.place(prefix)), request.send())?;
-        let is_encoded = page.encoding_type() == Some(&EncodingType::Url);
-        for object in page.contents() {
-            let key = object.key().unwrap_or_default();
-            let key = match is_encoded {
-                true => decoded(key).ok_or_else(|| bad(client, prefix, "a key is not UTF-8"))?,
-                false => key.to_owned(),
-            };
-            all.push(Listed {
-                key,
-                size: u64::try_from(object.size().unwrap_or(0)).unwrap_or(0),
-                etag: object.e_tag().unwrap_or_default().to_owned(),
-            });
-        }
-        if page.is_truncated() != Some(true) {
-            break;
-        }
-        let next = page.next_continuation_token().map(str::to_owned);
-        if next.is_none() || next == token {
-            return Err(bad(client, prefix, "a page names no page after it"));
-        }
-        token = next;
-    }
+    let lister = Lister {
+        sdk: client.sdk().clone(),
+        server: client.server.clone(),
+    };
+    let first = client.wait(lister.page(prefix, None, None))?;
+    let mut all = match &first.next {
+        None => first.objects,
+        Some(_) => match client.wait(lister.folders(prefix))? {
+            None => client.wait(lister.rest(prefix.to_owned(), first))?,
+            Some(page) => in_folders(client, &lister, page)?,
+        },
+    };
     all.sort_by(|a, b| a.key.as_bytes().cmp(b.key.as_bytes()));
     Ok(all)
 }
 
-fn bad(client: &Client, prefix: &str, why: &str) -> Error {
-    let place = client.place(prefix);
-    Error::infrastructure("s3::bad_listing", format!("cannot list {place}: {why}"))
+fn in_folders(client: &Client, lister: &Lister, page: Page) -> Result<Vec<Listed>> {
+    let mut all = page.objects;
+    let mut folders = page.folders.into_iter();
+    let mut flying = VecDeque::new();
+    loop {
+        let room = LISTED_AT_ONCE - flying.len();
+        for folder in folders.by_ref().take(room) {
+            let lister = lister.clone();
+            flying.push_back(client.spawn(async move {
+                let first = lister.page(&folder, None, None).await?;
+                lister.rest(folder, first).await
+            }));
+        }
+        let Some(task) = flying.pop_front() else {
+            return Ok(all);
+        };
+        let listed = client.wait(task);
+        all.extend(listed.map_err(|cause| Error::bug("a listing ended badly").caused_by(cause))??);
+    }
+}
+
+/// A page of a listing.
+struct Page {
+    objects: Vec<Listed>,
+    /// What keys begin with that have a slash further on, where they are listed by folder.
+    folders: Vec<String>,
+    /// What the page after it is asked for with.
+    next: Option<String>,
+}
+
+/// Lists a bucket. It holds no runtime, and so may be taken along into one.
+#[derive(Clone)]
+struct Lister {
+    sdk: Sdk,
+    server: Arc<Server>,
+}
+
+impl Lister {
+    async fn page(
+        &self,
+        prefix: &str,
+        delimiter: Option<&str>,
+        token: Option<String>,
+    ) -> Result<Page> {
+        let request = self
+            .sdk
+            .list_objects_v2()
+            .bucket(&self.server.bucket)
+            .prefix(prefix)
+            // A key may have characters that XML has not.
+            .encoding_type(EncodingType::Url)
+            .set_delimiter(delimiter.map(str::to_owned))
+            .set_continuation_token(token.clone());
+        let place = || format!("list s3://{}/{prefix}", self.server.bucket);
+        let page = request.send().await;
+        let page = page.map_err(|cause| fault(&place(), &self.server, cause))?;
+        let is_encoded = page.encoding_type() == Some(&EncodingType::Url);
+        let plain = |key: Option<&str>| match is_encoded {
+            true => {
+                decoded(key.unwrap_or_default()).ok_or_else(|| bad(&place(), "a key is not UTF-8"))
+            }
+            false => Ok(key.unwrap_or_default().to_owned()),
+        };
+        let object = |object: &Object| {
+            Ok(Listed {
+                key: plain(object.key())?,
+                size: u64::try_from(object.size().unwrap_or(0)).unwrap_or(0),
+                etag: object.e_tag().unwrap_or_default().to_owned(),
+            })
+        };
+        let next = match page.is_truncated() {
+            Some(true) => page.next_continuation_token().map(str::to_owned),
+            _ => None,
+        };
+        if page.is_truncated() == Some(true) && (next.is_none() || next == token) {
+            return Err(bad(&place(), "a page names no page after it"));
+        }
+        let folders = page.common_prefixes().iter();
+        Ok(Page {
+            objects: page.contents().iter().map(object).collect::<Result<_>>()?,
+            folders: folders
+                .map(|folder| plain(folder.prefix()))
+                .collect::<Result<_>>()?,
+            next,
+        })
+    }
+
+    /// All objects from a page on.
+    async fn rest(&self, prefix: String, mut page: Page) -> Result<Vec<Listed>> {
+        let mut all = page.objects;
+        while let Some(next) = page.next {
+            page = self.page(&prefix, None, Some(next)).await?;
+            all.append(&mut page.objects);
+        }
+        Ok(all)
+    }
+
+    /// The folders a prefix falls into, and what lies beside them, if that is worth the while.
+    async fn folders(&self, prefix: &str) -> Result<Option<Page>> {
+        let mut prefix = prefix.to_owned();
+        for _ in 0..DEPTH_MAX {
+            let mut page = self.page(&prefix, Some("/"), None).await?;
+            if page.next.is_some() || page.folders.len() > FOLDERS_MAX {
+                return Ok(None);
+            }
+            match (page.folders.len(), page.objects.is_empty()) {
+                (1, true) => prefix = page.folders.remove(0),
+                (0 | 1, _) => return Ok(None),
+                _ => return Ok(Some(page)),
+            }
+        }
+        Ok(None)
+    }
+}
+
+fn bad(doing: &str, why: &str) -> Error {
+    Error::infrastructure("s3::bad_listing", format!("cannot {doing}: {why}"))
         .help("is `endpoint` an S3 server?")
 }
 
