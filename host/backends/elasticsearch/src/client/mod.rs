@@ -260,6 +260,10 @@ impl Inner {
             Err(error) if error.code() == "elasticsearch::timed_out" => {
                 Err(fault::too_late(doing, &node.place, self.connect))
             }
+            // A server that expects https hangs up on http, without a word.
+            Err(error) if error.code() == "elasticsearch::connection_lost" => {
+                Err(error.help(fault::OTHER_SPEECH))
+            }
             Err(error) => Err(error),
         }
     }

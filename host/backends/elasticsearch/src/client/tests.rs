@@ -46,6 +46,18 @@ fn nowhere() -> String {
     format!("http://{}", listener.local_addr().unwrap())
 }
 
+/// A node that hangs up whatever it is asked, as one does that expects https.
+fn mute() -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let _ = stream.unwrap().read(&mut [0; 4096]);
+        }
+    });
+    url
+}
+
 const ELASTICSEARCH: &str = "HTTP/1.1 200 OK\r\nX-elastic-product: Elasticsearch\r\ncontent-length: 43\r\n\r\n\
     {\"nodes\":{\"a\":{\"version\":\"8.19.21\"}},\"n\":1}";
 
@@ -100,6 +112,9 @@ fn what_is_wrong_with_a_node_is_told_apart() {
         (other.code(), other.class()),
         ("elasticsearch::connection_lost", Class::Transient)
     );
+    let mute = failure(json!({"url": mute()}));
+    assert_eq!(mute.code(), "elasticsearch::connection_lost");
+    assert!(mute.help_text().unwrap().contains("https"));
     let half = node("HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nhalf").0;
     let half = failure(json!({"url": half, "request_timeout_ms": 300}));
     assert_eq!(

@@ -7,6 +7,10 @@ use dkhost_core::{Class, Error};
 
 use super::AGAIN;
 
+/// What is asked about whoever does not answer in HTTP.
+pub(crate) const OTHER_SPEECH: &str =
+    "does the server speak https where `url` says http, or the other way round?";
+
 /// No answer came: the connection could not be made, or was lost.
 pub(crate) fn lost(doing: &str, place: &str, cause: elasticsearch::Error) -> Error {
     let message = format!("cannot {doing}");
@@ -47,7 +51,7 @@ pub(crate) fn lost(doing: &str, place: &str, cause: elasticsearch::Error) -> Err
 /// What answers speaks something else.
 fn other_speech(message: String, place: &str, words: &str) -> Error {
     Error::new(Class::Transient, "elasticsearch::connection_lost", message)
-        .help("does the server speak https where `url` says http, or the other way round?")
+        .help(OTHER_SPEECH)
         .caused_by(format!("{place}: {words}"))
 }
 

@@ -13,7 +13,7 @@ use dkhost_core::{Class, Error};
 use serde_json::Value as Json;
 
 use crate::client::Answer;
-pub(crate) use lost::{lost, too_late};
+pub(crate) use lost::{OTHER_SPEECH, lost, too_late};
 
 /// What a server said when it refused something: the cause of an [`Error`] of [`refused`], and the
 /// `error` of an item of a bulk.
@@ -150,7 +150,7 @@ const AGAIN: &str =
     "when the server works again, run the same command again: it goes on where it stopped";
 
 /// How an index takes writes again.
-pub(crate) const LIFT: &str = "the index takes no writes; a disk that is nearly full does that too: free space, or lift the block: PUT INDEX/_settings {\"index.blocks.write\": null} (or whichever it is)";
+pub(crate) const LIFT: &str = "free space, if its disk is nearly full, or lift the block: PUT INDEX/_settings {\"index.blocks.write\": null} (or whichever it is)";
 
 /// The code and the way out.
 fn meaning(refusal: &Refusal) -> (&'static str, &'static str) {

@@ -75,7 +75,9 @@ pub(crate) fn open(mut options: Options, open: &OpenSource) -> Result<Box<dyn So
     let indices = indices::find(&client, &wanted.index, &wanted.index_span)?;
     let mapped = mapping::fields(indices.iter().map(|index| &index.mappings));
     let mut notes = client.notes();
-    let moments = Arc::new(Moments::open(client, &indices, wanted.keep_alive.clone())?);
+    let moments = Moments::open(client, &indices, wanted.keep_alive.clone())
+        .map_err(|error| error.at_least(wanted.index_span.clone()))?;
+    let moments = Arc::new(moments);
     let columns = match wanted.dataknobs {
         true => store_columns(&moments, open)?,
         false => {

@@ -216,14 +216,13 @@ impl Documents {
 
 fn missing_or_failed(error: &Json) -> Refusal {
     let kind = error["type"].as_str().unwrap_or_default();
-    Refusal::of(
-        if kind == "index_not_found_exception" {
-            404
-        } else {
-            500
-        },
-        error,
-    )
+    let status = match kind {
+        "index_not_found_exception" => 404,
+        // A shard that moves, or starts.
+        "no_shard_available_action_exception" | "unavailable_shards_exception" => 503,
+        _ => 500,
+    };
+    Refusal::of(status, error)
 }
 
 /// Where a part of a text lies in it.
@@ -358,6 +357,10 @@ mod tests {
             (documents.place(0), documents.is_there(1)),
             (Some((4, 1)), false)
         );
+        let moving =
+            r#"{"docs":[{"_id":"a","error":{"type":"no_shard_available_action_exception"}}]}"#;
+        let moving = Documents::of(answer(moving), "read", ["a"].into_iter()).unwrap_err();
+        assert!(moving.class().is_retryable(), "{}", moving.chain());
         let swapped = Documents::of(answer(body), "read", ["b", "a"].into_iter());
         assert_eq!(swapped.unwrap_err().code(), "elasticsearch::bad_answer");
     }

@@ -199,11 +199,15 @@ fn prepare(target: &Target, owner: &Owner, held: &Held, has_parts: bool) -> Resu
 
 /// What the server refuses in a mapping is the job's, and no record's.
 fn not_defined(error: Error) -> Error {
-    match error.class() {
-        Class::Data => error.with_class(Class::Config).help(
-            "`mapping` in [target] says otherwise how a column is indexed: { name = \"keyword\" }",
-        ),
-        _ => error,
+    if error.class() != Class::Data {
+        return error;
+    }
+    let error = error.with_class(Class::Config);
+    match fault::refusal(&error).is_some_and(|said| said.kind == "mapper_parsing_exception") {
+        true => {
+            error.help("`mapping` in [target] says how a column is indexed: { name = \"keyword\" }")
+        }
+        false => error,
     }
 }
 
