@@ -9,9 +9,18 @@ use super::world::{Load, World};
 /// Seeds per target in the ordinary test run.
 const SEEDS: u64 = 2;
 
+/// How often one run is disturbed at random.
+fn disturbances(target: &Target) -> u64 {
+    if is_over_http(target) { 2 } else { 4 }
+}
+
+fn is_over_http(target: &Target) -> bool {
+    target.is_index() || target.is_bucket()
+}
+
 /// What a seed moves. Few loads, because each needs its undisturbed run.
 fn load(target: &Target, chance: &mut Chance) -> Load {
-    if target.is_index() || target.is_bucket() {
+    if is_over_http(target) {
         return chance.one_of(over_http(target));
     }
     let loads = [
@@ -75,11 +84,11 @@ fn over_http(target: &Target) -> &'static [Load] {
         partitions: 2,
         batch: 1,
         plugin: false,
-        parallel: 2,
+        parallel: 1,
         verify: "count",
     };
     match target.is_bucket() && !target.is_of_records() {
-        true => &[MANY, WITH_PLUGIN],
+        true => &[MANY],
         false => &[PLAIN, WITH_PLUGIN],
     }
 }
@@ -95,7 +104,16 @@ fn play(target: &'static Target, seed: u64) {
         .iter()
         .filter(|point| is_passed_by(point, target))
         .collect();
-    for _ in 0..4 {
+    if is_over_http(target) {
+        // What is written is to be seen, or waits for its part, and is not committed.
+        let batches = load.records / load.batch;
+        let fail = format!("run.batch.written:{}:kill", 1 + chance.below(batches));
+        context.push_str(&format!(", {fail}"));
+        let killed = world.run_failing(&fail);
+        assert_eq!(killed.code, -9, "{context}: {} {}", killed.last, killed.err);
+        check_meanwhile(&world, &wanted, &context);
+    }
+    for _ in 0..disturbances(target) {
         if chance.below(3) == 0 {
             let point = points[chance.below(points.len())].name;
             let action = chance.one_of(&["kill", "error"]);
@@ -122,7 +140,8 @@ fn check(name: &str) {
         Err(_) => {
             // Another start for each target, so that a sample of two is not the same two.
             let first = 1 + target.name.bytes().map(u64::from).sum::<u64>();
-            let seeds = super::seeds().unwrap_or(SEEDS);
+            let few = if is_over_http(target) { 1 } else { SEEDS };
+            let seeds = super::seeds().unwrap_or(few);
             (first..first + seeds).for_each(|seed| play(target, seed));
         }
     }
