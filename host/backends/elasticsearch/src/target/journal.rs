@@ -180,7 +180,7 @@ impl Journal {
             return Ok(());
         }
         if let Some((part, _)) = self.ours()? {
-            undo(&self.target, &self.held, part)?;
+            undo(&self.target, &self.held, &part)?;
             let number = STAMP.fetch_add(1, Ordering::Relaxed);
             self.put(&Part {
                 stamp: format!("{} undone {number}", self.held.epoch),
@@ -235,30 +235,25 @@ fn undone(target: &Target, held: &Held, part: Part, seat: Seat) -> Result<(Part,
     if part.intent.is_none() && part.pages.is_empty() {
         return Ok((part, seat));
     }
+    undo(target, held, &part)?;
     let clean = Part {
         stamp: format!("undone {}", held.epoch),
-        run: part.run.clone(),
-        checkpoint: part.checkpoint.clone(),
         intent: None,
         pages: Vec::new(),
         ..part
     };
-    undo(target, held, part)?;
     match target.store.put_part(&clean, On::Seat(seat))? {
         Put::Done(seat) => Ok((clean, seat)),
         Put::Overtaken => Err(target.store.fenced(&held.run, held.epoch)),
     }
 }
 
-fn undo(target: &Target, held: &Held, part: Part) -> Result<()> {
+fn undo(target: &Target, held: &Held, part: &Part) -> Result<()> {
     let undo = Undo {
         client: &target.client,
         index: &held.path(),
         through: &held.alias,
         doing: &format!("undo what was not committed in index {}", held.index),
     };
-    for intent in target.store.intents(part)? {
-        undo.undo(&intent)?;
-    }
-    Ok(())
+    target.store.intents(part, |intent| undo.undo(intent))
 }

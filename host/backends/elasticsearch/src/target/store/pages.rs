@@ -72,27 +72,28 @@ impl Store {
         }
     }
 
-    /// Everything a partition was about to write, in its pages and beside them, the last first.
+    /// Gives everything a partition was about to write to `each`, the last first: what is beside its
+    /// pages, then what is in them.
     ///
-    /// *Errors* – `state::corrupt`.
-    pub fn intents(&self, part: Part) -> Result<Vec<Intent>> {
-        let mut intents: Vec<Intent> = part.intent.into_iter().collect();
+    /// *Errors* – `state::corrupt`, and those of `each`.
+    pub fn intents(&self, part: &Part, each: impl Fn(&Intent) -> Result<()>) -> Result<()> {
+        part.intent.iter().try_for_each(&each)?;
         for names in part.pages.iter().rev() {
             let mut text = String::new();
             for name in names {
-                let Some((page, _)) = self.index.read(name)? else {
-                    return Err(self.corrupt("a page of it is gone"));
-                };
+                let page = self.index.read(name)?;
+                let (page, _) = page.ok_or_else(|| self.corrupt("a page of it is gone"))?;
                 let page: Page = serde_json::from_str(&page)
                     .map_err(|cause| self.corrupt("a page of it is none").caused_by(cause))?;
                 text.push_str(&page.text);
             }
-            intents.push(serde_json::from_str(&text).map_err(|cause| {
+            let intent: Intent = serde_json::from_str(&text).map_err(|cause| {
                 self.corrupt("what it was about to write cannot be read")
                     .caused_by(cause)
-            })?);
+            })?;
+            each(&intent)?;
         }
-        Ok(intents)
+        Ok(())
     }
 
     /// Deletes pages that nobody names any more.

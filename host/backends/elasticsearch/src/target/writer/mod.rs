@@ -9,15 +9,16 @@
 //! ```
 //!
 //! With ids made of places nothing is looked up, since nobody else has them; with versions of the
-//! documents' own nothing is undone, since the server decides by them.
+//! documents' own nothing is undone, since the server decides by them. All others are in [`by_id`].
 
-use std::collections::HashMap;
+mod by_id;
+
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
 use dkhost_core::{
-    Batch, Checkpoint, Conflict, ContentSum, Durable, Error, Outcome, Outcomes, Result, RowReject,
-    WriteReport, Writer, fail,
+    Batch, Checkpoint, Conflict, Durable, Error, Outcome, Outcomes, Result, RowReject, WriteReport,
+    Writer, fail,
 };
 
 use super::answers::Documents;
@@ -27,13 +28,7 @@ use super::intent::documents;
 use super::journal::Journal;
 use super::lines::{Action, Lines};
 use super::{Held, Target};
-
-/// Documents looked up at once without their text.
-const LOOKED_UP: usize = 8192;
-/// The same with it: at first, and at the most while they are not large.
-const READ_FIRST: usize = 128;
-const READ: usize = 512;
-const READ_BYTES: usize = 8 << 20;
+use by_id::{READ, READ_FIRST};
 
 /// A partition that is open.
 pub(super) struct ElasticsearchWriter {
@@ -134,180 +129,6 @@ impl ElasticsearchWriter {
         Ok(report)
     }
 
-    /// Rows whose ids another may have.
-    fn by_id(
-        &mut self,
-        records: &RecordBatch,
-        lines: &Lines,
-        fates: &mut Fates,
-        report: &mut WriteReport,
-    ) -> Result<()> {
-        let mut folded = self.fold(records, lines, fates);
-        let mut rows: Vec<u32> = lines
-            .present()
-            .filter(|row| fates.outcomes[*row as usize] == Outcome::Written)
-            .collect();
-        // Once, and again only where the last of several rows of one id is refused: then the one
-        // before it counts.
-        while !rows.is_empty() {
-            self.round(lines, &rows, fates, report)?;
-            rows.retain(|row| fates.outcomes[*row as usize] == Outcome::Rejected);
-            rows = rows.iter().filter_map(|row| folded.remove(row)).collect();
-            for before in &rows {
-                fates.outcomes[*before as usize] = Outcome::Written;
-            }
-            rows.sort_unstable();
-        }
-        Ok(())
-    }
-
-    /// Leaves one row of each id: the last under `upsert`, with versions that of the highest, else
-    /// the first. Says which row of the same id comes before a row.
-    fn fold(&self, records: &RecordBatch, lines: &Lines, fates: &mut Fates) -> HashMap<u32, u32> {
-        let mut known: HashMap<&str, u32> = HashMap::with_capacity(lines.len());
-        let mut before = HashMap::new();
-        for row in lines.present() {
-            let Some(first) = known.insert(lines.id(row), row) else {
-                continue;
-            };
-            match self.target.conflict {
-                Conflict::Upsert if self.is_older(records, row, first) => {
-                    fates.outcomes[row as usize] = Outcome::Deduplicated;
-                    known.insert(lines.id(row), first);
-                }
-                Conflict::Upsert => {
-                    fates.outcomes[first as usize] = Outcome::Deduplicated;
-                    before.insert(row, first);
-                }
-                mode => {
-                    self.met(mode, lines, row, fates);
-                    known.insert(lines.id(row), first);
-                }
-            }
-        }
-        before
-    }
-
-    /// Whether the document's own version says that `row` is older than `other`.
-    fn is_older(&self, records: &RecordBatch, row: u32, other: u32) -> bool {
-        use arrow::array::{AsArray, Int64Array};
-        let column = self
-            .target
-            .layout
-            .version
-            .map(|index| records.column(index));
-        let versions: Option<&Int64Array> = column.and_then(|column| column.as_primitive_opt());
-        versions.is_some_and(|v| v.value(row as usize) < v.value(other as usize))
-    }
-
-    /// A row met a document that stays.
-    fn met(&self, mode: Conflict, lines: &Lines, row: u32, fates: &mut Fates) {
-        if mode == Conflict::Skip || self.target.layout.version.is_some() {
-            fates.outcomes[row as usize] = Outcome::Unchanged;
-            return;
-        }
-        let id = lines.id(row);
-        fates.refuse(RowReject {
-            row,
-            column: None,
-            code: "elasticsearch::exists".to_owned(),
-            message: format!("a document of the id {} is there already", shortened(id)),
-        });
-    }
-
-    /// Looks rows up, writes down what will change, and sends them. Their ids are unlike.
-    fn round(
-        &mut self,
-        lines: &Lines,
-        rows: &[u32],
-        fates: &mut Fates,
-        report: &mut WriteReport,
-    ) -> Result<()> {
-        if self.target.layout.version.is_some() {
-            return self.send(lines, rows, fates);
-        }
-        let upsert = self.target.conflict == Conflict::Upsert;
-        let target = Arc::clone(&self.target);
-        let mut back = target.layout.back();
-        let (mut sent, mut replaced) = (Vec::with_capacity(rows.len()), Vec::new());
-        let (mut rest, mut changes) = (rows, false);
-        while !rest.is_empty() {
-            let (some, behind) = rest.split_at(self.at_once(upsert).min(rest.len()));
-            rest = behind;
-            let there = self.look_up(lines, some, upsert)?;
-            for (at, row) in some.iter().enumerate() {
-                let (id, hash) = (lines.id(*row), lines.hash(*row));
-                match (there.is_there(at), there.source(at)) {
-                    (false, _) => self.journal.note(|intent| {
-                        intent.create(id, hash);
-                        Ok(())
-                    })?,
-                    (true, Some(text)) if upsert => {
-                        if text == lines.document(*row) {
-                            fates.outcomes[*row as usize] = Outcome::Unchanged;
-                            continue;
-                        }
-                        self.journal.note(|intent| intent.replace(id, hash, text))?;
-                        if self.target.content {
-                            back.push(id, text)?;
-                        }
-                        replaced.push(*row);
-                    }
-                    _ => {
-                        self.met(self.target.conflict, lines, *row, fates);
-                        continue;
-                    }
-                }
-                changes = true;
-                sent.push(*row);
-            }
-            self.read(there.bytes());
-        }
-        if changes {
-            self.journal.intend()?;
-        }
-        fail::point("elasticsearch.write.intended")?;
-        self.send(lines, &sent, fates)?;
-        fail::point("elasticsearch.write.sent")?;
-        self.sum_replaced(&mut back, &replaced, fates, report)
-    }
-
-    /// How many documents are looked up at once.
-    fn at_once(&self, text: bool) -> usize {
-        match text {
-            true => self.together,
-            false => LOOKED_UP,
-        }
-    }
-
-    /// Documents came, in so many bytes: more of them the next time, or fewer.
-    fn read(&mut self, bytes: usize) {
-        self.together = match bytes > READ_BYTES {
-            true => (self.together / 2).max(1),
-            false => (self.together * 2).min(READ),
-        };
-    }
-
-    /// Adds up what was replaced, but for rows the server refused after all.
-    fn sum_replaced(
-        &self,
-        back: &mut super::layout::Back<'_>,
-        replaced: &[u32],
-        fates: &Fates,
-        report: &mut WriteReport,
-    ) -> Result<()> {
-        let was_written = |row: &u32| fates.outcomes[*row as usize] == Outcome::Written;
-        report.replaced_rows += replaced.iter().filter(|row| was_written(row)).count() as u64;
-        if !self.target.content {
-            return Ok(());
-        }
-        let before = back.finish()?;
-        let kept: arrow::array::BooleanArray =
-            replaced.iter().map(|row| Some(was_written(row))).collect();
-        report.replaced += ContentSum::of(&arrow::compute::filter_record_batch(&before, &kept)?)?;
-        Ok(())
-    }
-
     fn look_up(&self, lines: &Lines, rows: &[u32], text: bool) -> Result<Documents> {
         let ids = rows.iter().map(|row| lines.id(*row));
         let (client, doing) = (&self.target.client, self.doing());
@@ -356,14 +177,6 @@ impl ElasticsearchWriter {
     fn clear(&mut self) {
         self.written.clear();
         self.rows = 0;
-    }
-}
-
-/// An id for people, who may have to read hundreds.
-fn shortened(id: &str) -> String {
-    match id.char_indices().nth(80) {
-        Some((end, _)) => format!("`{}…`", &id[..end]),
-        None => format!("`{id}`"),
     }
 }
 
