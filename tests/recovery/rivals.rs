@@ -133,6 +133,28 @@ fn objects_paused_past_a_takeover_are_fenced() {
     check_fenced("s3-records-upsert", "run.end.verified:1");
 }
 
+/// A batch that is written again meets its own objects, and still overwrites nobody else's.
+#[test]
+fn an_object_changed_after_a_takeover_stays_changed() {
+    let world = World::new(target("s3-records-upsert"), Load::OVER_HTTP);
+    let Some(super::places::Place::Bucket(bucket)) = world.place() else {
+        panic!("no bucket")
+    };
+    use_history(&world, "first");
+    // The batch of record 3, which was there before.
+    assert_eq!(world.run_failing("s3.records.sent:1:kill").code, -9);
+    let first = stopped(&world, "s3.records.noted:1");
+    use_history(&world, "second");
+    let second = world.run();
+    assert_eq!(second.code, 3, "{} {}", second.last, second.err);
+    let (key, changed) = (format!("{}3.json", super::objects::PREFIX), b"{\"id\":3}");
+    bucket.put(&key, changed);
+    let first = continued(first);
+    let seen = format!("{} {} {}", first.code, first.last, first.err);
+    assert!([5, 7].contains(&first.code), "{seen}");
+    assert_eq!(bucket.get(&key), changed, "{seen}");
+}
+
 /// Whoever was taken over writes nothing more, not even where nothing is any more.
 #[test]
 fn an_index_emptied_after_a_takeover_stays_empty() {

@@ -50,7 +50,7 @@ struct Staged {
 #[derive(Debug, Clone)]
 struct Met {
     content: ContentSum,
-    /// `None` if it was written over already, by this very batch.
+    /// `None` if it is gone since.
     etag: Option<String>,
 }
 
@@ -95,29 +95,23 @@ impl RecordWriter {
     /// What the rows of a batch meet, by id.
     fn look(&self, rows: &[Result<(Encoded, String), RowError>]) -> Result<HashMap<u128, Met>> {
         let taken = || rows.iter().flatten();
-        if let Some(note) = self
-            .interrupted
-            .as_ref()
-            .filter(|note| note.ids == digest(taken()))
-        {
-            let met = taken().filter_map(|(row, _)| {
-                let hash = xxh3_128(row.id.as_bytes());
-                let content = *note.met.get(&format!("{hash:032x}"))?;
-                Some((
-                    hash,
-                    Met {
-                        content,
-                        etag: None,
-                    },
-                ))
-            });
-            return Ok(met.collect());
-        }
+        let note = self.interrupted.as_ref();
+        let note = note.filter(|note| note.ids == digest(taken()));
+        let noted = |id: &str| {
+            let hash = xxh3_128(id.as_bytes());
+            note.and_then(|note| note.met.get(&format!("{hash:032x}")).copied())
+        };
         let wanted: Vec<Listed> = {
             let known = self.target.lock_known();
             let mut seen = HashSet::new();
             taken()
-                .filter(|(row, key)| known.may_have(&row.id) && seen.insert(key))
+                .filter(|(row, key)| {
+                    let may_be_met = match note {
+                        Some(_) => noted(&row.id).is_some(),
+                        None => known.may_have(&row.id),
+                    };
+                    may_be_met && seen.insert(key)
+                })
                 .map(|(row, key)| Listed {
                     key: key.clone(),
                     // A guess, so that not too much is on its way at once.
@@ -129,8 +123,15 @@ impl RecordWriter {
         let mut fetch = Fetch::of(&self.target.client, wanted.into_iter(), true);
         let mut met = HashMap::new();
         while let Some((listed, content)) = fetch.next_content()? {
-            let Some(found) = content else { continue };
             let id = self.target.id_of(&listed.key).unwrap_or_default();
+            // What a batch met that was interrupted; what is there now may be its own.
+            let met_before = noted(id);
+            let etag = content.as_ref().map(|found| found.etag.clone());
+            let (Some(found), None) = (content, met_before) else {
+                let is_met = met_before.map(|content| Met { content, etag });
+                met.extend(is_met.map(|is_met| (xxh3_128(id.as_bytes()), is_met)));
+                continue;
+            };
             // Only what is replaced has to be understood.
             let content = match self.target.conflict {
                 Conflict::Upsert => {
@@ -142,7 +143,6 @@ impl RecordWriter {
                 }
                 _ => ContentSum::default(),
             };
-            let etag = Some(found.etag);
             met.insert(xxh3_128(id.as_bytes()), Met { content, etag });
         }
         Ok(met)
@@ -225,7 +225,7 @@ impl RecordWriter {
         match there {
             _ if !self.target.conditional => If::Any,
             None => If::Absent,
-            Some(met) => met.etag.clone().map_or(If::Any, If::Match),
+            Some(met) => met.etag.clone().map_or(If::Absent, If::Match),
         }
     }
 
