@@ -336,3 +336,26 @@ fn moments_are_closed_in_the_end() {
         assert_eq!(stats(), 0, "{}", server.url());
     }
 }
+
+#[test]
+fn a_vector_is_read_as_one() {
+    for server in servers() {
+        // The other product has vectors in a plugin only.
+        if server.is_opensearch {
+            continue;
+        }
+        let index = server.index(&json!({"mappings": {"properties": {
+            "v": {"type": "dense_vector", "dims": 2, "index": false}
+        }}}));
+        index.put([("1", r#"{"v":[0.5,2.0]}"#), ("2", "{}")]);
+        let source = index.source(json!({})).unwrap();
+        assert_eq!(
+            types(source.schema()),
+            ["_id utf8", "v vector(2)", "_rest json"]
+        );
+        let lines = read(source.as_ref());
+        let vector: Json = serde_json::from_str(&lines[0]).unwrap();
+        assert_eq!(vector["v"], json!([0.5, 2.0]), "{lines:?}");
+        assert!(!lines[1].contains("\"v\""), "{lines:?}");
+    }
+}

@@ -4,7 +4,7 @@ use dkhost_core::{Claim, Class, Conflict};
 use dkhost_drive::{Run, fates, refused, rows, schema};
 use serde_json::json;
 
-use crate::support::on_both;
+use crate::support::{Index, on_both};
 
 #[test]
 fn a_value_the_mapping_refuses_is_refused_alone_with_the_servers_reason() {
@@ -236,5 +236,44 @@ fn a_definition_the_server_does_not_know_is_the_jobs_fault() {
         let error = refused(sink.claim(&claim));
         assert_eq!(error.class(), Class::Config, "{}", error.chain());
         assert!(error.chain().contains("keywrod") && error.help_text().is_some());
+    });
+}
+
+#[test]
+fn what_is_several_indices_is_no_target() {
+    on_both(|index| {
+        let schema = schema(&["!id utf8"]);
+        let said = |index: &Index| {
+            let error = refused(index.try_open(&schema, Conflict::Insert, json!({})));
+            assert_eq!(error.code(), "elasticsearch::not_an_index");
+            error.to_string()
+        };
+        let names = ["one", "two"].map(|part| format!("{}-{part}", index.name));
+        for name in &names {
+            let body = json!({"settings": {"number_of_replicas": 0}, "aliases": {&index.name: {}}});
+            index.server.must("PUT", name, &body.to_string());
+        }
+        assert!(said(&index).contains("an alias of 2 indices"));
+        // The other distribution here has no data streams.
+        if !index.server.is_opensearch {
+            return;
+        }
+        let stream = Index {
+            name: format!("{}-stream", index.name),
+            server: index.server,
+        };
+        let template = format!("_index_template/{}", stream.name);
+        let body = json!({"index_patterns": [stream.name], "data_stream": {}});
+        stream.server.must("PUT", &template, &body.to_string());
+        let path = format!("_data_stream/{}", stream.name);
+        stream.server.must("PUT", &path, "");
+        let first = said(&stream);
+        let rollover = format!("{}/_rollover", stream.name);
+        stream.server.must("POST", &rollover, "");
+        let second = said(&stream);
+        stream.server.must("DELETE", &path, "");
+        stream.server.must("DELETE", &template, "");
+        assert!(first.contains("a data stream"), "{first}");
+        assert_eq!(first, second);
     });
 }
