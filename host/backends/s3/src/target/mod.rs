@@ -164,6 +164,9 @@ impl Target {
             ));
         }
         let mut next: State = held.state.clone();
+        // It may count already, if only the answer was lost.
+        next.parts
+            .retain(|known| part.is_none_or(|part| known.name != part.name));
         next.parts.extend(part.cloned());
         next.checkpoints
             .insert(checkpoint.partition, checkpoint.clone());

@@ -89,6 +89,9 @@ pub(crate) struct Held {
     etag: String,
     /// What it says.
     pub state: State,
+    /// Changes whose answers were lost: it may say one of them. Partitions change it in turn, so
+    /// that another one finds out.
+    doubtful: Vec<State>,
 }
 
 /// The state under a key, if there is one.
@@ -126,6 +129,7 @@ impl Held {
             conditional,
             etag: String::new(),
             state,
+            doubtful: Vec::new(),
         };
         let condition = match (conditional, seen) {
             (false, _) => If::Any,
@@ -172,11 +176,15 @@ impl Held {
             Ok(etag) => {
                 self.etag = etag;
                 self.state = next;
+                self.doubtful.clear();
                 Ok(())
             }
             // A condition on an object that is gone is answered in either way.
             Err(error) if is_precondition(&error) || is_absent(&error) => self.catch_up(&next),
-            Err(error) => Err(error),
+            Err(error) => {
+                self.doubtful.push(next);
+                Err(error)
+            }
         }
     }
 
@@ -192,7 +200,8 @@ impl Held {
         if (&found.run, found.epoch) != (&self.state.run, self.state.epoch) {
             return Err(fenced(&self.state.run, self.state.epoch, found.epoch));
         }
-        if found != *expected && found != self.state {
+        let is_ours = found == *expected || found == self.state || self.doubtful.contains(&found);
+        if !is_ours {
             return Err(Error::state(
                 "state::corrupt",
                 format!(
@@ -202,12 +211,14 @@ impl Held {
             )
             .help("two processes with one epoch? start anew with `dkhost run JOB --no-resume`"));
         }
-        self.etag = etag;
-        match found == *expected {
-            true => {
-                self.state = found;
-                Ok(())
-            }
+        let is_expected = found == *expected;
+        if etag != self.etag {
+            // No request for an older one can do anything any more.
+            self.doubtful.clear();
+        }
+        (self.etag, self.state) = (etag, found);
+        match is_expected {
+            true => Ok(()),
             // Written, and refused for an older condition: the next try has the right one.
             false => Err(Error::new(
                 dkhost_core::Class::Transient,
