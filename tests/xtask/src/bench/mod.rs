@@ -6,6 +6,7 @@
 
 mod alone;
 mod build;
+mod elasticsearch;
 mod figures;
 mod jobs;
 mod json;
@@ -55,6 +56,8 @@ pub struct Measured {
     pub dataknobs_us: Option<f64>,
     /// The routes from and to PostgreSQL.
     pub postgres: postgres::Measured,
+    /// The routes from and to Elasticsearch.
+    pub elasticsearch: elasticsearch::Measured,
     /// The routes from and to S3.
     pub s3: s3::Measured,
 }
@@ -83,6 +86,12 @@ pub fn run(arguments: &[String]) -> Outcome {
         match postgres::measure(&wish, &jobs) {
             Ok(of_postgres) => measured.postgres = of_postgres,
             Err(why) => failures.push(format!("PostgreSQL was not measured: {why}")),
+        }
+    }
+    if elasticsearch::is_wanted(&wish) {
+        match elasticsearch::measure(&wish, &jobs) {
+            Ok(of_elasticsearch) => measured.elasticsearch = of_elasticsearch,
+            Err(why) => failures.push(format!("Elasticsearch was not measured: {why}")),
         }
     }
     if s3::is_wanted(&wish) {

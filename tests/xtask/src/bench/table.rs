@@ -7,7 +7,7 @@ use super::json::Json;
 use super::measure::Usage;
 use super::routes::{Role, Route};
 use super::targets::{Bound, Target};
-use super::{Measured, machine, postgres, s3};
+use super::{Measured, elasticsearch, machine, postgres, s3};
 
 /// The tables.
 pub fn markdown(measured: &Measured, targets: &[Target]) -> String {
@@ -15,6 +15,7 @@ pub fn markdown(measured: &Measured, targets: &[Target]) -> String {
     let mut text = format!("\n{model}, median of {} rounds\n", measured.runs);
     text.push_str(&of_files(measured));
     text.push_str(&postgres::markdown(&measured.postgres));
+    text.push_str(&elasticsearch::markdown(&measured.elasticsearch));
     text.push_str(&s3::markdown(&measured.s3));
     text.push_str(&of_targets(targets));
     if let Some(parallel) = &measured.parallel {
@@ -167,6 +168,7 @@ fn routes(measured: &Measured) -> Vec<Json> {
     routes
         .flat_map(|(route, usages)| one(route, usages))
         .chain(postgres::json(&measured.postgres))
+        .chain(elasticsearch::json(&measured.elasticsearch))
         .chain(s3::json(&measured.s3))
         .collect()
 }
@@ -175,6 +177,7 @@ fn peers(measured: &Measured) -> impl Iterator<Item = &String> {
     let of_files = measured.peers.iter();
     of_files
         .chain(&measured.postgres.peers)
+        .chain(&measured.elasticsearch.peers)
         .chain(&measured.s3.peers)
 }
 

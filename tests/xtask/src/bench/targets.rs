@@ -3,7 +3,7 @@
 
 use super::figures::{self, Rounds};
 use super::routes::{Role, Route};
-use super::{Measured, postgres, s3};
+use super::{Measured, elasticsearch, postgres, s3};
 
 /// One of them.
 pub struct Target {
@@ -74,6 +74,7 @@ pub fn all(measured: &Measured) -> Vec<Target> {
         add(name, parallel.gain(), Bound::AtLeast(1.6), "×");
     }
     targets.extend(postgres::targets(&measured.postgres.routes));
+    targets.extend(elasticsearch::targets(&measured.elasticsearch.routes));
     targets.extend(s3::targets(&measured.s3.routes));
     targets
 }

@@ -7,9 +7,10 @@ use crate::shell::Outcome;
 /// How it is called.
 pub const USAGE: &str = "\
 cargo xtask bench [OPTIONS]
-  --only WHAT      `files` (and SQLite), `postgres` or `s3`, which start servers of their own (all)
+  --only WHAT      `files` (and SQLite), `postgres`, `elasticsearch` or `s3`, which start servers of
+                   their own (all)
   --rows N,N…      rows to move, fewest first (files 1000000,5000000; postgres 500000,5000000;
-                   s3 500000, and 20000 objects)
+                   elasticsearch 500000; s3 500000, and 20000 objects)
   --runs N         rounds; each runs every contender once (3; postgres moves 5000000 once)
   --route TEXT     only routes whose name holds this text, and nothing but routes
   --dkhost PATH    measure this binary; otherwise the release profile is built
@@ -18,7 +19,7 @@ cargo xtask bench [OPTIONS]
 ";
 
 /// What `--only` may name.
-const PARTS: [&str; 3] = ["files", "postgres", "s3"];
+const PARTS: [&str; 4] = ["files", "postgres", "elasticsearch", "s3"];
 
 /// The options.
 #[derive(Debug, Clone, PartialEq, Eq)]
