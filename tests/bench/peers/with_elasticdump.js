@@ -8,6 +8,4 @@ const program = path.resolve(process.argv[1])
 const Base = createRequire(program)('../lib/transports/__es__/_base.js')
 const version = '8.19.0'
 const told = { version, distribution: 'elasticsearch', distributionVersion: version }
-for (const of of [Base, Base.prototype]) {
-  if (of && of._parseVersion) of._parseVersion = () => told
-}
+Base.prototype._parseVersion = () => told

@@ -9,7 +9,7 @@ use super::server::{SOURCE, Server, TARGET};
 use crate::shell::Outcome;
 
 /// Lines to a server that only counts.
-pub const COUNTED: &str = "jsonl-es-counted";
+pub const COUNTED: &str = "jsonl-counted-es";
 /// Lines into an index.
 pub const THERE: &str = "jsonl-es";
 /// An index into lines.

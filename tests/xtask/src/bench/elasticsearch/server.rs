@@ -17,8 +17,27 @@ pub const SOURCE: &str = "source-rows";
 /// The heap that indexing half a million small documents wants.
 const HEAP_MIB: u32 = 1024;
 
-/// Fields as dkhost makes them of the same rows, so that each indexes alike.
-const FIELDS: &str = r#"{"settings":{"number_of_replicas":0},"mappings":{"properties":{"id":{"type":"long"},"name":{"type":"keyword"},"email":{"type":"keyword"},"phone":{"type":"keyword"},"country":{"type":"keyword"},"city":{"type":"keyword"},"status":{"type":"keyword"},"amount":{"type":"double"},"visits":{"type":"long"},"updated_at":{"type":"date"}}}}"#;
+/// Columns of text, which dkhost makes full text with a keyword beside it, as the server itself would.
+const TEXTS: [&str; 7] = [
+    "name",
+    "email",
+    "phone",
+    "country",
+    "city",
+    "status",
+    "updated_at",
+];
+
+/// Fields as dkhost makes them of the same rows, so that for each the server does the same work.
+fn fields() -> String {
+    let of_text = r#"{"type":"text","fields":{"keyword":{"type":"keyword","ignore_above":256}}}"#;
+    let texts: String = TEXTS
+        .iter()
+        .map(|name| format!(",\"{name}\":{of_text}"))
+        .collect();
+    let numbers = r#""id":{"type":"long"},"visits":{"type":"long"},"amount":{"type":"double"}"#;
+    format!("{{\"mappings\":{{\"dynamic\":false,\"properties\":{{{numbers}{texts}}}}}}}")
+}
 
 /// An Elasticsearch, and one before it that only counts.
 pub struct Server {
@@ -50,7 +69,7 @@ impl Server {
             }
         }
         if with_fields {
-            self.ask("PUT", &format!("/{TARGET}"), FIELDS)?;
+            self.ask("PUT", &format!("/{TARGET}"), &fields())?;
         }
         Ok(())
     }
