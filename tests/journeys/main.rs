@@ -1,0 +1,20 @@
+//! Records that travel over several kinds of stores and come back: what left is what arrives.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "tests fail by panicking"
+)]
+
+#[path = "../postgres/support.rs"]
+#[allow(dead_code, reason = "shared with the tests of tables")]
+mod support;
+#[path = "../cli/world.rs"]
+#[allow(dead_code, reason = "shared with the tests of the command line")]
+mod world;
+
+mod customers;
+mod hostile;
+mod rounds;
+mod stores;
