@@ -15,6 +15,7 @@ mod support;
 mod world;
 
 mod customers;
+mod dataknobs;
 mod hostile;
 mod rounds;
 mod stores;
