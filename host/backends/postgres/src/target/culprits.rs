@@ -12,7 +12,7 @@ use dkhost_core::{Error, Outcome, Result, fail};
 
 use super::reasons::{blame, outcomes, reject};
 use super::shape::{BATCH, Shape};
-use super::stage::{Stage, swallowed};
+use super::stage::{CHECK_NOW, Stage, swallowed};
 use crate::fault::refusal;
 
 /// Rows of the first piece.
@@ -61,6 +61,7 @@ pub(super) fn find(stage: &mut Stage<'_>) -> Result<()> {
         true => merge(shape),
         false => insert(shape),
     };
+    let attempt = format!("{attempt}; {CHECK_NOW}");
     let refusable = match shape.row_security {
         true => format!("{ABOUT_A_ROW} OR dk_state = '42501'"),
         false => ABOUT_A_ROW.to_owned(),

@@ -26,6 +26,10 @@ use crate::copy::{Encoder, Wire};
 use crate::fault::refusal;
 use crate::session::Session;
 
+/// Checks at once what a trigger of the table had put off to the end of the transaction, where it
+/// could not be told any more which row is refused.
+pub(super) const CHECK_NOW: &str = "SET CONSTRAINTS ALL IMMEDIATE";
+
 /// A batch on its way into the table.
 pub(super) struct Stage<'a> {
     pub session: &'a mut Session,
@@ -41,6 +45,7 @@ pub(super) struct Stage<'a> {
 }
 
 /// What became of the rows of a batch.
+#[derive(Clone)]
 pub(super) struct Fates {
     pub outcomes: Vec<Outcome>,
     pub rejects: Vec<RowReject>,
@@ -126,7 +131,16 @@ impl Stage<'_> {
         refused.into_iter().for_each(|row| self.fates.reject(row));
         let rows = self.records.num_rows() - self.fates.rejects.len();
         let sql = self.shape.copy_direct();
-        match self.session.copy_in(self.doing, &sql, data.into()) {
+        let copied = self
+            .session
+            .copy_in(self.doing, &sql, data.into())
+            .and_then(|written| {
+                if self.shape.has_triggers {
+                    self.session.run(self.doing, CHECK_NOW)?;
+                }
+                Ok(written)
+            });
+        match copied {
             Ok(written) if written == rows as u64 => Ok(true),
             Err(error) if !is_about_a_row(&error) => Err(error),
             // Refused, or a trigger kept rows out and does not say which.
@@ -155,10 +169,18 @@ impl Stage<'_> {
             old = self.lock_old();
         }
         let old = old?;
-        match self.merge() {
+        let before = self.fates.clone();
+        let merged = self.merge().and_then(|all| {
+            if all {
+                self.drop_batch()?;
+            }
+            Ok(all)
+        });
+        match merged {
             Ok(true) => {}
             outcome => {
                 went_well = false;
+                self.fates = before;
                 if let Err(error) = outcome
                     && !is_about_a_row(&error)
                 {
@@ -166,14 +188,19 @@ impl Stage<'_> {
                 }
                 self.session.run(self.doing, "ROLLBACK TO merge")?;
                 culprits::find(self)?;
+                self.drop_batch()?;
             }
         }
-        self.session
-            .run(self.doing, "DROP TABLE pg_temp.dkhost_batch")?;
         for row in &self.fates.replaced {
             *replaced += ContentSum(*old.get(row).ok_or_else(changed_meanwhile)?);
         }
         Ok(went_well)
+    }
+
+    /// Checks what triggers put off, and lets the temporary table go.
+    fn drop_batch(&mut self) -> Result<()> {
+        let sql = format!("{CHECK_NOW}; DROP TABLE {BATCH}");
+        self.session.run(self.doing, &sql)
     }
 
     /// Sends the rows that are left, each with its number; false if the server refused any.

@@ -244,3 +244,43 @@ fn the_words_of_a_refusal_name_what_the_server_named() {
         .for_each(|why| writeln!(all, "{why}").unwrap());
     assert!(all.contains("Odd %name") && all.contains("23514"), "{all}");
 }
+
+#[test]
+fn a_trigger_that_defers_constraints_does_not_hide_which_row_is_bad() {
+    let table = "CREATE TABLE o (id int PRIMARY KEY); INSERT INTO o VALUES (1); \
+        CREATE TABLE t (k int PRIMARY KEY, v int CONSTRAINT known REFERENCES o DEFERRABLE); \
+        CREATE FUNCTION f() RETURNS trigger LANGUAGE plpgsql AS \
+        'BEGIN SET CONSTRAINTS ALL DEFERRED; RETURN new; END'; \
+        CREATE TRIGGER g BEFORE INSERT ON t FOR EACH ROW EXECUTE FUNCTION f()";
+    for conflict in [Conflict::Insert, Conflict::Upsert, Conflict::Skip] {
+        let database = database(table);
+        let schema = schema(&["!k int32", "v int32"]);
+        let cells: Cells<'_> = &[
+            &[Some("1"), Some("1")],
+            &[Some("2"), Some("99")],
+            &[Some("3"), Some("1")],
+        ];
+        let (fates, whys) = load(&database, "t", &schema, conflict, cells);
+        assert_eq!(fates, "wxw", "{conflict:?}");
+        assert!(
+            whys[0].contains("known") && whys[0].contains("23503"),
+            "{whys:?}"
+        );
+        assert_eq!(database.sql("SELECT k FROM t ORDER BY k"), "1\n3");
+    }
+}
+
+#[test]
+fn a_row_stands_in_for_a_later_one_of_its_key_that_is_refused_once_all_are_written() {
+    let table = "CREATE TABLE o (id int PRIMARY KEY); INSERT INTO o VALUES (1); \
+        CREATE TABLE t (k int PRIMARY KEY, v int REFERENCES o DEFERRABLE); \
+        CREATE FUNCTION f() RETURNS trigger LANGUAGE plpgsql AS \
+        'BEGIN SET CONSTRAINTS ALL DEFERRED; RETURN new; END'; \
+        CREATE TRIGGER g BEFORE INSERT ON t FOR EACH ROW EXECUTE FUNCTION f()";
+    let database = database(table);
+    let schema = schema(&["!k int32", "v int32"]);
+    let cells: Cells<'_> = &[&[Some("1"), Some("1")], &[Some("1"), Some("99")]];
+    let (fates, _) = load(&database, "t", &schema, Conflict::Upsert, cells);
+    assert_eq!(fates, "wx");
+    assert_eq!(database.sql("SELECT k, v FROM t"), "1|1");
+}
