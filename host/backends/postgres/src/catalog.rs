@@ -153,8 +153,9 @@ pub(crate) struct Table {
     pub children: u32,
     /// Whether row security hides rows from whoever is connected.
     pub row_security: bool,
-    /// Whether its rows survive a crash of the server (`UNLOGGED` and temporary ones do not).
-    pub permanent: bool,
+    /// The name in SQL of what a crash of the server empties: the table itself if it is `UNLOGGED`,
+    /// or the first such partition.
+    pub unlogged: Option<String>,
 }
 
 impl Table {
@@ -225,7 +226,10 @@ SELECT c.oid::int8, n.nspname::text, c.relname::text, c.relkind::text,
        current_setting('block_size')::int8, c.relfilenode::int8,
        (SELECT count(*) FROM pg_catalog.pg_trigger g WHERE g.tgrelid = c.oid AND NOT g.tgisinternal),
        (SELECT count(*) - 1 FROM tree),
-       pg_catalog.row_security_active(c.oid), c.relpersistence = 'p'
+       pg_catalog.row_security_active(c.oid),
+       (SELECT min(quote_ident(s.nspname) || '.' || quote_ident(l.relname))
+          FROM tree JOIN pg_catalog.pg_class l USING (oid) JOIN pg_catalog.pg_namespace s ON s.oid = l.relnamespace
+         WHERE l.relpersistence = 'u' AND l.relkind = 'r' AND (c.relkind = 'p' OR l.oid = c.oid))
   FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
  WHERE c.oid = $1::oid AND c.relkind IN ('r', 'p', 'v', 'm', 'f')";
 
@@ -286,7 +290,7 @@ fn head(row: &Row) -> Result<Table> {
         triggers: get::<i64>(row, 8)? as u32,
         children: get::<i64>(row, 9)? as u32,
         row_security: get(row, 10)?,
-        permanent: get(row, 11)?,
+        unlogged: get(row, 11)?,
     })
 }
 

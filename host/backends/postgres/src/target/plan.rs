@@ -16,8 +16,13 @@ use crate::name::quote_all;
 use crate::server::Server;
 use crate::session::Session;
 
-/// MaxHeapAttributeNumber, less what temporary tables add.
-const COLUMNS_MAX: usize = 1590;
+/// Columns that a table can have.
+///
+/// *Source* – PostgreSQL 15, `access/htup_details.h`, `MaxHeapAttributeNumber`.
+const SERVER_COLUMNS_MAX: usize = 1600;
+
+/// Columns that can be written: temporary tables add some of their own.
+const COLUMNS_MAX: usize = SERVER_COLUMNS_MAX - 10;
 
 pub(super) const LOOKING: &str = "look at the target";
 
@@ -147,7 +152,7 @@ fn check_schema(schema: &Schema) -> Result<()> {
         return Err(Error::config(
             "postgres::too_many_columns",
             format!(
-                "{} columns are to be written, and a table of PostgreSQL takes {COLUMNS_MAX}",
+                "{} columns are to be written, and of the {SERVER_COLUMNS_MAX} that a table of PostgreSQL can have dkhost can write {COLUMNS_MAX}",
                 schema.fields.len()
             ),
         )
@@ -185,6 +190,15 @@ fn check_kind(table: &Table, open: &OpenTarget, session: &mut Session) -> Result
             format!("{} cannot be a target", table.label()),
         )
         .help("name the table behind it"));
+    }
+    if let Some(unlogged) = &table.unlogged {
+        return Err(Error::config(
+            "postgres::unlogged",
+            format!(
+                "a crash of the server empties {unlogged}, as it is unlogged, and records that were counted as written would be gone"
+            ),
+        )
+        .help(format!("ALTER TABLE {unlogged} SET LOGGED")));
     }
     if open.conflict != Conflict::ReplaceAll {
         return Ok(());
@@ -274,27 +288,56 @@ fn key(table: &Table, open: &OpenTarget) -> Result<Vec<String>> {
     match unique.and_then(crate::catalog::Unique::plain) {
         Some(columns) => Ok(columns.into_iter().map(str::to_owned).collect()),
         None if !meets => Ok(Vec::new()),
-        None => Err(no_key(table, &declared, open.conflict)),
+        None => Err(no_key(table, &declared, open)),
     }
 }
 
-fn no_key(table: &Table, declared: &[&str], conflict: Conflict) -> Error {
-    let mode = conflict.word();
-    let error = Error::config(
-        "postgres::no_key",
-        format!(
-            "on_conflict = \"{mode}\" needs a key, and {} has no unique index on these columns that can be met",
-            table.label()
-        ),
-    );
-    if declared.is_empty() {
-        return error.help("set `key` in [source] to the columns that tell records apart");
+/// What to do where the table has no index that `ON CONFLICT` could go by.
+fn no_key(table: &Table, declared: &[&str], open: &OpenTarget) -> Error {
+    let (mode, label) = (open.conflict.word(), table.label());
+    let given = |columns: &Vec<&str>| {
+        let mut all = columns.iter();
+        all.all(|name| open.schema.index_of(name).is_some())
+    };
+    let plain = |deferrable: bool| {
+        let of_kind = table.unique.iter();
+        of_kind
+            .filter(move |unique| unique.deferrable == deferrable)
+            .filter_map(|unique| unique.plain().filter(given))
+    };
+    let wanted = |columns: &Vec<&str>| {
+        let mut all = columns.iter();
+        declared.is_empty()
+            || (columns.len() == declared.len() && all.all(|name| declared.contains(name)))
+    };
+    let error = |why: &str| {
+        let message = format!("on_conflict = \"{mode}\" needs a key, and {label} {why}");
+        Error::config("postgres::no_key", message)
+    };
+    if let Some(columns) = plain(true).find(wanted) {
+        return error("has only a deferrable index on these columns, which ON CONFLICT cannot use")
+            .help(create_index(table, &columns));
     }
-    error.help(format!(
+    let error = error("has no unique index on these columns that can be met");
+    match plain(false).next() {
+        Some(columns) => error.help(format!("set key = {columns:?} in [source]")),
+        None if table.kind == Kind::Partitioned => error.help(
+            "create a unique index that has all columns that the table is partitioned by, \
+             and set key = […] in [source] to its columns",
+        ),
+        None if declared.is_empty() => {
+            error.help("set `key` in [source] to the columns that tell records apart")
+        }
+        None => error.help(create_index(table, declared)),
+    }
+}
+
+fn create_index(table: &Table, columns: &[&str]) -> String {
+    format!(
         "CREATE UNIQUE INDEX ON {} ({})",
         table.sql().unwrap_or_default(),
-        quote_all(declared.iter().copied()).unwrap_or_default()
-    ))
+        quote_all(columns.iter().copied()).unwrap_or_default()
+    )
 }
 
 fn check_writable(table: &Table, held: &[Held], exists: bool) -> Result<()> {

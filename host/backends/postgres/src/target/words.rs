@@ -105,11 +105,6 @@ impl Planned<'_> {
                 "row security hides rows of table {name} from this user: only what it shows is counted and compared"
             ));
         }
-        if !table.permanent && self.found.is_some() {
-            notes.push(format!(
-                "table {name} is unlogged: a crash of the server empties it"
-            ));
-        }
         let computed: Vec<&str> = table
             .columns
             .iter()

@@ -210,6 +210,41 @@ fn without_an_index_to_meet_by_the_plan_says_which_is_missing() {
         error.help_text(),
         Some("CREATE UNIQUE INDEX ON \"public\".\"t\" (\"k\")")
     );
+    assert!(error.to_string().contains("deferrable"), "{error}");
+}
+
+#[test]
+fn without_an_index_on_the_job_s_key_the_plan_names_the_key_that_the_table_has() {
+    let partitioned =
+        "CREATE TABLE t (id int, day int, v int, PRIMARY KEY (id, day)) PARTITION BY RANGE (day)";
+    let bare = "CREATE TABLE t (id int, day int, v int) PARTITION BY RANGE (day)";
+    let deferrable = "CREATE TABLE t (id int, day int, v int, UNIQUE (day) DEFERRABLE)";
+    let cases = [
+        (
+            partitioned,
+            "!id int32",
+            "set key = [\"id\", \"day\"] in [source]",
+        ),
+        (
+            bare,
+            "!id int32",
+            "all columns that the table is partitioned by",
+        ),
+        (
+            bare,
+            "id int32",
+            "all columns that the table is partitioned by",
+        ),
+        (deferrable, "id int32", "(\"day\")"),
+    ];
+    for (table, id, wanted) in cases {
+        let database = database(table);
+        let schema = schema(&[id, "day int32", "v int32"]);
+        let error = refused(sink(&database, "t", &schema, Conflict::Upsert));
+        assert_eq!(error.code(), "postgres::no_key");
+        let help = error.help_text().unwrap_or_default();
+        assert!(help.contains(wanted), "{table}: {help}");
+    }
 }
 
 #[test]

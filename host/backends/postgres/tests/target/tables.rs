@@ -408,3 +408,35 @@ fn checkpoints_of_another_user_may_be_shared() {
     assert_no_leftovers(&database);
     forget_user(&database);
 }
+
+#[test]
+fn a_table_that_a_crash_empties_is_no_target() {
+    let unlogged = "CREATE UNLOGGED TABLE t (id int PRIMARY KEY)";
+    let part = "CREATE TABLE t (id int PRIMARY KEY) PARTITION BY RANGE (id); \
+        CREATE TABLE a PARTITION OF t FOR VALUES FROM (0) TO (9); \
+        CREATE UNLOGGED TABLE \"B\" PARTITION OF t FOR VALUES FROM (9) TO (20)";
+    for (table, help) in [
+        (unlogged, "ALTER TABLE public.t SET LOGGED"),
+        (part, "ALTER TABLE public.\"B\" SET LOGGED"),
+    ] {
+        let database = database(table);
+        let schema = schema(&["!id int32"]);
+        for conflict in [Conflict::Insert, Conflict::Upsert, Conflict::ReplaceAll] {
+            let error = refused(sink(&database, "t", &schema, conflict));
+            assert_eq!(error.code(), "postgres::unlogged");
+            assert_eq!(error.help_text(), Some(help));
+        }
+        database.sql(help);
+        sink(&database, "t", &schema, Conflict::Insert).unwrap();
+    }
+}
+
+#[test]
+fn too_many_columns_are_refused_with_what_a_table_holds() {
+    let database = database("");
+    let fields: Vec<String> = (0..1601).map(|number| format!("c{number} int32")).collect();
+    let fields: Vec<&str> = fields.iter().map(String::as_str).collect();
+    let error = refused(sink(&database, "t", &schema(&fields), Conflict::Insert));
+    assert_eq!(error.code(), "postgres::too_many_columns");
+    assert!(error.to_string().contains("1600"), "{error}");
+}
