@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use dkhost_core::error::nearest;
-use dkhost_core::{Error, OptionSpec, OptionType, Options, Result, Span};
+use dkhost_core::{Error, Node, NodeKind, OptionSpec, OptionType, Options, Result, Span};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use tokio_postgres::config::SslMode;
@@ -304,19 +304,13 @@ fn papers(options: &mut Options, address: &Address, base: &Path) -> Result<Paper
 fn times(options: &mut Options, address: &Address) -> Result<Times> {
     let in_url = address.hosts[0].get_connect_timeout().copied();
     let mut time = |name: &str, default: Duration| -> Result<Duration> {
-        let span = options.span_of(name);
-        let said: Option<i64> = options.take(name)?;
+        let Some(node) = options.take_node(name) else {
+            return Ok(default);
+        };
         // What the server can hold: a signed 32-bit number of milliseconds.
-        match said.map(i32::try_from) {
-            None => Ok(default),
-            Some(Ok(ms @ 0..)) => Ok(Duration::from_millis(ms as u64)),
-            Some(_) => {
-                let message = format!(
-                    "`{name}` is a number of milliseconds from 0 to {}",
-                    i32::MAX
-                );
-                Err(Error::config("job::wrong_value", message).at(span, "here"))
-            }
+        match node.parse::<i64>(name).map(i32::try_from) {
+            Ok(Ok(ms @ 0..)) => Ok(Duration::from_millis(ms as u64)),
+            _ => Err(no_time(name, &node)),
         }
     };
     let never_zero = |time: Duration, default| if time.is_zero() { default } else { time };
@@ -330,4 +324,36 @@ fn times(options: &mut Options, address: &Address) -> Result<Times> {
         statement: time("statement_timeout_ms", Duration::ZERO)?,
         lock: time("lock_timeout_ms", Duration::from_secs(60))?,
     })
+}
+
+/// The error for a time that is no number of milliseconds, with the number that `1s` may mean.
+fn no_time(name: &str, node: &Node) -> Error {
+    let message = format!(
+        "`{name}` is a number of milliseconds from 0 to {}",
+        i32::MAX
+    );
+    let label = match node.kind {
+        NodeKind::Integer(_) => "here".to_owned(),
+        _ => format!("this is {}", node.what()),
+    };
+    let error = Error::config("job::wrong_value", message).at(node.span.clone(), label);
+    match node.to_json().as_str().and_then(milliseconds) {
+        Some(ms) => error.help(format!("{name} = {ms}")),
+        None => error,
+    }
+}
+
+/// A time as people and PostgreSQL write it: `250`, `1s`, `2 min`.
+fn milliseconds(text: &str) -> Option<i32> {
+    let text = text.trim();
+    let unit_at = text.find(|c: char| !c.is_ascii_digit());
+    let (number, unit) = text.split_at(unit_at.unwrap_or(text.len()));
+    let factor = match unit.trim() {
+        "" | "ms" => 1,
+        "s" => 1000,
+        "m" | "min" => 60_000,
+        "h" => 3_600_000,
+        _ => return None,
+    };
+    number.parse::<i32>().ok()?.checked_mul(factor)
 }

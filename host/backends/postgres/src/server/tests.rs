@@ -362,4 +362,18 @@ fn times_are_numbers_of_milliseconds() {
             .unwrap();
         assert_eq!(error.code(), "job::wrong_value");
     }
+    for (bad, help) in [
+        ("1s", Some("statement_timeout_ms = 1000")),
+        ("2 min", Some("statement_timeout_ms = 120000")),
+        ("250", Some("statement_timeout_ms = 250")),
+        ("soon", None),
+    ] {
+        let error = take(json!({ "url": "postgres://ada@h/x", "statement_timeout_ms": bad }))
+            .err()
+            .unwrap();
+        assert_eq!(error.code(), "job::wrong_value");
+        let said = error.to_string();
+        assert!(said.contains("a number of milliseconds"), "{said}");
+        assert_eq!(error.help_text(), help);
+    }
 }
