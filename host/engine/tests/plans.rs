@@ -133,7 +133,6 @@ fn what_belongs_to_later_versions_is_refused_with_a_sentence() {
             "rename = { title = \"name\" }",
             "migrate = { schema = \"user\", to = \"2.0.0\" }",
         ),
-        ("backend = \"memory\"\nrecords", "backend = \"s3\"\nrecords"),
         (
             "name = \"plans\"",
             "name = \"plans\"\n[plugins.clean]\noci = \"registry/x\"",
