@@ -8,6 +8,7 @@ use super::measure::Usage;
 use super::routes::{Role, Route};
 use super::targets::{Bound, Target};
 use super::{Measured, elasticsearch, machine, postgres, s3};
+use crate::shell::Outcome;
 
 /// The tables.
 pub fn markdown(measured: &Measured, targets: &[Target]) -> String {
@@ -190,8 +191,36 @@ fn dataknobs(measured: &Measured) -> Option<(f64, f64)> {
     Some((theirs, ours * 1e6 / route.rows as f64))
 }
 
+/// What a contender of a route with servers cost, or why there is no figure: of the same shape as the
+/// other routes', and two members more.
+pub fn entry(route: &str, rows: u64, contender: &str, rounds: &Outcome<Rounds>) -> Json {
+    let mut members = vec![
+        ("route", Json::Text(route.to_owned())),
+        ("rows", Json::Number(rows as f64)),
+        ("contender", Json::Text(contender.to_owned())),
+    ];
+    match rounds {
+        Ok(rounds) => members.extend([
+            ("cpu_s", each(rounds, figures::cpu)),
+            ("server_cpu_s", each(rounds, figures::server)),
+            ("wall_s", each(rounds, figures::wall)),
+            ("peak_mib", each(rounds, figures::mib)),
+        ]),
+        Err(why) => members.push(("no_figure", Json::Text(why.clone()))),
+    }
+    Json::Object(members)
+}
+
+/// The servers' CPU seconds, which not every system tells.
+pub fn of_server(rounds: &[Usage]) -> String {
+    match middle(rounds, figures::server) {
+        told if told.is_nan() => "–".to_owned(),
+        told => format!("{told:.2}"),
+    }
+}
+
 /// A quantity of each round.
-pub fn each(usages: &[Usage], quantity: fn(&Usage) -> f64) -> Json {
+fn each(usages: &[Usage], quantity: fn(&Usage) -> f64) -> Json {
     Json::List(
         usages
             .iter()

@@ -7,7 +7,7 @@ use super::super::json::Json;
 use super::super::measure::Usage;
 use super::super::postgres::brief;
 use super::super::routes::Role;
-use super::super::table::{each, middle};
+use super::super::table::{entry, middle, of_server};
 use super::{Measured, Result, Route};
 
 /// A row for every contender.
@@ -35,11 +35,7 @@ fn row(route: &Route, result: &Result) -> String {
             " {:.2} | {} | {} | {:.2} | {} | {:.0} |",
             middle(rounds, figures::cpu),
             against(route, rounds, figures::cpu),
-            // Not every system tells it.
-            match middle(rounds, figures::server) {
-                told if told.is_nan() => "–".to_owned(),
-                told => format!("{told:.2}"),
-            },
+            of_server(rounds),
             middle(rounds, figures::wall),
             against(route, rounds, figures::wall),
             middle(rounds, figures::mib),
@@ -59,26 +55,11 @@ fn against(route: &Route, rounds: &Rounds, quantity: fn(&Usage) -> f64) -> Strin
 /// An entry for every contender, of the same shape as the other routes'.
 pub fn json(measured: &Measured) -> Vec<Json> {
     let routes = measured.routes.iter();
-    let entries = routes.flat_map(|route| route.results.iter().map(move |of| entry(route, of)));
+    let entries = routes.flat_map(|route| {
+        let results = route.results.iter();
+        results.map(move |of| entry(route.name, route.documents, &of.name, &of.rounds))
+    });
     entries.collect()
-}
-
-fn entry(route: &Route, result: &Result) -> Json {
-    let mut members = vec![
-        ("route", Json::Text(route.name.to_owned())),
-        ("rows", Json::Number(route.documents as f64)),
-        ("contender", Json::Text(result.name.clone())),
-    ];
-    match &result.rounds {
-        Ok(rounds) => members.extend([
-            ("cpu_s", each(rounds, figures::cpu)),
-            ("server_cpu_s", each(rounds, figures::server)),
-            ("wall_s", each(rounds, figures::wall)),
-            ("peak_mib", each(rounds, figures::mib)),
-        ]),
-        Err(why) => members.push(("no_figure", Json::Text(why.clone()))),
-    }
-    Json::Object(members)
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use super::super::figures::{self, Rounds};
 use super::super::json::Json;
 use super::super::routes::Role;
-use super::super::table::{each, middle};
+use super::super::table::{entry, middle, of_server};
 use super::contender::brief;
 use super::{Measured, Result, Route};
 
@@ -38,11 +38,7 @@ fn row(route: &Route, result: &Result) -> String {
                 rounds,
                 route.best_peer().and_then(|best| best.rounds.as_ref().ok())
             ),
-            // Not every system tells it.
-            match middle(rounds, figures::server) {
-                told if told.is_nan() => "–".to_owned(),
-                told => format!("{told:.2}"),
-            },
+            of_server(rounds),
             middle(rounds, figures::wall),
             middle(rounds, figures::mib),
         ),
@@ -61,26 +57,11 @@ fn against(rounds: &Rounds, to: Option<&Rounds>) -> String {
 /// An entry for every contender, of the same shape as the other routes', and two members more.
 pub fn json(measured: &Measured) -> Vec<Json> {
     let routes = measured.routes.iter();
-    let entries = routes.flat_map(|route| route.results.iter().map(move |of| entry(route, of)));
+    let entries = routes.flat_map(|route| {
+        let results = route.results.iter();
+        results.map(move |of| entry(route.name, route.rows, &of.name, &of.rounds))
+    });
     entries.collect()
-}
-
-fn entry(route: &Route, result: &Result) -> Json {
-    let mut members = vec![
-        ("route", Json::Text(route.name.to_owned())),
-        ("rows", Json::Number(route.rows as f64)),
-        ("contender", Json::Text(result.name.clone())),
-    ];
-    match &result.rounds {
-        Ok(rounds) => members.extend([
-            ("cpu_s", each(rounds, figures::cpu)),
-            ("server_cpu_s", each(rounds, figures::server)),
-            ("wall_s", each(rounds, figures::wall)),
-            ("peak_mib", each(rounds, figures::mib)),
-        ]),
-        Err(why) => members.push(("no_figure", Json::Text(why.clone()))),
-    }
-    Json::Object(members)
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use super::super::machine;
 use super::super::measure::Usage;
 use super::super::postgres::brief;
 use super::super::routes::Role;
-use super::super::table::{each, middle};
+use super::super::table::{entry, middle, of_server};
 use super::routes::RECORDS;
 use super::{Measured, Result, Route, targets};
 
@@ -40,11 +40,7 @@ fn row(route: &Route, result: &Result) -> String {
             " {:.2} | {} | {} | {:.2} | {} | {:.0} |",
             middle(rounds, figures::cpu),
             against(route, result.records, rounds),
-            // Not every system tells it.
-            match middle(rounds, figures::server) {
-                told if told.is_nan() => "–".to_owned(),
-                told => format!("{told:.2}"),
-            },
+            of_server(rounds),
             middle(rounds, figures::wall),
             // A single record shows how long a start is, and nothing of a rate.
             match result.records {
@@ -93,26 +89,11 @@ fn bound(route: &Route, cores: usize) -> Option<String> {
 /// An entry for every contender, of the same shape as the other routes'.
 pub fn json(measured: &Measured) -> Vec<Json> {
     let routes = measured.routes.iter();
-    let entries = routes.flat_map(|route| route.results.iter().map(move |of| entry(route, of)));
+    let entries = routes.flat_map(|route| {
+        let results = route.results.iter();
+        results.map(move |of| entry(route.name, of.records, &of.name, &of.rounds))
+    });
     entries.collect()
-}
-
-fn entry(route: &Route, result: &Result) -> Json {
-    let mut members = vec![
-        ("route", Json::Text(route.name.to_owned())),
-        ("rows", Json::Number(result.records as f64)),
-        ("contender", Json::Text(result.name.clone())),
-    ];
-    match &result.rounds {
-        Ok(rounds) => members.extend([
-            ("cpu_s", each(rounds, figures::cpu)),
-            ("server_cpu_s", each(rounds, figures::server)),
-            ("wall_s", each(rounds, figures::wall)),
-            ("peak_mib", each(rounds, figures::mib)),
-        ]),
-        Err(why) => members.push(("no_figure", Json::Text(why.clone()))),
-    }
-    Json::Object(members)
 }
 
 #[cfg(test)]
