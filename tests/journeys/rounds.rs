@@ -100,11 +100,22 @@ fn file(path: &str) -> String {
     format!("backend = \"file\"\npath = \"{path}\"\n")
 }
 
-/// Lines into a bucket and back into lines: the same bytes, but for escapes that JSON need not have.
-fn over_a_bucket(bucket: &Bucket, how: &str, steps: &str) {
+/// Lines that have nothing a table has no place for.
+fn flat_lines(rows: usize) -> String {
+    let row = |n: usize| {
+        format!(
+            "{{\"id\":{n},\"text\":\"row, \\\"{n}\\\" é\",\"big\":{},\"real\":{n}.25,\"yes\":{}}}\n",
+            i64::MAX - n as i64,
+            n.is_multiple_of(2)
+        )
+    };
+    (0..rows).map(row).collect()
+}
+
+/// Lines into a bucket and back into lines: the same values.
+fn over_a_bucket(bucket: &Bucket, text: &str, how: &str, steps: &str) {
     let world = World::new();
-    let text = lines(3000);
-    world.write("in.jsonl", &text);
+    world.write("in.jsonl", text);
     let store = prefix(bucket, "rows") + how;
     let out = job(
         &world,
@@ -130,7 +141,7 @@ fn over_a_bucket(bucket: &Bucket, how: &str, steps: &str) {
         rows.sort_by_key(|row| row["id"].as_u64());
         rows
     };
-    let (had, has) = (parsed(&text), parsed(&world.read("out.jsonl")));
+    let (had, has) = (parsed(text), parsed(&world.read("out.jsonl")));
     assert_eq!(had.len(), has.len());
     for (had, has) in had.iter().zip(&has) {
         assert_eq!(had, has);
@@ -139,17 +150,25 @@ fn over_a_bucket(bucket: &Bucket, how: &str, steps: &str) {
 
 #[test]
 fn lines_go_to_a_bucket_and_back_as_packed_lines() {
-    over_a_bucket(
-        &dkhost_servers::minio(),
-        "format = \"jsonl\"\ncompression = \"zstd\"\n",
-        "",
-    );
+    let how = "format = \"jsonl\"\ncompression = \"zstd\"\n";
+    over_a_bucket(&dkhost_servers::minio(), &lines(3000), how, "");
+}
+
+#[test]
+fn lines_go_to_a_bucket_and_back_as_tables() {
+    for how in [
+        "format = \"parquet\"\n",
+        "format = \"arrow\"\n",
+        "format = \"csv\"\ncompression = \"gzip\"\n",
+    ] {
+        over_a_bucket(&dkhost_servers::minio(), &flat_lines(3000), how, "");
+    }
 }
 
 #[test]
 fn lines_go_to_a_bucket_and_back_as_an_object_each() {
     let how = "object = \"record\"\n";
-    over_a_bucket(&dkhost_servers::versitygw(), how, NO_ID);
+    over_a_bucket(&dkhost_servers::versitygw(), &lines(3000), how, NO_ID);
 }
 
 /// 100,000 documents in and out, more than any window of results.
