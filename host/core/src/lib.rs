@@ -37,6 +37,7 @@ pub mod source;
 pub mod step;
 pub mod takeover;
 pub mod text;
+pub mod tree;
 pub mod types;
 
 pub use backend::{

@@ -8,14 +8,16 @@ pub mod quantity;
 pub mod schema;
 mod secrets;
 mod sections;
+mod set;
 pub mod settings;
 mod slices;
 mod steps;
-pub mod tree;
 
 use std::path::{Path, PathBuf};
 
 use dkhost_core::options::unknown_key;
+pub use dkhost_core::tree::Variables;
+use dkhost_core::tree::{self, MAX_BYTES};
 use dkhost_core::{Class, Error, Node, NodeKind, OptionSpec, OptionType, Options, Result, Span};
 
 pub use plugins::{PLUGIN_OPTIONS, PluginBinding, PluginSettings};
@@ -26,8 +28,6 @@ pub use sections::{
 use sections::{source_section, target_section};
 pub use settings::{Drift, OnError, RunSettings, Verify};
 pub use steps::{STEP_OPTIONS, StepSpec};
-use tree::JOB_MAX_BYTES;
-pub use tree::Variables;
 
 use crate::history::StateUrl;
 
@@ -117,8 +117,8 @@ pub fn read_job_file(path: &Path) -> Result<Vec<u8>> {
         )
         .help("give the path of the file itself: `dkhost run FOLDER/job.toml`; a run that is taken up again reads it again"));
     }
-    if meta.len() > JOB_MAX_BYTES as u64 {
-        return Err(tree::too_large(meta.len()));
+    if meta.len() > MAX_BYTES as u64 {
+        return Err(tree::too_large("job file", meta.len()));
     }
     std::fs::read(path).map_err(io)
 }
@@ -158,14 +158,14 @@ impl Job {
         set: &[String],
         reach: Reach,
     ) -> Result<Job> {
-        let mut root = tree::parse(&text, variables)?;
+        let mut root = tree::parse(&text, "job file", variables)?;
         for assignment in set {
             let (key, value) = assignment.split_once('=').ok_or_else(|| {
                 Error::config("job::set", format!("`--set {assignment}` has no `=`"))
                     .help("write --set run.parallel=4")
             })?;
-            let value = tree::parse_value(value.trim());
-            tree::set(&mut root, key.trim(), value)?;
+            let value = set::parse_value(value.trim());
+            set::set(&mut root, key.trim(), value)?;
         }
         let base = match path.parent() {
             Some(folder) if !folder.as_os_str().is_empty() => folder.to_path_buf(),

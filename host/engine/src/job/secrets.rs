@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 
 use dkhost_core::{Error, Node, NodeKind, Result};
 
-use super::tree::Variables;
+use dkhost_core::tree::Variables;
 
 const WAYS: &str = "a text is given as \"…\", { env = \"NAME\" }, { file = \"path\" } or { command = [\"program\", \"argument\"] }";
 
@@ -232,7 +232,7 @@ mod tests {
         std::fs::write(folder.path().join("secret"), "from a file\n").unwrap();
         std::fs::write(folder.path().join("empty"), "\n").unwrap();
         let variables = |name: &str| (name == "SET").then(|| "from the ${SET}".to_owned());
-        let mut root = tree::parse(toml, &variables)?;
+        let mut root = dkhost_core::tree::parse(toml, "job file", &variables)?;
         resolve(&mut root, folder.path(), &variables, reach)?;
         Ok(root.to_json())
     }

@@ -1,6 +1,6 @@
-//! TOML to a tree of values that know their place, variables filled in.
+//! TOML to a tree of values that know their place, variables filled in: job files, schema files.
 
-use dkhost_core::{Error, Node, NodeKind, Result, Span};
+use crate::{Error, Node, NodeKind, Result, Span};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
@@ -8,14 +8,16 @@ use toml::de::{DeTable, DeValue};
 pub type Variables<'a> = &'a dyn Fn(&str) -> Option<String>;
 
 /// A job file is written by hand; what is larger is something else.
-pub(super) const JOB_MAX_BYTES: usize = 4 << 20;
+pub const MAX_BYTES: usize = 4 << 20;
 
-/// Parses the text of a job file.
-pub fn parse(text: &str, variables: Variables<'_>) -> Result<Node> {
-    if text.len() > JOB_MAX_BYTES {
-        return Err(too_large(text.len() as u64));
+/// Parses the text of a file; `what` is what errors call it: `job file`.
+///
+/// *Errors* – `job::too_large`, `job::syntax` and its kin, at their place.
+pub fn parse(text: &str, what: &str, variables: Variables<'_>) -> Result<Node> {
+    if text.len() > MAX_BYTES {
+        return Err(too_large(what, text.len() as u64));
     }
-    let table = DeTable::parse(text).map_err(|cause| syntax_error(text, &cause))?;
+    let table = DeTable::parse(text).map_err(|cause| syntax_error(text, what, &cause))?;
     let span = table.span();
     Ok(Node {
         span: span.clone(),
@@ -23,28 +25,21 @@ pub fn parse(text: &str, variables: Variables<'_>) -> Result<Node> {
     })
 }
 
-pub(super) fn too_large(bytes: u64) -> Error {
-    Error::config("job::too_large", format!("the job file has {bytes} bytes"))
-        .help("a job file may have 4 MiB; is this the data rather than the job?")
+/// The error of a file that is larger than [`MAX_BYTES`].
+pub fn too_large(what: &str, bytes: u64) -> Error {
+    Error::config("job::too_large", format!("the {what} has {bytes} bytes")).help(format!(
+        "a {what} may have 4 MiB; is this the data rather than the {}?",
+        what.trim_end_matches(" file")
+    ))
 }
 
-/// Parses one value as it stands after `=`; text that is no TOML value stands for itself.
-pub fn parse_value(text: &str) -> NodeKind {
-    let line = format!("v = {text}");
-    let parsed = DeTable::parse(&line).ok().and_then(|table| {
-        let (_, value) = table.into_inner().into_iter().next()?;
-        kind(value, &line, &|_| None).ok()
-    });
-    parsed.unwrap_or_else(|| NodeKind::Text(text.to_owned()))
-}
-
-fn syntax_error(text: &str, cause: &toml::de::Error) -> Error {
+fn syntax_error(text: &str, what: &str, cause: &toml::de::Error) -> Error {
     let message = cause.message();
     if message.contains("recursion") {
         let at = cause.span().unwrap_or_else(|| deepest_line(text));
-        return Error::config("job::too_deep", "the job file is nested too deeply")
+        return Error::config("job::too_deep", format!("the {what} is nested too deeply"))
             .at(clamp(at, text), "here")
-            .help("no key of a job lies deeper than a few levels; is this the data rather than the job?");
+            .help("no key lies deeper than a few levels; is this the data rather than what is done with it?");
     }
     let span = cause.span().unwrap_or(0..0);
     let code = if message.contains("duplicate key") {
@@ -52,7 +47,7 @@ fn syntax_error(text: &str, cause: &toml::de::Error) -> Error {
     } else {
         "job::syntax"
     };
-    let error = Error::config(code, format!("the job file is not valid TOML: {message}"))
+    let error = Error::config(code, format!("the {what} is not valid TOML: {message}"))
         .at(clamp(span, text), "here");
     if code == "job::duplicate_key" {
         return error.help("each key stands once in its section");
@@ -173,62 +168,6 @@ fn fill_in(raw: &str, span: &Span, variables: Variables<'_>) -> Result<String> {
     Ok(filled)
 }
 
-/// No key of a job lies deeper.
-const SET_DEPTH_MAX: usize = 32;
-
-/// Sets `path` (`run.parallel`) to a value, making tables on the way. What is set this way has no
-/// place in the file.
-pub fn set(root: &mut Node, path: &str, value: NodeKind) -> Result<()> {
-    let wrong = |why: &str| {
-        let shown: String = path.chars().take(60).collect();
-        let more = if shown.len() < path.len() { "…" } else { "" };
-        Error::config("job::set", format!("`--set {shown}{more}` {why}"))
-            .help("name a section and a key of it: --set run.parallel=4")
-    };
-    if path.split('.').any(str::is_empty) {
-        return Err(wrong("names no key"));
-    }
-    if path.split('.').count() > SET_DEPTH_MAX {
-        return Err(wrong("goes deeper than any key lies"));
-    }
-    let mut node = root;
-    for part in path.split('.') {
-        let NodeKind::Table(entries) = &mut node.kind else {
-            return Err(wrong("goes through a value that is no table"));
-        };
-        let index = match entries.iter().position(|(key, ..)| key == part) {
-            Some(index) => index,
-            None => {
-                entries.push((
-                    part.to_owned(),
-                    0..0,
-                    Node::new(NodeKind::Table(Vec::new())),
-                ));
-                entries.len() - 1
-            }
-        };
-        node = &mut entries[index].2;
-    }
-    *node = placeless(value);
-    Ok(())
-}
-
-/// A value whose places are those of another text.
-fn placeless(kind: NodeKind) -> Node {
-    Node::new(match kind {
-        NodeKind::Array(items) => {
-            NodeKind::Array(items.into_iter().map(|item| placeless(item.kind)).collect())
-        }
-        NodeKind::Table(entries) => NodeKind::Table(
-            entries
-                .into_iter()
-                .map(|(key, _, value)| (key, 0..0, placeless(value.kind)))
-                .collect(),
-        ),
-        plain => plain,
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -238,7 +177,7 @@ mod tests {
             "HOME_DIR" => Some("/h/${HOME_DIR}".to_owned()),
             _ => None,
         };
-        let node = parse(toml, &variables)?;
+        let node = parse(toml, "job file", &variables)?;
         Ok(node.to_json()["v"].as_str().unwrap().to_owned())
     }
 
@@ -260,19 +199,6 @@ mod tests {
         assert_eq!(
             text_of("v = '1'\nv = '2'").unwrap_err().code(),
             "job::duplicate_key"
-        );
-    }
-
-    #[test]
-    fn a_value_after_set_is_toml_or_text() {
-        assert_eq!(parse_value("4"), NodeKind::Integer(4));
-        assert_eq!(parse_value("out.db"), NodeKind::Text("out.db".into()));
-        let mut root = parse("[run]\nparallel = 1", &|_| None).unwrap();
-        set(&mut root, "run.parallel", NodeKind::Integer(4)).unwrap();
-        set(&mut root, "target.path", NodeKind::Text("x".into())).unwrap();
-        assert_eq!(
-            root.to_json(),
-            serde_json::json!({"run": {"parallel": 4}, "target": {"path": "x"}})
         );
     }
 }

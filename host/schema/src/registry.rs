@@ -1,0 +1,133 @@
+//! A folder of schemas: `user/1.0.0.toml`, `user/2.0.0.toml`, …
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use dkhost_core::error::nearest;
+use dkhost_core::{Error, Result};
+use semver::Version;
+
+use crate::read::read;
+use crate::version::{SchemaId, SchemaVersion};
+
+/// A folder of schemas; nothing of it is kept in memory.
+#[derive(Debug, Clone)]
+pub struct Registry {
+    folder: PathBuf,
+}
+
+impl Registry {
+    /// The schemas in a folder.
+    ///
+    /// *Errors* – `schema::no_folder`.
+    pub fn open(folder: &Path) -> Result<Self> {
+        match folder.is_dir() {
+            true => Ok(Registry { folder: folder.to_owned() }),
+            false => Err(Error::config(
+                "schema::no_folder",
+                format!("there is no folder of schemas at {}", folder.display()),
+            )
+            .help("make it, with a file schemas/NAME/1.0.0.toml for each version; `[schemas] path` of a job names another")),
+        }
+    }
+
+    /// The names of all schemas, sorted.
+    ///
+    /// *Errors* – if the folder cannot be read.
+    pub fn names(&self) -> Result<Vec<String>> {
+        let mut names: Vec<String> = entries(&self.folder)?
+            .into_iter()
+            .filter(|path| path.is_dir())
+            .filter_map(|path| Some(path.file_name()?.to_str()?.to_owned()))
+            .filter(|name| !name.starts_with('.'))
+            .collect();
+        names.sort();
+        Ok(names)
+    }
+
+    /// The versions of a schema, least first.
+    ///
+    /// *Errors* – `schema::unknown_schema`; `schema::file_name` for a TOML file that is called
+    /// neither after a version nor after two.
+    pub fn versions(&self, name: &str) -> Result<Vec<Version>> {
+        let folder = self.folder.join(name);
+        if !folder.is_dir() || name.is_empty() || name.contains(['/', '\\']) {
+            return Err(self.unknown_schema(name)?);
+        }
+        let mut versions = Vec::new();
+        for path in entries(&folder)? {
+            let is_toml = path.extension().is_some_and(|end| end == "toml");
+            let stem = path
+                .file_stem()
+                .and_then(|stem| stem.to_str())
+                .unwrap_or_default();
+            if !is_toml || stem.contains("--") {
+                continue;
+            }
+            versions.push(Version::parse(stem).map_err(|cause| {
+                Error::config(
+                    "schema::file_name",
+                    format!("{} is called after no version: {cause}", path.display()),
+                )
+                .help("files are called 1.0.0.toml, migrations 1.0.0--2.0.0.toml")
+            })?);
+        }
+        versions.sort();
+        Ok(versions)
+    }
+
+    /// Where a version's file lies, or would.
+    pub fn path(&self, id: &SchemaId) -> PathBuf {
+        self.folder
+            .join(&id.name)
+            .join(format!("{}.toml", id.version))
+    }
+
+    /// The text of a version's file.
+    ///
+    /// *Errors* – `schema::unknown_schema`, `schema::unknown_version`.
+    pub fn text(&self, id: &SchemaId) -> Result<String> {
+        let path = self.path(id);
+        match fs::read_to_string(&path) {
+            Ok(text) => Ok(text),
+            Err(cause) if cause.kind() == std::io::ErrorKind::NotFound => {
+                let versions = self.versions(&id.name)?;
+                let known: Vec<String> = versions.iter().map(Version::to_string).collect();
+                Err(
+                    Error::config("schema::unknown_version", format!("there is no {id}"))
+                        .help(format!("versions of {}: {}", id.name, known.join(", "))),
+                )
+            }
+            Err(cause) => Err(Error::io("read", &path, cause)),
+        }
+    }
+
+    /// A version, read.
+    ///
+    /// *Errors* – those of [`Registry::text`] and [`read`].
+    pub fn version(&self, id: &SchemaId) -> Result<SchemaVersion> {
+        read(id.clone(), &self.text(id)?)
+    }
+
+    fn unknown_schema(&self, name: &str) -> Result<Error> {
+        let names = self.names()?;
+        let help = match nearest(name, names.iter().map(String::as_str)) {
+            Some(near) => format!("did you mean `{near}`?"),
+            None if names.is_empty() => format!("{} has none", self.folder.display()),
+            None => format!("{} has {}", self.folder.display(), names.join(", ")),
+        };
+        Ok(Error::config(
+            "schema::unknown_schema",
+            format!("there is no schema `{name}`"),
+        )
+        .help(help))
+    }
+}
+
+fn entries(folder: &Path) -> Result<Vec<PathBuf>> {
+    let failed = |cause| Error::io("read", folder, cause);
+    let entries = fs::read_dir(folder).map_err(failed)?;
+    entries
+        .map(|entry| Ok(entry.map_err(failed)?.path()))
+        .collect()
+}
