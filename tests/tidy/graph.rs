@@ -198,6 +198,10 @@ fn may_see(from: &Crate, to: &Crate) -> bool {
         "" => top(&to.folder) == "host",
         // Objects are files: their formats are read and written by the one crate that knows them.
         "host" if from.name == "dkhost-s3" => ["dkhost-core", "dkhost-file"].contains(&&*to.name),
+        // Versions of schemas are what the engine's steps `validate` and `migrate` are made of.
+        "host" if from.name == "dkhost-engine" => {
+            ["dkhost-core", "dkhost-schema"].contains(&&*to.name)
+        }
         "host" => to.name == "dkhost-core",
         "sdk" => top(&to.folder) == "sdk",
         "plugins" => top(&to.folder) == "sdk",

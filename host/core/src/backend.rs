@@ -1,10 +1,12 @@
 //! What a backend is: a name, the options it takes, and how to open it at either end.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::text::Number;
-use crate::{Conflict, Field, OptionSpec, Options, Predicate, Result, Schema, Sink, Source};
+use crate::{
+    Conflict, Field, OptionSpec, Options, Predicate, Reshape, Result, Schema, Sink, Source, Stamp,
+};
 
 /// A kind of store.
 pub trait Backend: Send + Sync {
@@ -33,6 +35,15 @@ pub trait Backend: Send + Sync {
 
     /// Opens a target for the plan's schema. Nothing is written.
     fn open_target(&self, options: Options, open: &OpenTarget) -> Result<Box<dyn Sink>>;
+
+    /// What the store that a `[target]` with these options names says of its records' version;
+    /// `None` when it says nothing, or there is no such store. Relative paths start at `base`.
+    ///
+    /// *Errors* – as [`Backend::open_target`], where the store cannot be asked.
+    fn stamp(&self, options: Options, base: &Path) -> Result<Option<Stamp>> {
+        let _ = (options, base);
+        Ok(None)
+    }
 }
 
 /// What a source can do beyond reading everything.
@@ -185,6 +196,9 @@ pub struct OpenTarget {
     /// Whether the content of rows that are overwritten is to be summed
     /// ([`crate::WriteReport::replaced`]): it is compared in the end.
     pub content: bool,
+    /// What becomes of the store itself, when its records are brought to another version of their
+    /// schema; only under `replace-all`, and carried out by [`Sink::publish`].
+    pub reshape: Option<Reshape>,
 }
 
 impl OpenTarget {

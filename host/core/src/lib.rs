@@ -34,6 +34,7 @@ pub mod predicate;
 pub mod schema;
 pub mod sink;
 pub mod source;
+pub mod stamp;
 pub mod step;
 pub mod takeover;
 pub mod text;
@@ -57,5 +58,6 @@ pub use sink::{
     WriteReport, Writer,
 };
 pub use source::{BatchReader, Partition, Source};
+pub use stamp::{Constraint, ConstraintRule, Reshape, Stamp};
 pub use step::{Stage, Step, StepNote};
 pub use types::LogicalType;

@@ -7,6 +7,7 @@
 pub mod bump;
 pub mod constant;
 pub mod difference;
+pub mod migration;
 mod read;
 pub mod registry;
 pub mod rule;
@@ -16,6 +17,7 @@ pub mod version;
 
 pub use bump::Bump;
 pub use difference::{Difference, Kind, Verdict, differences};
+pub use migration::{Direction, Migration, Operation, REMOVED, Verb};
 pub use read::read;
 pub use registry::Registry;
 pub use tightening::Change;

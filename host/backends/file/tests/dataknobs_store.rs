@@ -58,6 +58,7 @@ fn transfer(
         create: true,
         nulls: Nulls::Keep,
         content: true,
+        reshape: None,
     };
     let to = options["path"].as_str().unwrap().to_owned();
     let sink = FileBackend

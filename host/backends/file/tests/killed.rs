@@ -79,6 +79,7 @@ fn work(folder: &Path, name: &str) {
         create: true,
         nulls: Nulls::Keep,
         content: true,
+        reshape: None,
     };
     let sink = FileBackend.open_target(options, &open).unwrap();
     let claim = Claim {

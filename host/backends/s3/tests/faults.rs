@@ -80,6 +80,7 @@ fn open(options: &Value) -> Result<Box<dyn Sink>> {
         create: true,
         nulls: Nulls::Keep,
         content: true,
+        reshape: None,
     };
     dkhost_s3::S3Backend.open_target(Options::from_json("[target]", options).unwrap(), &open)
 }

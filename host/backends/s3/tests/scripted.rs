@@ -35,6 +35,7 @@ fn target(fake: &Fake, more: Value) -> Result<Box<dyn Sink>> {
         create: true,
         nulls: Nulls::Keep,
         content: true,
+        reshape: None,
     };
     let options = Options::from_json("[target]", &options(fake, more)).unwrap();
     S3Backend.open_target(options, &open)

@@ -271,6 +271,7 @@ fn timestamps_travel_when_asked_for() {
         create: true,
         nulls: dkhost_core::Nulls::Keep,
         content: true,
+        reshape: None,
     };
     let mut run = Run::start(
         dkhost_sqlite::SqliteBackend

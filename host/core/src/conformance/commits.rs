@@ -337,6 +337,7 @@ pub(super) fn create_false(fixture: &dyn Fixture) -> Verdict {
         create: false,
         nulls: Nulls::Keep,
         content: true,
+        reshape: None,
     };
     let options = options("[target]", &place.target)?;
     let error = refused(

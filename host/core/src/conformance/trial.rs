@@ -79,6 +79,7 @@ impl<'a> Trial<'a> {
             create: true,
             nulls: Nulls::Keep,
             content: true,
+            reshape: None,
         };
         self.fixture
             .backend()

@@ -225,7 +225,6 @@ fn refused(why: &str) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::job::tree;
 
     fn resolved(toml: &str, reach: Reach) -> Result<serde_json::Value> {
         let folder = tempfile::tempdir().unwrap();

@@ -279,6 +279,7 @@ fn open_target(
         create: job.target.create,
         nulls: job.run.nulls,
         content: job.run.verify > Verify::Count,
+        reshape: None,
     };
     backend
         .open_target(job.target.options.clone(), &open)

@@ -90,6 +90,7 @@ fn open(backend: &dyn Backend, folder: &Path, options: &Value) -> Result<Box<dyn
         create: true,
         nulls: Nulls::Keep,
         content: true,
+        reshape: None,
     };
     backend.open_target(Options::from_json("[target]", options).unwrap(), &open)
 }

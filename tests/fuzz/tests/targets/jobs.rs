@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
+use dkhost_core::tree;
 use dkhost_core::{Class, Error, Node, NodeKind};
-use dkhost_engine::job::{PluginSettings, tree};
+use dkhost_engine::job::PluginSettings;
 use dkhost_engine::plan::Purpose;
 use dkhost_engine::registry::LoadedPlugin;
 use dkhost_engine::{Job, Plan, PluginLoader, Registry};
@@ -211,7 +212,7 @@ fn a_job_is_read_or_refused_with_its_place_and_plans_write_nothing() {
                     return shape(&error);
                 }
             };
-            if tree::parse(text, &variables).is_ok_and(|root| leads_out(&root)) {
+            if tree::parse(text, "job file", &variables).is_ok_and(|root| leads_out(&root)) {
                 return "leads out".to_owned();
             }
             let planned = Plan::make(job, &registry(), Purpose::Run);

@@ -167,6 +167,7 @@ mod tests {
             create: true,
             nulls: Nulls::Keep,
             content: true,
+            reshape: None,
         };
         let mut options = Options::from_json("[target]", &options).unwrap();
         Wanted::take(&mut options, &open).map_err(|error| error.code())

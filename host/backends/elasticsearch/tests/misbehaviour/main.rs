@@ -27,6 +27,7 @@ fn try_open(fake: &Fake, conflict: Conflict, more: Json) -> Result<Box<dyn Sink>
         create: true,
         nulls: Nulls::Keep,
         content: true,
+        reshape: None,
     };
     let options = Options::from_json("[target]", &options).unwrap();
     ElasticsearchBackend.open_target(options, &open)

@@ -39,6 +39,7 @@ impl Index {
             create: true,
             nulls: Nulls::Keep,
             content: true,
+            reshape: None,
         };
         let options = Options::from_json("[target]", &options).unwrap();
         ElasticsearchBackend.open_target(options, &open)

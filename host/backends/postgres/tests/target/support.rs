@@ -49,6 +49,7 @@ pub fn sink_at(
         create: true,
         nulls: Nulls::Keep,
         content: true,
+        reshape: None,
     };
     set(&mut open);
     PostgresBackend.open_target(Options::from_json("[target]", &options).unwrap(), &open)

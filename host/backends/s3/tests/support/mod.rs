@@ -77,6 +77,7 @@ pub fn target(
         create: true,
         nulls: Nulls::Keep,
         content: true,
+        reshape: None,
     };
     let options = Options::from_json("[target]", &options(bucket, more)).unwrap();
     options.check(&[S3Backend.target_options()])?;

@@ -89,6 +89,7 @@ impl Folder {
             create: true,
             nulls: Nulls::Keep,
             content: true,
+            reshape: None,
         };
         SqliteBackend.open_target(with_path(options, "[target]"), &open)
     }

@@ -70,6 +70,7 @@ impl Place {
                 create: self.create,
                 nulls: Nulls::Keep,
                 content: true,
+                reshape: None,
             },
         )
     }
