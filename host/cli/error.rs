@@ -21,7 +21,8 @@ pub fn exit_code(error: &Error) -> i32 {
 
 /// An error for people, lines without a break at the end.
 ///
-/// *Shape* – `job` is the file that places point into; it is read again for the snippet.
+/// *Shape* – `job` is the file that places point into, unless the error names another; it is read
+/// again for the snippet.
 pub fn render(error: &Error, job: Option<&Path>, paint: Paint) -> String {
     let word = if error.class() == Class::Stopped {
         "stopped"
@@ -35,7 +36,7 @@ pub fn render(error: &Error, job: Option<&Path>, paint: Paint) -> String {
         paint.red(&head)
     };
     let mut text = format!("{}: {}", paint.bold(&head), on_one_line(&error.to_string()));
-    match job.and_then(|job| drawn(error, job, paint)) {
+    match error.file().or(job).and_then(|file| drawn(error, file, paint)) {
         Some(snippet) => text.push_str(&format!("\n{snippet}")),
         // Without a line to draw it under (`--set`), the label still says what was meant.
         None => {
@@ -79,8 +80,9 @@ pub fn object(error: &Error, job: Option<&Path>) -> Value {
     if let Some(help) = error.help_text() {
         object["help"] = json!(help);
     }
-    if let Some((line, column)) = job.and_then(|job| position(error, job)) {
-        object["file"] = json!(job.map(|job| job.display().to_string()));
+    let file = error.file().or(job);
+    if let Some((line, column)) = file.and_then(|file| position(error, file)) {
+        object["file"] = json!(file.map(|file| file.display().to_string()));
         object["line"] = json!(line);
         object["column"] = json!(column);
     }

@@ -5,6 +5,7 @@
 //! often joined to another.
 
 use std::fmt;
+use std::path::{Path, PathBuf};
 
 /// A `Result` with dkhost's [`Error`].
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -73,6 +74,7 @@ struct Inner {
     message: String,
     help: Option<String>,
     at: Option<(Span, String)>,
+    file: Option<PathBuf>,
     source: Option<Box<dyn std::error::Error + Send + Sync>>,
 }
 
@@ -85,6 +87,7 @@ impl Error {
             message: message.into(),
             help: None,
             at: None,
+            file: None,
             source: None,
         }))
     }
@@ -122,7 +125,7 @@ impl Error {
 
     /// An operating system error while `doing` something with `path`; disk-full, permission and
     /// absence get their own help.
-    pub fn io(doing: &str, path: impl AsRef<std::path::Path>, cause: std::io::Error) -> Self {
+    pub fn io(doing: &str, path: impl AsRef<Path>, cause: std::io::Error) -> Self {
         use std::io::ErrorKind::*;
         let (code, help) = match cause.kind() {
             NotFound => (
@@ -166,10 +169,17 @@ impl Error {
         self
     }
 
-    /// Points at a place in the job file unless the error already points at one.
+    /// Says that the mistake is in another file than the job's, and so is the place.
+    #[must_use]
+    pub fn within(mut self, file: &Path) -> Self {
+        self.0.file = Some(file.to_owned());
+        self
+    }
+
+    /// Points at a place in the job file unless the error already points at one, or at another file.
     #[must_use]
     pub fn at_least(self, span: Span) -> Self {
-        if self.0.at.is_some() {
+        if self.0.at.is_some() || self.0.file.is_some() {
             self
         } else {
             self.at(span, "")
@@ -215,7 +225,12 @@ impl Error {
         self.0.help.as_deref()
     }
 
-    /// Where in the job file, and the label for it.
+    /// The file that holds the mistake, where that is not the job's.
+    pub fn file(&self) -> Option<&Path> {
+        self.0.file.as_deref()
+    }
+
+    /// Where in the file, and the label for it.
     pub fn place(&self) -> Option<(&Span, &str)> {
         self.0
             .at

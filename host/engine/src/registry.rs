@@ -5,6 +5,8 @@ use std::sync::Arc;
 
 use dkhost_core::error::nearest;
 use dkhost_core::{Backend, Error, Node, Result, Schema, Span, Step};
+use dkhost_schema::Direction;
+use semver::Version;
 
 use crate::job::PluginSettings;
 
@@ -27,6 +29,45 @@ pub trait LoadedPlugin: Send + Sync {
         config: &Node,
         input: &Schema,
     ) -> Result<Box<dyn Step>>;
+
+    /// The migrations it offers, of all its schemas; none unless said.
+    ///
+    /// *Errors* – as of a call that fails, or an answer that makes no sense.
+    fn migrations(&self) -> Result<Vec<MigrationStep>> {
+        Ok(Vec::new())
+    }
+
+    /// Binds a migration, by its index in [`LoadedPlugin::migrations`], for the step `stage`.
+    fn bind_migration(
+        &self,
+        stage: &str,
+        step: usize,
+        direction: Direction,
+        config: &Node,
+        input: &Schema,
+    ) -> Result<Box<dyn Step>> {
+        let _ = (step, direction, config, input);
+        Err(Error::bug(format!(
+            "{stage} binds a migration of a component without any"
+        )))
+    }
+}
+
+/// A migration that a component offers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MigrationStep {
+    /// The plugin it belongs to.
+    pub plugin: String,
+    /// The schema's name.
+    pub schema: String,
+    /// The older version.
+    pub from: Version,
+    /// The newer version.
+    pub to: Version,
+    /// Whether it can be gone down.
+    pub reversible: bool,
+    /// Whether down after up gives every record back.
+    pub lossless: bool,
 }
 
 /// What this build can do.

@@ -126,15 +126,6 @@ fn what_belongs_to_later_versions_is_refused_with_a_sentence() {
         ),
         (
             "name = \"plans\"",
-            "name = \"plans\"\n[schemas]\npath = \"s\"",
-        ),
-        ("rename = { title = \"name\" }", "validate = \"user@2.0.0\""),
-        (
-            "rename = { title = \"name\" }",
-            "migrate = { schema = \"user\", to = \"2.0.0\" }",
-        ),
-        (
-            "name = \"plans\"",
             "name = \"plans\"\n[plugins.clean]\noci = \"registry/x\"",
         ),
         (

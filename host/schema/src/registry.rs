@@ -106,7 +106,7 @@ impl Registry {
     ///
     /// *Errors* – those of [`Registry::text`] and [`read`].
     pub fn version(&self, id: &SchemaId) -> Result<SchemaVersion> {
-        read(id.clone(), &self.text(id)?)
+        read(id.clone(), &self.text(id)?).map_err(|error| error.within(&self.path(id)))
     }
 
     fn unknown_schema(&self, name: &str) -> Result<Error> {

@@ -52,6 +52,8 @@ pub struct Job {
     pub run: RunSettings,
     /// `[plugins.*]`.
     pub plugins: Vec<PluginSettings>,
+    /// `[schemas] path`: the folder of schema versions.
+    pub schemas: PathBuf,
     /// `[state] url`: where the history is kept.
     pub state: StateUrl,
     /// `[source]`, `[[steps]]` and `[target]` as JSON: what the plan hash covers.
@@ -70,8 +72,19 @@ pub const SECTIONS: &[OptionSpec] = &[
     OptionSpec::required("target", OptionType::Table, "where they go"),
     OptionSpec::optional("run", OptionType::Table, "bounds, policies, retries"),
     OptionSpec::optional("plugins", OptionType::Table, "components by name"),
+    OptionSpec::optional(
+        "schemas",
+        OptionType::Table,
+        "where versions of schemas lie",
+    ),
     OptionSpec::optional("state", OptionType::Table, "where the history is kept"),
 ];
+
+const SCHEMAS_OPTIONS: &[OptionSpec] = &[OptionSpec::optional(
+    "path",
+    OptionType::Text,
+    "the folder with user/1.0.0.toml, user/2.0.0.toml, … (schemas)",
+)];
 
 const STATE_OPTIONS: &[OptionSpec] = &[OptionSpec::optional(
     "url",
@@ -79,16 +92,10 @@ const STATE_OPTIONS: &[OptionSpec] = &[OptionSpec::optional(
     "where the history is kept: sqlite:PATH, or postgres://… for several hosts (sqlite:.dkhost/state.db)",
 )];
 
-const LATER_SECTIONS: &[(&str, &str)] = &[
-    (
-        "lookups",
-        "lookup tables for plugins come in a later version",
-    ),
-    (
-        "schemas",
-        "schema versions and migrations come in a later version",
-    ),
-];
+const LATER_SECTIONS: &[(&str, &str)] = &[(
+    "lookups",
+    "lookup tables for plugins come in a later version",
+)];
 
 /// What there is to read about keys, for errors that know nothing better.
 pub(crate) const KEYS_HELP: &str =
@@ -193,8 +200,15 @@ impl Job {
             Options::new("[state]", sections.take_node("state").unwrap_or_else(empty))?,
             &base,
         )?;
+        let mut schemas = Options::new(
+            "[schemas]",
+            sections.take_node("schemas").unwrap_or_else(empty),
+        )?;
+        schemas.check(&[SCHEMAS_OPTIONS])?;
+        let schemas: Option<String> = schemas.take("path")?;
         Ok(Job {
             name: job_name(&mut sections)?,
+            schemas: base.join(schemas.as_deref().unwrap_or(DEFAULT_SCHEMAS)),
             path: path.to_path_buf(),
             base,
             source,
@@ -268,6 +282,9 @@ fn job_name(sections: &mut Options) -> Result<String> {
 /// Where the history of a job is kept that does not say.
 pub const DEFAULT_STATE: &str = "sqlite:.dkhost/state.db";
 
+/// The folder of schema versions of a job that does not say, beside the job file.
+pub const DEFAULT_SCHEMAS: &str = "schemas";
+
 fn state_section(mut options: Options, base: &Path) -> Result<StateUrl> {
     options.check(&[STATE_OPTIONS])?;
     let span = options.span_of("url");
@@ -303,12 +320,20 @@ fn canonical(root: &Node) -> serde_json::Value {
     {
         step.remove("on_error");
     }
-    serde_json::json!({
+    let mut canonical = serde_json::json!({
         "source": source,
         "steps": steps,
         "target": target,
         "run": { "schema_drift": run("schema_drift"), "nulls": run("nulls"), "allow_lossy": run("allow_lossy"), "sums": sums },
-    })
+    });
+    let plugins = json["plugins"].as_object().into_iter().flatten();
+    let configured: serde_json::Map<String, serde_json::Value> = plugins
+        .filter_map(|(name, plugin)| Some((name.clone(), plugin.get("config")?.clone())))
+        .collect();
+    if !configured.is_empty() {
+        canonical["plugins"] = configured.into();
+    }
+    canonical
 }
 
 /// The error for a step verb nobody knows.

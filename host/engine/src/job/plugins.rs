@@ -25,6 +25,8 @@ pub struct PluginSettings {
     pub grants: Vec<String>,
     /// Whether a plugin whose answer depends on hidden state is tolerated.
     pub allow_nondeterminism: bool,
+    /// The configuration where a step gives none, and of migrations.
+    pub config: Option<Node>,
     /// Where it stands.
     pub span: Span,
 }
@@ -40,6 +42,7 @@ impl PluginSettings {
             call_timeout_ms: 5_000,
             grants: Vec::new(),
             allow_nondeterminism: false,
+            config: None,
             span: 0..0,
         }
     }
@@ -81,6 +84,11 @@ pub const PLUGIN_OPTIONS: &[OptionSpec] = &[
         "path",
         OptionType::Text,
         "the component, relative to the job file",
+    ),
+    OptionSpec::optional(
+        "config",
+        OptionType::Table,
+        "the configuration where a step gives none; migrations have no other",
     ),
     OptionSpec::optional(
         "grants",
@@ -148,6 +156,7 @@ fn plugin(name: &str, span: Span, node: Node) -> Result<PluginSettings> {
             .help("no capability can be granted yet; plugins see their columns and nothing else"));
         }
     }
+    settings.config = options.take_node("config");
     settings.allow_nondeterminism = options.take("allow_nondeterminism")?.unwrap_or(false);
     if let Some(limits) = options.take_node("limits") {
         read_limits(limits, &mut settings)?;

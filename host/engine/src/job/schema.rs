@@ -44,6 +44,7 @@ pub fn json_schema(backends: &[Arc<dyn Backend>]) -> Value {
         "plugins".into(),
         json!({ "type": "object", "additionalProperties": object(&[PLUGIN_OPTIONS]) }),
     );
+    root.insert("schemas".into(), object(&[super::SCHEMAS_OPTIONS]));
     root.insert("state".into(), object(&[super::STATE_OPTIONS]));
     json!({
         "$schema": "https://json-schema.org/draft/2020-12/schema",

@@ -3,7 +3,7 @@
 use dkhost_core::{Error, Node, NodeKind, OptionSpec, OptionType, Options, Result, Span};
 
 use super::settings::{self, OnError};
-use super::{later, unknown_verb};
+use super::unknown_verb;
 
 /// One step as written.
 #[derive(Debug, Clone)]
@@ -16,6 +16,8 @@ pub struct StepSpec {
     pub node: Node,
     /// `config` of a plugin step.
     pub config: Option<Node>,
+    /// `coerce` of a validating step: values of another type are converted, defaults filled in.
+    pub coerce: bool,
     /// The step's own policy for records it refuses.
     pub on_error: Option<OnError>,
     /// Where the step stands.
@@ -30,6 +32,7 @@ impl StepSpec {
             verb: "plugin".into(),
             node: Node::new(NodeKind::Text(name.to_owned())),
             config: None,
+            coerce: false,
             on_error: None,
             span: 0..0,
         }
@@ -66,31 +69,40 @@ pub const STEP_OPTIONS: &[OptionSpec] = &[
         "records this step refuses; as run.on_error",
     ),
     OptionSpec::optional("config", OptionType::Table, "the configuration of a plugin"),
+    OptionSpec::optional(
+        "coerce",
+        OptionType::Boolean,
+        "for `validate`: convert values of another type where that changes none, and fill in defaults (false)",
+    ),
 ];
 
-/// The verb that is no built-in step.
-pub const PLUGIN_VERB: OptionSpec = OptionSpec::optional(
-    "plugin",
-    OptionType::Text,
-    "a component, or component/plugin",
-);
+/// The verbs whose meaning stands in another file: a component, or versions of a schema.
+pub const OTHER_VERBS: &[OptionSpec] = &[
+    OptionSpec::optional(
+        "plugin",
+        OptionType::Text,
+        "a component, or component/plugin",
+    ),
+    OptionSpec::optional(
+        "validate",
+        OptionType::Text,
+        "a version of a schema, user@2.0.0: records that do not satisfy it are refused with all that is wrong with them",
+    ),
+    OptionSpec::optional(
+        "migrate",
+        OptionType::Table,
+        "{ schema = \"user\", to = \"2.0.0\", from = \"1.0.0\" }: brings records to a version of a schema; without `from` each record says which version it is of",
+    ),
+];
 
 /// The verbs of this version.
 pub fn verbs() -> Vec<OptionSpec> {
     crate::steps::VERBS
         .iter()
+        .chain(OTHER_VERBS)
         .copied()
-        .chain([PLUGIN_VERB])
         .collect()
 }
-
-const LATER: &[(&str, &str)] = &[
-    (
-        "validate",
-        "schema versions come in a later version; a `filter` or a plugin can check records today",
-    ),
-    ("migrate", "schema migrations come in a later version"),
-];
 
 /// Reads `[[steps]]`.
 pub fn read(node: Option<Node>) -> Result<Vec<StepSpec>> {
@@ -108,9 +120,9 @@ pub fn read(node: Option<Node>) -> Result<Vec<StepSpec>> {
 fn step(node: Node) -> Result<StepSpec> {
     let span = node.span.clone();
     let mut options = Options::new("a step", node)?;
-    later::refuse(&mut options, LATER)?;
     let name = options.take("name")?;
     let config = options.take_node("config");
+    let (coerce_span, coerce) = (options.span_of("coerce"), options.take("coerce")?);
     let on_error = options
         .take_node("on_error")
         .map(|node| settings::on_error(&node))
@@ -148,6 +160,14 @@ fn step(node: Node) -> Result<StepSpec> {
         .at(span, "in this step")
         .help("remove it, or run a plugin in this step: plugin = \"NAME\""));
     }
+    if coerce.is_some() && verb != "validate" {
+        return Err(Error::config(
+            "job::unknown_key",
+            format!("`coerce` belongs to `validate`, not to `{verb}`"),
+        )
+        .at(coerce_span, "in this step")
+        .help("`apply` with type_cast converts single columns"));
+    }
     let node = options
         .take_node(&verb)
         .unwrap_or_else(|| Node::new(NodeKind::Boolean(true)));
@@ -163,6 +183,7 @@ fn step(node: Node) -> Result<StepSpec> {
         verb,
         node,
         config,
+        coerce: coerce.unwrap_or_default(),
         on_error,
         span,
     })

@@ -56,8 +56,9 @@ impl<'a> Binding<'a> {
                 )
                 .map_err(|error| error.at_least(spec.span.clone()))?,
                 Some((component, plugin)) => {
+                    let settings = plugin_settings(self.job, component, &spec.node.span)?;
                     let component = self.component(component, spec)?;
-                    bind_plugin(component.as_ref(), spec, plugin, &name, &input)?
+                    bind_plugin(component.as_ref(), settings, spec, plugin, &name, &input)?
                 }
             };
             self.push(name, &spec.verb, step, spec.on_error);
@@ -176,13 +177,15 @@ fn load(
 
 fn bind_plugin(
     component: &dyn LoadedPlugin,
+    settings: &PluginSettings,
     spec: &StepSpec,
     plugin: Option<&str>,
     name: &str,
     input: &Schema,
 ) -> Result<Box<dyn Step>> {
     let empty = Node::new(NodeKind::Table(Vec::new()));
-    let config = spec.config.as_ref().unwrap_or(&empty);
+    let config = spec.config.as_ref().or(settings.config.as_ref());
+    let config = config.unwrap_or(&empty);
     let step = component
         .bind(name, plugin, config, input)
         .map_err(|error| {
