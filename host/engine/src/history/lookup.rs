@@ -141,7 +141,10 @@ impl History {
         })
     }
 
-    fn parse_any<T: DeserializeOwned>(&self, text: Option<String>) -> Result<Option<T>, Refusal> {
+    pub(super) fn parse_any<T: DeserializeOwned>(
+        &self,
+        text: Option<String>,
+    ) -> Result<Option<T>, Refusal> {
         let parsed = text.map(|text| self.parse(&text)).transpose();
         parsed.map_err(Refusal::Ours)
     }

@@ -5,7 +5,9 @@
 //! SQLite file, or a schema in a PostgreSQL database that several hosts share; whoever deletes it
 //! loses the log, not data, because the target's own checkpoint is the authority.
 
+mod applications;
 mod cursor;
+mod edits;
 mod epoch;
 mod letters;
 mod lock;
@@ -27,6 +29,11 @@ use epoch::Refusal;
 use place::Place;
 use statement::Connection;
 
+pub use applications::{
+    Application, ApplicationCounts, ApplicationEnd, ApplicationFilter, ApplicationRecord, Author,
+    Hop,
+};
+pub use edits::{Edited, digest, edited};
 pub use letters::{Letter, LetterFilter, OpenLetter, OpenLetters};
 pub use lock::JobLock;
 pub use place::StateUrl;

@@ -41,11 +41,15 @@ const DENIED: &str = "share what is there: GRANT USAGE ON SCHEMA dkhost_history 
     or let an administrator make one: CREATE SCHEMA dkhost_history AUTHORIZATION …";
 
 /// The migrations: name and text; the version is the place in the list.
-const MIGRATIONS: [(&str, &str); 2] = [
+const MIGRATIONS: [(&str, &str); 3] = [
     ("runs", include_str!("migrations/postgres/0001_runs.sql")),
     (
         "cursor",
         include_str!("migrations/postgres/0002_cursor.sql"),
+    ),
+    (
+        "applications",
+        include_str!("migrations/postgres/0003_applications.sql"),
     ),
 ];
 

@@ -84,6 +84,11 @@ fn migrator() -> Migrator {
         migration(1, "runs", include_str!("migrations/0001_runs.sql")),
         migration(2, "attempts", include_str!("migrations/0002_attempts.sql")),
         migration(3, "cursor", include_str!("migrations/0003_cursor.sql")),
+        migration(
+            4,
+            "applications",
+            include_str!("migrations/0004_applications.sql"),
+        ),
     ])
 }
 

@@ -50,6 +50,8 @@ macro_rules! in_both_stores {
     };
 }
 
+mod applications;
+
 in_both_stores! {
     a_process_whose_run_was_taken_over_can_neither_end_nor_move_it
     a_run_that_was_given_up_stays_so
