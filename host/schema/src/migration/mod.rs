@@ -25,6 +25,8 @@
 //! restore = ["legacy"]
 //! ```
 
+pub mod route;
+
 use dkhost_core::{LogicalType, Span};
 use semver::Version;
 
