@@ -7,6 +7,7 @@ use dkhost_core::error::nearest;
 use dkhost_core::{Error, Result};
 use semver::Version;
 
+use crate::migration::{self, Migration};
 use crate::read::read;
 use crate::version::{SchemaId, SchemaVersion};
 
@@ -107,6 +108,59 @@ impl Registry {
     /// *Errors* – those of [`Registry::text`] and [`read`].
     pub fn version(&self, id: &SchemaId) -> Result<SchemaVersion> {
         read(id.clone(), &self.text(id)?).map_err(|error| error.within(&self.path(id)))
+    }
+
+    /// The folder.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// The migration files of a schema: from the older version to the newer one, sorted.
+    ///
+    /// *Errors* – `schema::unknown_schema`; `schema::file_name` for a file that is called after no two
+    /// versions, or after two in the wrong order.
+    pub fn migrations(&self, name: &str) -> Result<Vec<(Version, Version)>> {
+        self.versions(name)?;
+        let mut found = Vec::new();
+        for path in entries(&self.folder.join(name))? {
+            let stem = path.file_stem().and_then(|stem| stem.to_str());
+            let is_toml = path.extension().is_some_and(|end| end == "toml");
+            let Some((from, to)) = stem.and_then(|stem| stem.split_once("--")) else {
+                continue;
+            };
+            if !is_toml {
+                continue;
+            }
+            match (Version::parse(from), Version::parse(to)) {
+                (Ok(from), Ok(to)) if from < to => found.push((from, to)),
+                _ => {
+                    return Err(Error::config(
+                        "schema::file_name",
+                        format!(
+                            "{} is called after no two versions, the older first",
+                            path.display()
+                        ),
+                    )
+                    .help("a migration is called 1.0.0--2.0.0.toml; its [[down]] leads back"));
+                }
+            }
+        }
+        found.sort();
+        Ok(found)
+    }
+
+    /// Where a migration's file lies, or would.
+    pub fn migration_path(&self, name: &str, from: &Version, to: &Version) -> PathBuf {
+        self.folder.join(name).join(format!("{from}--{to}.toml"))
+    }
+
+    /// A migration, read.
+    ///
+    /// *Errors* – if the file cannot be read; those of [`crate::migration::read`], within the file.
+    pub fn migration(&self, name: &str, from: &Version, to: &Version) -> Result<Migration> {
+        let path = self.migration_path(name, from, to);
+        let text = fs::read_to_string(&path).map_err(|cause| Error::io("read", &path, cause))?;
+        migration::read(name, from.clone(), to.clone(), &text).map_err(|error| error.within(&path))
     }
 
     fn unknown_schema(&self, name: &str) -> Result<Error> {
