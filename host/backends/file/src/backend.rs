@@ -1,7 +1,9 @@
 //! The backend `file`: what it is called, which options it takes, how either end is opened.
 
+use std::path::Path;
+
 use dkhost_core::{
-    Backend, Capabilities, OpenSource, OpenTarget, OptionSpec, Options, Result, Sink, Source,
+    Backend, Capabilities, OpenSource, OpenTarget, OptionSpec, Options, Result, Sink, Source, Stamp,
 };
 
 use crate::options::{SOURCE_OPTIONS, SourceOptions, TARGET_OPTIONS, TargetOptions};
@@ -37,5 +39,9 @@ impl Backend for FileBackend {
 
     fn open_target(&self, options: Options, open: &OpenTarget) -> Result<Box<dyn Sink>> {
         crate::sink::open(TargetOptions::read(options)?, open)
+    }
+
+    fn stamp(&self, options: Options, base: &Path) -> Result<Option<Stamp>> {
+        crate::sink::stamp::read(&TargetOptions::read(options)?.file, base)
     }
 }

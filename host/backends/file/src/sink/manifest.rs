@@ -6,7 +6,7 @@
 use std::fs;
 use std::path::Path;
 
-use dkhost_core::{Error, Result};
+use dkhost_core::{Error, Result, Stamp};
 use serde::{Deserialize, Serialize};
 
 /// The manifest's name in its folder. Readers of folders, our own included, pass over files that begin
@@ -28,6 +28,9 @@ pub struct Manifest {
     pub compression: String,
     /// Rows in all parts.
     pub rows: u64,
+    /// Which version of a schema the records are of, where a migration wrote them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub schema: Option<Stamp>,
     /// The parts, by partition.
     pub parts: Vec<Part>,
 }
@@ -41,6 +44,9 @@ pub struct Part {
     pub rows: u64,
     /// Its length.
     pub bytes: u64,
+    /// XXH3-128 of all its bytes, where `schema` is a statement about them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub content: Option<String>,
 }
 
 /// The name of the part of a partition.
@@ -97,10 +103,12 @@ mod tests {
             format: "jsonl".into(),
             compression: "none".into(),
             rows: 1,
+            schema: None,
             parts: vec![Part {
                 name: part_name(0, "jsonl"),
                 rows: 1,
                 bytes: 3,
+                content: None,
             }],
         };
         fs::write(

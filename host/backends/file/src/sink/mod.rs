@@ -8,11 +8,13 @@
 //! encode   batches to bytes         target    who owns it          part   how far a file is committed
 //! writer   one partition            publish   the end of the format, the final name
 //! log      the commits, durable     scan      reads back what the target holds
+//! stamp    which version of a schema it is of          beside  where text says so
 //! ```
 //!
 //! A single file takes one partition after the other; a folder has a part for each and takes them
 //! at once. `upsert` and `skip` need to find a record by its key, which a file cannot.
 
+mod beside;
 mod compress;
 mod encode;
 mod lock;
@@ -25,6 +27,7 @@ mod plan;
 mod publish;
 mod scan;
 mod shape;
+pub mod stamp;
 mod target;
 #[cfg(test)]
 mod tests;
@@ -54,6 +57,7 @@ pub fn capabilities(options: &TargetOptions) -> Result<Capabilities> {
         Layout::Dataknobs => format == Format::Json,
     };
     Ok(Capabilities {
+        only_one_by_one: false,
         documents,
         evolves: false,
     })
@@ -76,13 +80,14 @@ pub fn open(options: TargetOptions, open: &OpenTarget) -> Result<Box<dyn Sink>> 
     }
     let shape = Shape::of(file, open.nulls)?;
     let place = Place::find(&file.path, &open.base, file.path_span.clone())?;
-    let target = Target::new(
+    let mut target = Target::new(
         place,
         shape,
         open.schema.clone(),
         open.conflict,
         open.create,
     );
+    target.reshape = open.reshape.clone();
     // A log that cannot be read is reported by `inspect`, when the run that left it matters.
     let left = State::read(&target.place.log()).ok().flatten();
     let ours = left.is_some_and(|state| state.owner.job == open.job && target.is_published(&state));

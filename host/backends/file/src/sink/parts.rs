@@ -189,6 +189,7 @@ impl Part {
             &self.of.shape,
             &self.of.schema,
             &self.state,
+            None,
         )?);
         Ok((bytes, self.state.rows))
     }

@@ -8,6 +8,8 @@
 //! out/.movies.jsonl.dkhost-checkpoint       how far it is committed (see `log`); locked while
 //!                                           somebody writes (see `lock`)
 //! out/.movies.jsonl.dkhost-checkpoint-new   what is about to become it
+//! out/.movies.jsonl.dkhost-schema.json      which version its records are of (see `beside`), for
+//!                                           as long as it is there
 //! ```
 //!
 //! What can be known to fail fails here, before a row is read.
@@ -114,6 +116,16 @@ impl Place {
     /// Where the old folder waits to be removed, on file systems that cannot swap.
     pub fn old(&self) -> PathBuf {
         self.hidden("old")
+    }
+
+    /// Where a text file's version is said (see `beside`).
+    pub fn version(&self) -> PathBuf {
+        self.hidden("schema.json")
+    }
+
+    /// What is about to become it.
+    pub fn new_version(&self) -> PathBuf {
+        self.hidden("schema-new")
     }
 
     fn hidden(&self, what: &str) -> PathBuf {

@@ -9,6 +9,7 @@ use dkhost_core::{
 use super::log::State;
 use super::place::Found;
 use super::shape::Shape;
+use super::stamp::Where;
 use super::target::Target;
 use crate::compression::Compression;
 use crate::format::Format;
@@ -33,7 +34,7 @@ pub fn plan(target: &Target, open: &OpenTarget) -> Result<TargetPlan> {
         promise: "effectively-once".to_owned(),
         mechanism: mechanism.to_owned(),
         effects: effects(target, open)?,
-        notes: notes(&target.shape, &target.schema),
+        notes: all_notes(target),
         columns: columns(&target.shape, &target.schema),
         fresh: true,
         concurrent: place.is_folder,
@@ -75,6 +76,18 @@ fn effects(target: &Target, open: &OpenTarget) -> Result<Vec<String>> {
         ),
         _ => format!("creates `{}`", place.label),
     });
+    if let Some(reshape) = &target.reshape {
+        let whose = format!("its records are of {}@{}", reshape.schema, reshape.version);
+        effects.push(match Where::of(place, &target.shape) {
+            Where::Inside => format!("says inside `{}` that {whose}", place.label),
+            Where::Manifest => format!("says in the manifest of `{}` that {whose}", place.label),
+            Where::Beside => {
+                let name = place.version();
+                let name = name.file_name().unwrap_or_default().to_string_lossy();
+                format!("says in `{name}`, beside `{}`, that {whose}", place.label)
+            }
+        });
+    }
     if let Ok(Some(left)) = State::read(&place.log())
         && left.owner.job != open.job
         && !target.is_published(&left)
@@ -92,6 +105,19 @@ fn size(target: &Target) -> String {
         Ok(found) if found.is_file() => format!(" ({} bytes)", found.len()),
         _ => String::new(),
     }
+}
+
+fn all_notes(target: &Target) -> Vec<String> {
+    let mut notes = notes(&target.shape, &target.schema);
+    if let Some(reshape) = &target.reshape
+        && !(reshape.constraints.is_empty() && reshape.required.is_empty())
+    {
+        notes.push(format!(
+            "a file checks nothing: what {}@{} asks of its records is checked on the way, and not by `{}` itself",
+            reshape.schema, reshape.version, target.place.label
+        ));
+    }
+    notes
 }
 
 /// What a format cannot hold, a sentence each.

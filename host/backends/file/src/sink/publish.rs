@@ -14,11 +14,13 @@ use dkhost_core::{Conflict, Error, Result, fail};
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 use rustix::io::Errno;
 
+use super::beside;
 use super::encode;
 use super::lock::Lock;
 use super::log::State;
 use super::manifest::{self, Manifest};
 use super::place::{Found, Place, remove, sync_folder};
+use super::stamp::{self, Where};
 use super::target::Target;
 
 /// Makes the result visible under its final name.
@@ -45,6 +47,7 @@ pub fn publish(target: &Target) -> Result<()> {
     }
     sync_folder(&target.place.parent)?;
     fail::point("file.publish.synced")?;
+    stamp::settle(target, &held.state)?;
     remove(&target.place.staging())?;
     fail::point("file.publish.swept")?;
     remove(&target.place.old())
@@ -62,6 +65,9 @@ pub(super) fn finish(target: &Target, state: &State) -> Result<()> {
         // No row at all: the columns are still worth a file.
         parts.push(0);
     }
+    let stamp = stamp::of_run(&target.reshape, state);
+    let says = Where::of(&target.place, &target.shape);
+    let inside = stamp.as_ref().filter(|_| says == Where::Inside);
     let mut manifest = Manifest {
         dkhost_manifest: 1,
         job: state.owner.job.clone(),
@@ -69,12 +75,13 @@ pub(super) fn finish(target: &Target, state: &State) -> Result<()> {
         format: target.shape.format.word().to_owned(),
         compression: target.shape.text_compression().word().to_owned(),
         rows: 0,
+        schema: stamp.clone(),
         parts: Vec::new(),
     };
     for number in parts {
         let committed = state.parts.get(&number).cloned().unwrap_or_default();
         let path = target.part_path(number);
-        let end = encode::finish(&target.shape, &target.schema, &committed)?;
+        let end = encode::finish(&target.shape, &target.schema, &committed, inside)?;
         let file = target.open_part(number, committed.length)?;
         let io = |cause| Error::io("finish", &path, cause);
         keep_mode(&file, &target.place)
@@ -82,16 +89,24 @@ pub(super) fn finish(target: &Target, state: &State) -> Result<()> {
             .map_err(io)?;
         fail::point("file.finish.written")?;
         file.sync_all().map_err(io)?;
+        let content = match says {
+            Where::Manifest if stamp.is_some() => Some(stamp::content(&path).map_err(io)?),
+            _ => None,
+        };
         manifest.rows += committed.rows;
         manifest.parts.push(manifest::Part {
             name: manifest::part_name(number, &target.shape.extension()),
             rows: committed.rows,
             bytes: committed.length + end.len() as u64,
+            content,
         });
     }
     fail::point("file.finish.synced")?;
     if target.place.is_folder {
         write_manifest(&target.place.staging(), &manifest)?;
+    }
+    if let Some(stamp) = stamp.filter(|_| says == Where::Beside) {
+        beside::announce(&target.place, &stamp, &target.place.staging())?;
     }
     Ok(())
 }
@@ -206,6 +221,7 @@ pub fn retire(target: &Target) -> Result<()> {
         remove(&place.staging())?;
         fail::point("file.retire.swept")?;
         remove(&place.old())?;
+        remove(&place.new_version())?;
         sync_folder(&place.parent)?;
         fail::point("file.retire.synced")?;
         remove(&place.log())?;

@@ -191,7 +191,8 @@ fn parquet(target: &Target, part: &Held) -> Result<ParquetRecordBatchReaderBuild
     let builder = match &part.committed {
         None => ParquetRecordBatchReaderBuilder::try_new(file).map_err(unreadable)?,
         Some(committed) => {
-            let metadata = encode::parquet_metadata(&target.shape, &target.schema, committed)?;
+            let metadata =
+                encode::parquet_metadata(&target.shape, &target.schema, committed, None)?;
             let metadata =
                 ArrowReaderMetadata::try_new(Arc::new(metadata), ArrowReaderOptions::new());
             ParquetRecordBatchReaderBuilder::new_with_metadata(file, metadata.map_err(unreadable)?)

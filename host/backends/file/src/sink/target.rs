@@ -12,7 +12,9 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use dkhost_core::checkpoint::CHECKPOINT_VERSION;
 use dkhost_core::sink::{fenced, next_epoch};
-use dkhost_core::{Checkpoint, Claim, Claimed, Conflict, Error, Result, Schema, TargetState, fail};
+use dkhost_core::{
+    Checkpoint, Claim, Claimed, Conflict, Error, Reshape, Result, Schema, TargetState, fail,
+};
 
 use super::encode;
 use super::lock::Lock;
@@ -38,6 +40,8 @@ pub struct Target {
     pub conflict: Conflict,
     /// Whether an absent folder is created.
     pub create: bool,
+    /// Which version of a schema the result is of, if it is to say one.
+    pub reshape: Option<Reshape>,
     held: Mutex<Option<Held>>,
     parts: Mutex<BTreeMap<u32, Arc<Mutex<Part>>>>,
 }
@@ -65,6 +69,7 @@ impl Target {
             schema,
             conflict,
             create,
+            reshape: None,
             held: Mutex::default(),
             parts: Mutex::default(),
         }
@@ -150,6 +155,7 @@ impl Target {
                 remove(&self.place.staging())?;
                 fail::point("file.claim.swept")?;
                 remove(&self.place.old())?;
+                remove(&self.place.new_version())?;
                 return self.hold(log, state);
             }
         };
@@ -167,7 +173,10 @@ impl Target {
     }
 
     fn resume(&self, mut state: State, owner: Owner) -> Result<State> {
-        if state.owner.shape != owner.shape {
+        state.publishing = self.is_published(&state);
+        // A result that has its final name is not written to any more; and where the run read what
+        // it replaced, the plan of whoever ends it is of the new columns.
+        if !state.publishing && state.owner.shape != owner.shape {
             return Err(Error::config(
                 "target::other_shape",
                 format!(
@@ -177,7 +186,6 @@ impl Target {
             )
             .help("`dkhost run JOB --no-resume` drops what it wrote and starts anew"));
         }
-        state.publishing = self.is_published(&state);
         for (part, committed) in state.parts.iter().filter(|_| !state.publishing) {
             let path = self.part_path(*part);
             let there = fs::metadata(&path).map_or(0, |found| found.len());

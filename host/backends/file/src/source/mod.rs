@@ -44,6 +44,7 @@ use dkhost_core::{
 
 use xxhash_rust::xxh3::Xxh3;
 
+pub use self::columns::said_inside;
 pub use self::open::{open, open_files};
 
 use self::columns::Columns;

@@ -5,20 +5,21 @@
 //!
 //! *Source* – Arrow columnar format 1.5, "IPC File Format".
 
+use std::collections::HashMap;
 use std::io::{Cursor, Read};
 
 use ::arrow::array::RecordBatch;
 use ::arrow::compute::concat_batches;
 use ::arrow::datatypes::SchemaRef;
 use ::arrow::error::ArrowError;
-use ::arrow::ipc::convert::IpcSchemaEncoder;
+use ::arrow::ipc::convert::{IpcSchemaEncoder, metadata_to_fb};
 use ::arrow::ipc::reader::StreamReader;
 use ::arrow::ipc::writer::{
     DictionaryTracker, FileWriter, IpcDataGenerator, IpcWriteContext, IpcWriteOptions,
     write_message,
 };
 use ::arrow::ipc::{Block, CompressionType, FooterBuilder, MetadataVersion};
-use dkhost_core::{Error, Result, RowReject, Schema};
+use dkhost_core::{Error, Result, RowReject, Schema, Stamp};
 use flatbuffers::FlatBufferBuilder;
 
 use super::json::{unreadable, with_schema};
@@ -26,6 +27,7 @@ use super::{DURABLE_BYTES, Encoder, Sealed};
 use crate::compression::Compression;
 use crate::sink::log::PartState;
 use crate::sink::shape::Shape;
+use crate::sink::stamp;
 
 const MAGIC: &[u8] = b"ARROW1";
 
@@ -169,7 +171,12 @@ pub fn end_of_stream() -> Cursor<[u8; 8]> {
 }
 
 /// The end of the stream and the footer, and the header if there is nothing yet.
-pub fn finish(shape: &Shape, schema: &Schema, state: &PartState) -> Result<Vec<u8>> {
+pub fn finish(
+    shape: &Shape,
+    schema: &Schema,
+    state: &PartState,
+    stamp: Option<&Stamp>,
+) -> Result<Vec<u8>> {
     let arrow = schema.to_arrow();
     let mut out = if state.length == 0 {
         header(&arrow, &options(shape)?)?
@@ -185,12 +192,22 @@ pub fn finish(shape: &Shape, schema: &Schema, state: &PartState) -> Result<Vec<u
     let schema = IpcSchemaEncoder::new()
         .with_dictionary_tracker(&mut tracker)
         .schema_to_fb_offset(&mut footer, &arrow);
+    let said = match stamp {
+        None => None,
+        Some(said) => {
+            let said = HashMap::from([(stamp::KEY.to_owned(), stamp::text(said)?)]);
+            Some(metadata_to_fb(&mut footer, &said))
+        }
+    };
     let root = {
         let mut builder = FooterBuilder::new(&mut footer);
         builder.add_version(MetadataVersion::V5);
         builder.add_schema(schema);
         builder.add_dictionaries(dictionaries);
         builder.add_recordBatches(batches);
+        if let Some(said) = said {
+            builder.add_custom_metadata(said);
+        }
         builder.finish()
     };
     footer.finish(root, None);

@@ -13,7 +13,7 @@ mod parquet;
 mod text;
 
 use ::arrow::array::RecordBatch;
-use dkhost_core::{Result, RowReject, Schema};
+use dkhost_core::{Result, RowReject, Schema, Stamp};
 
 use super::log::PartState;
 use super::shape::Shape;
@@ -85,11 +85,17 @@ pub fn is_intact(shape: &Shape, state: &PartState) -> bool {
     }
 }
 
-/// The bytes that make a file out of what a part holds.
-pub fn finish(shape: &Shape, schema: &Schema, state: &PartState) -> Result<Vec<u8>> {
+/// The bytes that make a file out of what a part holds; `stamp` is what a format with a place for it
+/// says inside.
+pub fn finish(
+    shape: &Shape,
+    schema: &Schema,
+    state: &PartState,
+    stamp: Option<&Stamp>,
+) -> Result<Vec<u8>> {
     match shape.format {
-        Format::Parquet => parquet::finish(shape, schema, state),
-        Format::Arrow => arrow::finish(shape, schema, state),
+        Format::Parquet => parquet::finish(shape, schema, state, stamp),
+        Format::Arrow => arrow::finish(shape, schema, state, stamp),
         _ => text::finish(shape, schema, state),
     }
 }

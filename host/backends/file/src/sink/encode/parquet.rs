@@ -22,8 +22,8 @@ use ::parquet::arrow::arrow_writer::{
 use ::parquet::basic::{Compression as Codec, GzipLevel, ZstdLevel};
 use ::parquet::errors::ParquetError;
 use ::parquet::file::metadata::{
-    FileMetaData, PageIndexPolicy, ParquetMetaData, ParquetMetaDataBuilder, ParquetMetaDataOptions,
-    ParquetMetaDataReader, ParquetMetaDataWriter, RowGroupMetaData,
+    FileMetaData, KeyValue, PageIndexPolicy, ParquetMetaData, ParquetMetaDataBuilder,
+    ParquetMetaDataOptions, ParquetMetaDataReader, ParquetMetaDataWriter, RowGroupMetaData,
 };
 use ::parquet::file::page_index::column_index::ColumnIndexMetaData;
 use ::parquet::file::page_index::offset_index::OffsetIndexMetaData;
@@ -33,13 +33,14 @@ use ::parquet::schema::types::SchemaDescPtr;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use bytes::Bytes;
-use dkhost_core::{Error, Result, RowReject, Schema};
+use dkhost_core::{Error, Result, RowReject, Schema, Stamp};
 
 use super::json::{unreadable, with_schema};
 use super::{Encoder, Sealed};
 use crate::compression::Compression;
 use crate::sink::log::PartState;
 use crate::sink::shape::Shape;
+use crate::sink::stamp;
 
 /// A row group is closed at this size or number of rows: what readers like (DuckDB writes as
 /// many rows, Polars twice as many), and what fits beside everything else into the usual memory
@@ -347,7 +348,12 @@ fn read_tail(tail: &str) -> Result<ParquetMetaData, ParquetError> {
 }
 
 /// The metadata of the file that a part would become now.
-pub fn metadata(shape: &Shape, schema: &Schema, state: &PartState) -> Result<ParquetMetaData> {
+pub fn metadata(
+    shape: &Shape,
+    schema: &Schema,
+    state: &PartState,
+    stamp: Option<&Stamp>,
+) -> Result<ParquetMetaData> {
     let layout = Layout::of(shape, schema)?;
     let (mut groups, mut columns, mut offsets) = (Vec::new(), Some(Vec::new()), Some(Vec::new()));
     for tail in &state.tails {
@@ -360,11 +366,20 @@ pub fn metadata(shape: &Shape, schema: &Schema, state: &PartState) -> Result<Par
             .zip(one.take_offset_index())
             .map(|(all, one)| [all, one].concat());
     }
+    let mut said = layout
+        .properties
+        .key_value_metadata()
+        .cloned()
+        .unwrap_or_default();
+    if let Some(stamp) = stamp {
+        let text = stamp::text(stamp)?;
+        said.push(KeyValue::new(stamp::KEY.to_owned(), text));
+    }
     let file = FileMetaData::new(
         layout.properties.writer_version().as_num(),
         state.rows as i64,
         Some(layout.properties.created_by().to_owned()),
-        layout.properties.key_value_metadata().cloned(),
+        (!said.is_empty()).then_some(said),
         layout.descriptor.clone(),
         None,
     );
@@ -381,8 +396,13 @@ pub fn is_intact(state: &PartState) -> bool {
 }
 
 /// The footer, and the magic bytes if there is nothing yet.
-pub fn finish(shape: &Shape, schema: &Schema, state: &PartState) -> Result<Vec<u8>> {
-    let metadata = metadata(shape, schema, state)?;
+pub fn finish(
+    shape: &Shape,
+    schema: &Schema,
+    state: &PartState,
+    stamp: Option<&Stamp>,
+) -> Result<Vec<u8>> {
+    let metadata = metadata(shape, schema, state, stamp)?;
     let start = if state.length == 0 {
         MAGIC.to_vec()
     } else {

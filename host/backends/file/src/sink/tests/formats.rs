@@ -360,6 +360,7 @@ fn scanned(place: &Place) -> RecordBatch {
         dir: tempfile::tempdir_in(place.dir.path()).unwrap(),
         options: place.options.clone(),
         schema: place.schema.clone(),
+        reshape: None,
         ..*place
     };
     let original = place

@@ -6,6 +6,7 @@ mod formats;
 mod publish;
 mod refuse;
 mod resume;
+mod stamp;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -15,7 +16,7 @@ use arrow::array::{ArrayRef, RecordBatch};
 use dkhost_core::text::Appender;
 use dkhost_core::{
     Batch, Checkpoint, Claim, Conflict, Field, Locator, LogicalType, Nulls, OpenTarget, Options,
-    Partition, Payload, Position, Result, Schema, Sink, SourceRows, Writer,
+    Partition, Payload, Position, Reshape, Result, Schema, Sink, SourceRows, Writer,
 };
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -29,6 +30,7 @@ pub struct Place {
     pub schema: Schema,
     pub conflict: Conflict,
     pub create: bool,
+    pub reshape: Option<Reshape>,
 }
 
 impl Place {
@@ -39,6 +41,7 @@ impl Place {
             schema: small_schema(),
             conflict: Conflict::Insert,
             create: true,
+            reshape: None,
         }
     }
 
@@ -70,7 +73,7 @@ impl Place {
                 create: self.create,
                 nulls: Nulls::Keep,
                 content: true,
-                reshape: None,
+                reshape: self.reshape.clone(),
             },
         )
     }

@@ -4,7 +4,7 @@ use super::*;
 use crate::sink::target::Target;
 
 /// What a process does at the end of a run, step by step.
-const STEPS: &[fn(&Target)] = &[
+pub const STEPS: &[fn(&Target)] = &[
     |_| (),
     |target| crate::sink::publish::finish(target, &target.held().as_ref().unwrap().state).unwrap(),
     |target| {
@@ -25,17 +25,13 @@ fn target(place: &Place) -> Arc<Target> {
         TargetOptions::read(Options::from_json("[target]", &place.options).unwrap()).unwrap();
     let shape = crate::sink::shape::Shape::of(&options.file, Nulls::Keep).unwrap();
     let spot = crate::sink::place::Place::find(&options.file.path, place.dir.path(), 0..0).unwrap();
-    Arc::new(Target::new(
-        spot,
-        shape,
-        small_schema(),
-        place.conflict,
-        true,
-    ))
+    let mut target = Target::new(spot, shape, small_schema(), place.conflict, true);
+    target.reshape.clone_from(&place.reshape);
+    Arc::new(target)
 }
 
 /// Commits a run and makes the first `steps` steps of its end.
-fn ended(place: &Place, steps: usize) -> Arc<Target> {
+pub fn ended(place: &Place, steps: usize) -> Arc<Target> {
     let target = target(place);
     let epoch = target.claim(&claim("run")).unwrap().epoch;
     let mut writer = crate::sink::writer::PartWriter::open(target.clone(), 0).unwrap();

@@ -191,6 +191,28 @@ impl FileColumns {
     }
 }
 
+/// What a file of columns says of itself under a name, beside its columns.
+///
+/// *Errors* – `file::corrupt`.
+pub fn said_inside(
+    handle: &Handle,
+    label: &str,
+    format: Format,
+    name: &str,
+) -> Result<Option<String>> {
+    if format != Format::Parquet {
+        return read::arrow_says(handle, label, name);
+    }
+    declared::footer(handle, label)?;
+    let metadata = guarded(label, || {
+        let options = ArrowReaderOptions::new();
+        Ok(ArrowReaderMetadata::load(handle, options)?)
+    })?;
+    let said = metadata.metadata().file_metadata().key_value_metadata();
+    let pair = said.and_then(|pairs| pairs.iter().find(|pair| pair.key == name));
+    Ok(pair.and_then(|pair| pair.value.clone()))
+}
+
 /// Runs a reader of a foreign format over a file that may be anything: what it refuses, and what
 /// it panics on, is a corrupt file.
 fn guarded<T>(label: &str, read: impl FnOnce() -> Result<T, Cause>) -> Result<T> {

@@ -77,6 +77,14 @@ pub fn arrow_schema(handle: &Handle, label: &str) -> Result<SchemaRef> {
     })
 }
 
+/// What the footer of an Arrow file says under a name; a stream has none.
+pub fn arrow_says(handle: &Handle, label: &str, name: &str) -> Result<Option<String>> {
+    Ok(match open_arrow(handle, label, None)? {
+        Groups::File(reader) => reader.custom_metadata().get(name).cloned(),
+        Groups::Stream(..) | Groups::Parquet(..) => None,
+    })
+}
+
 fn open_arrow(handle: &Handle, label: &str, columns: Option<Vec<usize>>) -> Result<Groups> {
     let mut magic = [0; 6];
     let is_file = again(handle, label)?.read_exact(&mut magic).is_ok() && magic == *b"ARROW1";
