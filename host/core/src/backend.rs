@@ -64,6 +64,8 @@ pub struct Capabilities {
     pub documents: bool,
     /// Columns can be added during a run (`schema_drift = "evolve"`).
     pub evolves: bool,
+    /// Records can only be replaced one by one: `replace-all` is refused.
+    pub only_one_by_one: bool,
 }
 
 /// The bounds of a batch: bytes first, rows second.

@@ -263,6 +263,24 @@ impl Options {
         })
     }
 
+    /// A section of the keys that `specs` knows too, as they are left here.
+    pub fn shared_with(&self, section: &str, specs: &[OptionSpec]) -> Options {
+        let is_known = |key: &str| specs.iter().any(|spec| spec.name == key);
+        let shared = self.entries.iter().filter(|(key, ..)| is_known(key));
+        Options {
+            section: section.to_owned(),
+            span: self.span.clone(),
+            entries: shared.cloned().collect(),
+        }
+    }
+
+    /// Puts a key in, in place of what it said.
+    pub fn put(&mut self, name: &str, node: Node) {
+        self.take_node(name);
+        self.entries
+            .push((name.to_owned(), node.span.clone(), node));
+    }
+
     /// The keys that are left, in the order written.
     pub fn keys(&self) -> impl Iterator<Item = (&str, &Span)> {
         self.entries

@@ -101,6 +101,7 @@ impl Backend for ElasticsearchBackend {
 
     fn target_capabilities(&self, _options: &Options) -> Result<Capabilities> {
         Ok(Capabilities {
+            only_one_by_one: false,
             documents: true,
             evolves: false,
         })

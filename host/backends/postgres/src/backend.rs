@@ -106,6 +106,7 @@ impl Backend for PostgresBackend {
     fn target_capabilities(&self, options: &Options) -> Result<Capabilities> {
         let documents = take_layout(&mut options.clone())?;
         Ok(Capabilities {
+            only_one_by_one: false,
             documents,
             evolves: !documents,
         })

@@ -92,6 +92,7 @@ impl Backend for Memory {
     fn target_capabilities(&self, options: &Options) -> Result<Capabilities> {
         let documents = documents(&mut options.clone())?;
         Ok(Capabilities {
+            only_one_by_one: false,
             documents,
             evolves: true,
         })

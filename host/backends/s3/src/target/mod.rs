@@ -45,6 +45,7 @@ pub(crate) fn capabilities(mut options: Options) -> Result<Capabilities> {
     let server = Server::read(&mut options)?;
     if is_of_records(&mut options)? {
         return Ok(Capabilities {
+            only_one_by_one: true,
             documents: true,
             evolves: false,
         });
@@ -52,6 +53,7 @@ pub(crate) fn capabilities(mut options: Options) -> Result<Capabilities> {
     let files = FileOptions::read_at(&mut options, server.label(), server.span())?;
     let (format, _) = files.format_of(files.path.as_ref())?;
     Ok(Capabilities {
+        only_one_by_one: false,
         documents: matches!(format, Format::Json | Format::Jsonl),
         evolves: false,
     })
