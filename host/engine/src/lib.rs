@@ -5,6 +5,7 @@
 //! It neither prints, nor reads the environment, nor exits (invariant 4): progress is counted in
 //! [`run::Progress`], variables come in through [`job::Variables`].
 
+pub mod apply;
 pub mod dead_letters;
 pub mod drift;
 pub mod expr;

@@ -56,6 +56,11 @@ pub struct Job {
     pub schemas: PathBuf,
     /// `[state] url`: where the history is kept.
     pub state: StateUrl,
+    /// Whether migrated records get a field for their version where they have no place for it. No key:
+    /// for the application of a schema to a store.
+    pub stamps: bool,
+    /// Whether the target takes the shape of the version that records are brought to. No key, as above.
+    pub reshapes: bool,
     /// `[source]`, `[[steps]]` and `[target]` as JSON: what the plan hash covers.
     pub canonical: serde_json::Value,
 }
@@ -217,6 +222,8 @@ impl Job {
             run,
             plugins: plugins::read(sections.take_node("plugins"))?,
             state,
+            stamps: false,
+            reshapes: false,
             canonical,
             text,
         })

@@ -38,6 +38,11 @@ impl StepSpec {
         }
     }
 
+    /// Whether `--plugin` added it: no step of the job names the plugin.
+    pub fn is_implied(&self) -> bool {
+        self.verb == "plugin" && self.span.is_empty()
+    }
+
     /// The plugin this step names: component and, after `/`, the plugin inside it.
     pub fn plugin_name(&self) -> Option<(&str, Option<&str>)> {
         match &self.node.kind {

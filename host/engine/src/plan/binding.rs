@@ -9,6 +9,7 @@ use dkhost_core::error::nearest;
 use dkhost_core::{Class, Error, Node, NodeKind, Result, Schema, Span, Step};
 
 use super::PlannedStage;
+use super::evolution::{self, Bound, Offer};
 use super::opening::Opened;
 use crate::expr::{Expression, Scope};
 use crate::job::{Job, OnError, PluginSettings, StepSpec};
@@ -48,22 +49,80 @@ impl<'a> Binding<'a> {
         for (index, spec) in self.job.steps.iter().enumerate() {
             let input = self.input(source);
             let name = stage_name(spec, index, &self.stages);
-            let step = match spec.plugin_name() {
-                None => steps::build(
-                    &spec.verb,
-                    &spec.node,
-                    &Scope::stage(&name, &input).at(self.now),
-                )
-                .map_err(|error| error.at_least(spec.span.clone()))?,
-                Some((component, plugin)) => {
-                    let settings = plugin_settings(self.job, component, &spec.node.span)?;
-                    let component = self.component(component, spec)?;
-                    bind_plugin(component.as_ref(), settings, spec, plugin, &name, &input)?
-                }
+            let Some(bound) = self.step(spec, &name, &input)? else {
+                continue;
             };
-            self.push(name, &spec.verb, step, spec.on_error);
+            self.push(name, &spec.verb, bound.step, spec.on_error);
+            if let Some(stage) = self.stages.last_mut() {
+                stage.files = bound.files;
+                stage.evolution = bound.evolution;
+            }
         }
         Ok(self.stages)
+    }
+
+    /// A step bound to its input; `None` for a component that was only given for its migrations.
+    fn step(&mut self, spec: &StepSpec, name: &str, input: &Schema) -> Result<Option<Bound>> {
+        let place = |error: Error| error.at_least(spec.span.clone());
+        let plain = |step| {
+            Some(Bound {
+                step,
+                files: None,
+                evolution: None,
+            })
+        };
+        match (spec.verb.as_str(), spec.plugin_name()) {
+            (_, Some((component, plugin))) => {
+                let settings = plugin_settings(self.job, component, &spec.node.span)?;
+                let component = self.component(component, spec)?;
+                if spec.is_implied() && !component.migrations()?.is_empty() {
+                    return Ok(None);
+                }
+                bind_plugin(component.as_ref(), settings, spec, plugin, name, input).map(plain)
+            }
+            ("validate", None) => {
+                let folder = &self.job.schemas;
+                let bound = evolution::validate(folder, spec, name, input, self.now);
+                bound.map(Some).map_err(place)
+            }
+            ("migrate", None) => {
+                let offers = self.offers(spec)?;
+                let folder = &self.job.schemas;
+                let bound = evolution::migrate(
+                    folder,
+                    &offers,
+                    &spec.node,
+                    name,
+                    input,
+                    self.now,
+                    self.job.stamps,
+                );
+                bound.map(Some).map_err(place)
+            }
+            (verb, None) => {
+                let scope = Scope::stage(name, input).at(self.now);
+                steps::build(verb, &spec.node, &scope)
+                    .map_err(place)
+                    .map(plain)
+            }
+        }
+    }
+
+    /// The components of the job that offer migrations.
+    fn offers(&mut self, spec: &StepSpec) -> Result<Vec<Offer>> {
+        let mut offers = Vec::new();
+        for settings in &self.job.plugins {
+            let component = self.component(&settings.name, spec)?;
+            if !component.migrations()?.is_empty() {
+                let empty = || Node::new(NodeKind::Table(Vec::new()));
+                offers.push(Offer {
+                    name: settings.name.clone(),
+                    component,
+                    config: settings.config.clone().unwrap_or_else(empty),
+                });
+            }
+        }
+        Ok(offers)
     }
 
     /// The columns behind the last stage.
@@ -78,6 +137,8 @@ impl<'a> Binding<'a> {
             verb: verb.to_owned(),
             step,
             on_error: on_error.unwrap_or(self.job.run.on_error),
+            files: None,
+            evolution: None,
         });
     }
 

@@ -28,6 +28,10 @@ pub fn plan_hash(job: &Job, schema: &Schema, stages: &[PlannedStage], pushed: &[
     if !pushed.is_empty() {
         covered["pushed"] = pushed.into();
     }
+    let files: Vec<Option<&str>> = stages.iter().map(|stage| stage.files.as_deref()).collect();
+    if files.iter().any(Option::is_some) {
+        covered["files"] = serde_json::json!(files);
+    }
     hexadecimal(&Sha256::digest(covered.to_string().as_bytes()))
 }
 

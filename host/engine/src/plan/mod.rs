@@ -5,10 +5,12 @@
 //! [`Plan`] exists only if all of that worked, so a run has nothing left to doubt.
 
 mod binding;
+mod evolution;
 pub(crate) mod hash;
 mod nowhere;
 mod opening;
 mod past;
+mod reshape;
 mod view;
 
 use chrono::{DateTime, Utc};
@@ -30,6 +32,7 @@ use binding::Binding;
 use opening::{Opened, Opening};
 use past::Past;
 
+pub use evolution::Evolution;
 pub use view::{ColumnView, PlanView, StageView};
 
 /// A job that was resolved, typed and found possible.
@@ -73,6 +76,10 @@ pub struct PlannedStage {
     pub step: Box<dyn Step>,
     /// What happens to records it refuses.
     pub on_error: OnError,
+    /// SHA-256 of the files beside the job that it is made of: versions of schemas, migrations.
+    pub files: Option<String>,
+    /// What it does to the versions of records.
+    pub evolution: Option<Evolution>,
 }
 
 /// For what a plan is made.
@@ -131,7 +138,7 @@ impl Plan {
         let sink = match purpose {
             Purpose::Look => Box::new(nowhere::Nowhere::default()),
             Purpose::Run | Purpose::Anew | Purpose::Full | Purpose::Retry => {
-                open_target(&job, writing.as_ref(), &schema, purpose)?
+                open_target(&job, writing.as_ref(), &schema, &stages, purpose)?
             }
         };
         check_lossy(&job, &schema, sink.as_ref())?;
@@ -264,6 +271,7 @@ fn open_target(
     job: &Job,
     backend: &dyn Backend,
     schema: &Schema,
+    stages: &[PlannedStage],
     purpose: Purpose,
 ) -> Result<Box<dyn Sink>> {
     let conflict = match (purpose, job.target.conflict.0) {
@@ -279,7 +287,11 @@ fn open_target(
         create: job.target.create,
         nulls: job.run.nulls,
         content: job.run.verify > Verify::Count,
-        reshape: None,
+        reshape: stages
+            .last()
+            .and_then(|stage| stage.evolution.as_ref())
+            .filter(|_| job.reshapes)
+            .map(|evolution| evolution.reshape.clone()),
     };
     backend
         .open_target(job.target.options.clone(), &open)

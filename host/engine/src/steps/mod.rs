@@ -17,10 +17,12 @@ mod apply;
 mod assign;
 mod built_in;
 mod filter;
+pub mod migrate;
 mod project;
 mod rename;
 pub mod rest;
 mod set;
+pub mod validate;
 
 #[cfg(test)]
 mod real_data;

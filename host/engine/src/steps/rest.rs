@@ -263,7 +263,7 @@ fn with_column(records: &RecordBatch, index: usize, column: StringArray) -> Resu
 }
 
 /// The entries of an object, values as they are written.
-fn entries(text: &str) -> Result<Vec<(String, &RawValue)>> {
+pub(super) fn entries(text: &str) -> Result<Vec<(String, &RawValue)>> {
     let Entries(entries) = serde_json::from_str(text)
         .map_err(|cause| Error::bug("a rest is no JSON object").caused_by(cause))?;
     Ok(entries)
@@ -307,7 +307,7 @@ impl<'de> serde::de::Visitor<'de> for EntriesVisitor {
     }
 }
 
-fn object(entries: &[(&str, &RawValue)]) -> Result<String> {
+pub(super) fn object(entries: &[(&str, &RawValue)]) -> Result<String> {
     let mut text = String::from("{");
     for (index, (name, value)) in entries.iter().enumerate() {
         if index > 0 {

@@ -292,7 +292,12 @@ fn inline(record: &serde_json::Value) -> String {
         .as_object()
         .unwrap()
         .iter()
-        .map(|(name, value)| (name, value.to_string()))
+        // TOML has no null.
+        .filter(|(_, value)| !value.is_null())
+        .map(|(name, value)| match value.is_object() {
+            true => (name, inline(value)),
+            false => (name, value.to_string()),
+        })
         .collect();
     let fields: Vec<String> = fields
         .iter()

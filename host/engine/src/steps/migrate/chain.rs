@@ -1,0 +1,204 @@
+//! Several steps that are one step of the job: its stage, its rejects, its line in the report.
+
+use dkhost_core::{
+    Batch, Changed, Reject, Result, RowReject, Schema, Stage, StageKind, Step, StepNote,
+};
+
+/// Steps one behind the other, each bound to the output of the one before.
+pub(super) struct Chain {
+    input: Schema,
+    steps: Vec<Box<dyn Step>>,
+}
+
+impl Chain {
+    /// No steps yet.
+    pub(super) fn new(input: &Schema) -> Self {
+        Chain {
+            input: input.clone(),
+            steps: Vec::new(),
+        }
+    }
+
+    /// Adds a step that is bound to [`Chain::schema`].
+    pub(super) fn push(&mut self, step: Box<dyn Step>) {
+        self.steps.push(step);
+    }
+
+    /// The columns behind the last step.
+    pub(super) fn schema(&self) -> &Schema {
+        self.steps.last().map_or(&self.input, |step| step.output())
+    }
+
+    /// The input's columns under the names they have behind the first `steps` steps.
+    fn carried(&self, steps: usize) -> Vec<(String, String)> {
+        let same = |name: &str| (name.to_owned(), name.to_owned());
+        let mut carried: Vec<(String, String)> = self.input.names().map(same).collect();
+        for step in &self.steps[..steps] {
+            let carries = step.carries();
+            carried = carried
+                .into_iter()
+                .flat_map(|(first, now)| {
+                    let names = carries.iter().filter(move |(from, _)| *from == now);
+                    names.map(move |(_, to)| (first.clone(), to.clone()))
+                })
+                .collect();
+        }
+        carried
+    }
+}
+
+impl Step for Chain {
+    fn kind(&self) -> StageKind {
+        StageKind::Step
+    }
+
+    fn output(&self) -> &Schema {
+        self.schema()
+    }
+
+    fn reads(&self) -> Vec<String> {
+        let mut read: Vec<String> = Vec::new();
+        for (at, step) in self.steps.iter().enumerate() {
+            let reads = step.reads();
+            for (first, now) in self.carried(at) {
+                if reads.contains(&now) && !read.contains(&first) {
+                    read.push(first);
+                }
+            }
+        }
+        read
+    }
+
+    fn carries(&self) -> Vec<(String, String)> {
+        self.carried(self.steps.len())
+    }
+
+    fn keeps_unknown(&self) -> bool {
+        self.steps.iter().all(|step| step.keeps_unknown())
+    }
+
+    fn note(&self) -> StepNote {
+        let notes = self.steps.iter().map(|step| step.note());
+        let weakens = notes.filter_map(|note| note.weakens).next();
+        let parts = self.steps.iter().map(|step| step.note().summary);
+        let parts: Vec<String> = parts.filter(|part| !part.is_empty()).collect();
+        StepNote {
+            summary: parts.join("; "),
+            weakens,
+            ..StepNote::default()
+        }
+    }
+
+    fn open(&self, partition: u32) -> Result<Box<dyn Stage>> {
+        let stages = self.steps.iter().map(|step| step.open(partition));
+        Ok(Box::new(Stages {
+            stages: stages.collect::<Result<_>>()?,
+            output: self.schema().clone(),
+        }))
+    }
+}
+
+struct Stages {
+    stages: Vec<Box<dyn Stage>>,
+    output: Schema,
+}
+
+impl Stage for Stages {
+    fn apply(&mut self, batch: &Batch) -> Result<Changed> {
+        // Rows are numbered anew, so that what comes out speaks of rows of this batch.
+        let mut now = Batch {
+            origin: None,
+            rejects: Vec::new(),
+            ..batch.clone()
+        };
+        for stage in &mut self.stages {
+            let changed = stage.apply(&now)?;
+            now = now.advance(changed, StageKind::Step, "")?;
+        }
+        debug_assert_eq!(now.records.schema(), self.output.to_arrow());
+        Ok(Changed {
+            origin: now.origin.map(|origin| origin.to_vec()),
+            records: now.records,
+            rejects: now.rejects.into_iter().map(refused).collect(),
+        })
+    }
+
+    fn counters(&self) -> Vec<(String, u64)> {
+        self.stages
+            .iter()
+            .flat_map(|stage| stage.counters())
+            .collect()
+    }
+}
+
+fn refused(reject: Reject) -> RowReject {
+    RowReject {
+        row: reject.source_row,
+        column: reject.column,
+        code: reject.code,
+        message: reject.message,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::expr::Scope;
+    use crate::steps::testing::{batch, input, parse, records_of};
+    use dkhost_core::Node;
+    use serde_json::{Value, json};
+
+    fn chain(schema: &Schema, steps: &[(&str, Value)]) -> Chain {
+        let mut chain = Chain::new(schema);
+        for (verb, node) in steps {
+            let input = chain.schema().clone();
+            let scope = Scope::stage("here", &input);
+            chain.push(crate::steps::build(verb, &Node::from_json(node), &scope).unwrap());
+        }
+        chain
+    }
+
+    #[test]
+    fn steps_follow_each_other_and_refused_rows_keep_their_numbers() {
+        let schema = input(&[("a", "int64"), ("b", "utf8")]);
+        let chain = chain(
+            &schema,
+            &[
+                ("filter", json!("a <> 2")),
+                ("rename", json!({ "b": "c" })),
+                ("apply", json!({ "c": { "type_cast": { "to": "int64" } } })),
+                ("set", json!({ "d": "a + c" })),
+            ],
+        );
+        let records = batch(
+            &schema,
+            r#"{"a":1,"b":"10"}{"a":2,"b":"20"}{"a":3,"b":"x"}{"a":4,"b":"40"}"#,
+        );
+        let changed = chain.open(0).unwrap().apply(&records).unwrap();
+        let rows: Vec<u32> = changed.rejects.iter().map(|reject| reject.row).collect();
+        assert_eq!(rows, [2]);
+        assert_eq!(changed.origin, Some(vec![0, 3]));
+        assert_eq!(
+            records_of(&changed.records, chain.output()),
+            parse(r#"{"a":1,"c":10,"d":11}{"a":4,"c":40,"d":44}"#)
+        );
+    }
+
+    #[test]
+    fn what_is_read_and_carried_is_told_under_the_names_of_the_input() {
+        let schema = input(&[("a", "int64"), ("b", "utf8"), ("c", "utf8"), ("d", "utf8")]);
+        let chain = chain(
+            &schema,
+            &[
+                ("rename", json!({ "b": "x", "c": "b" })),
+                ("set", json!({ "b": "upper(b)", "e": "1" })),
+                ("drop", json!(["d"])),
+            ],
+        );
+        assert_eq!(chain.reads(), ["c"]);
+        assert_eq!(
+            chain.carries(),
+            [("a".into(), "a".into()), ("b".into(), "x".into())]
+        );
+    }
+}

@@ -1,0 +1,348 @@
+//! `migrate`: records brought to another version of their schema.
+//!
+//! A way is a row of migrations, from files or plugins, up or down. It is compiled to the steps it
+//! could have been written as – `rename`, `set`, `drop` – between two that make sure of the ends: the
+//! first brings columns to the fields and types of the version the records are of, the last refuses
+//! what does not satisfy the version they are brought to. Records that say their version themselves
+//! (in their metadata, or in the field `_schema_version`) are taken at their word, so what was
+//! migrated already is not migrated again.
+
+mod align;
+mod chain;
+mod operation;
+mod removed;
+mod stamp;
+mod versions;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, RecordBatch, new_null_array};
+use arrow::datatypes::SchemaRef;
+use chrono::{DateTime, Utc};
+use dkhost_core::{Changed, Error, Field, Node, Result, Role, Schema, Span, Step};
+use dkhost_schema::{Direction, Migration, SchemaVersion};
+use semver::Version;
+
+use self::align::{Strictness, align};
+use self::chain::Chain;
+use self::stamp::StampAt;
+use self::versions::{Candidate, Versions};
+use super::built_in::{Facts, Work, changed, step};
+use super::rest::following;
+use super::validate;
+use crate::expr::Scope;
+use crate::registry::LoadedPlugin;
+
+/// The field that holds a record's version where records have no metadata.
+pub const VERSION_FIELD: &str = "_schema_version";
+
+/// From one version to the wanted one.
+pub struct Way {
+    /// The version it starts from.
+    pub from: SchemaVersion,
+    /// The migrations in the order they happen; none where records are there already.
+    pub hops: Vec<Hop>,
+}
+
+/// One migration of a way.
+pub struct Hop {
+    /// The version it leads to, on this way.
+    pub to: SchemaVersion,
+    /// Which way it is gone.
+    pub direction: Direction,
+    /// What does it.
+    pub by: By,
+}
+
+/// What carries a migration out.
+pub enum By {
+    /// A migration file.
+    File {
+        /// Read and checked.
+        migration: Migration,
+        /// Where it lies, for errors.
+        path: PathBuf,
+    },
+    /// A step of a component.
+    Plugin {
+        /// The component.
+        component: Arc<dyn LoadedPlugin>,
+        /// Which of its steps.
+        step: usize,
+        /// The plugin's configuration.
+        config: Node,
+    },
+}
+
+/// What is asked of the step.
+pub struct Wanted<'a> {
+    /// The version records are brought to.
+    pub to: &'a SchemaVersion,
+    /// The ways there are, one for each version records may be of, that version itself included.
+    pub ways: &'a [Way],
+    /// The version of records that do not say theirs.
+    pub from: Option<&'a Version>,
+    /// Whether records get a field for their version where they have no place for it.
+    pub stamps: bool,
+    /// The step's place in the job file.
+    pub span: &'a Span,
+}
+
+/// Binds the step.
+///
+/// *Errors* – of class `Config`: `schema::no_version` if neither the records nor the job say which
+/// version they are of; those of binding the way of [`Wanted::from`], or of all ways.
+pub fn build(wanted: &Wanted<'_>, scope: &Scope) -> Result<Box<dyn Step>> {
+    let is_from = |way: &&Way| Some(&way.from.id.version) == wanted.from;
+    let given = wanted.ways.iter().find(is_from);
+    match (StampAt::of(scope.input), given) {
+        (Some(at), _) => by_record(at, wanted, scope),
+        (None, Some(way)) => Ok(Box::new(compiled(way, Strictness::Plan, wanted, scope)?)),
+        (None, None) => Err(Error::config(
+            "schema::no_version",
+            format!("{} does not know which version the records are of", scope.reader),
+        )
+        .at(wanted.span.clone(), "no `from`, and records do not say it")
+        .help(format!(
+            "add from = \"1.0.0\"; records say it themselves by `version` in their metadata, or in a field `{VERSION_FIELD}`"
+        ))),
+    }
+}
+
+fn by_record(at: StampAt, wanted: &Wanted<'_>, scope: &Scope) -> Result<Box<dyn Step>> {
+    let mut candidates = Vec::new();
+    let mut refused = None;
+    for way in wanted.ways {
+        let bound = compiled(way, Strictness::Records, wanted, scope);
+        let is_given = Some(&way.from.id.version) == wanted.from;
+        let way_of = |result: Result<Chain>| Candidate {
+            version: way.from.id.version.clone(),
+            way: result.map_err(|error| error.chain()),
+        };
+        match bound {
+            Err(error) if is_given => return Err(error),
+            Err(error) if refused.is_none() => {
+                candidates.push(Candidate {
+                    version: way.from.id.version.clone(),
+                    way: Err(error.chain()),
+                });
+                refused = Some(error);
+            }
+            result => candidates.push(way_of(result)),
+        }
+    }
+    if let Some(error) = refused
+        && candidates.iter().all(|one| one.way.is_err())
+    {
+        return Err(error);
+    }
+    let output = united(&mut candidates, wanted.to);
+    let unstamped = wanted
+        .from
+        .and_then(|from| candidates.iter().position(|one| one.version == *from));
+    Ok(Box::new(Versions {
+        input: scope.input.clone(),
+        summary: summary(&candidates, wanted),
+        candidates: candidates.into(),
+        at,
+        unstamped,
+        output,
+    }))
+}
+
+fn summary(candidates: &[Candidate], wanted: &Wanted<'_>) -> String {
+    let reachable = candidates.iter().filter(|one| one.way.is_ok());
+    let versions: Vec<String> = reachable.map(|one| one.version.to_string()).collect();
+    let unstamped = match wanted.from {
+        Some(from) => format!("; records that do not say theirs are of {from}"),
+        None => String::new(),
+    };
+    format!(
+        "{} by record from {}{unstamped}",
+        wanted.to.id,
+        versions.join(", ")
+    )
+}
+
+/// A way as a chain of steps.
+fn compiled(
+    way: &Way,
+    strictness: Strictness,
+    wanted: &Wanted<'_>,
+    scope: &Scope,
+) -> Result<Chain> {
+    let mut chain = Chain::new(scope.input);
+    let mut binding = Binding {
+        reader: &scope.reader,
+        now: scope.now,
+        span: wanted.span,
+    };
+    binding.align(&mut chain, &way.from, strictness)?;
+    for (at, hop) in way.hops.iter().enumerate() {
+        let is_last = at + 1 == way.hops.len();
+        binding.hop(&mut chain, hop, is_last)?;
+        binding.align(&mut chain, &hop.to, Strictness::Plan)?;
+    }
+    let input = chain.schema().clone();
+    let scope = binding.scope(&input);
+    let valid = validate::build(wanted.to, false, wanted.span, &scope)?;
+    chain.push(following(valid, &input));
+    if let Some(stamped) = stamp::stamp(
+        &wanted.to.id.version.to_string(),
+        wanted.stamps,
+        chain.schema(),
+    ) {
+        chain.push(stamped);
+    }
+    Ok(chain)
+}
+
+/// What all steps of a way have in common.
+struct Binding<'a> {
+    reader: &'a str,
+    now: Option<DateTime<Utc>>,
+    span: &'a Span,
+}
+
+impl Binding<'_> {
+    fn scope<'s>(&self, input: &'s Schema) -> Scope<'s> {
+        Scope {
+            reader: self.reader.to_owned(),
+            input,
+            now: self.now,
+        }
+    }
+
+    fn align(
+        &mut self,
+        chain: &mut Chain,
+        version: &SchemaVersion,
+        strictness: Strictness,
+    ) -> Result<()> {
+        let input = chain.schema().clone();
+        let step = align(version, strictness, self.span, &self.scope(&input))?;
+        if let Some(step) = step {
+            chain.push(step);
+        }
+        Ok(())
+    }
+
+    fn hop(&mut self, chain: &mut Chain, hop: &Hop, is_last: bool) -> Result<()> {
+        match &hop.by {
+            By::Plugin {
+                component,
+                step,
+                config,
+            } => {
+                let input = chain.schema().clone();
+                let name = self
+                    .reader
+                    .trim_start_matches("stage `")
+                    .trim_end_matches('`');
+                let bound = component
+                    .bind_migration(name, *step, hop.direction, config, &input)
+                    .map_err(|error| error.at_least(self.span.clone()))?;
+                chain.push(following(bound, &input));
+                Ok(())
+            }
+            By::File { migration, path } => {
+                let operations = migration
+                    .operations(hop.direction)
+                    .ok_or_else(|| Error::bug("a way goes down where there is none"))?;
+                for operation in operations {
+                    let input = chain.schema().clone();
+                    let scope = self.scope(&input);
+                    let steps = operation::bind(operation, &hop.to, is_last, &scope)
+                        .map_err(|error| error.within(path))?;
+                    for step in steps {
+                        chain.push(step);
+                    }
+                }
+                Ok(())
+            }
+        }
+    }
+}
+
+/// Brings all ways to the same columns: those of the version, then what any of them has besides.
+fn united(candidates: &mut [Candidate], to: &SchemaVersion) -> Schema {
+    let mut fields: Vec<Field> = Vec::new();
+    let ways = candidates.iter().filter_map(|one| one.way.as_ref().ok());
+    let has_rest = ways
+        .clone()
+        .all(|way| way.schema().role(Role::Rest).is_some());
+    for way in ways {
+        for field in &way.schema().fields {
+            match fields.iter_mut().find(|known| known.name == field.name) {
+                Some(known) => known.nullable |= field.nullable,
+                None => fields.push(Field {
+                    // Ways without it have nothing to put there.
+                    nullable: field.nullable || to.field(&field.name).is_none(),
+                    null_is_absent: field.null_is_absent
+                        || (to.field(&field.name).is_none() && has_rest && field.role.is_none()),
+                    ..field.clone()
+                }),
+            }
+        }
+    }
+    // Reserved columns stand where every way has them: the id first, the others last.
+    fields.sort_by_key(|field| match field.role {
+        Some(Role::Id) => 0,
+        None => 1,
+        Some(Role::Meta) => 2,
+        Some(Role::Rest) => 3,
+    });
+    let output = Schema::new(fields);
+    for one in candidates {
+        if let Ok(way) = &mut one.way
+            && let Some(step) = arranged(way.schema(), &output)
+        {
+            way.push(step);
+        }
+    }
+    output
+}
+
+/// The step that brings columns into the order of `output`, null where there is none of the name;
+/// `None` if they are so already.
+fn arranged(input: &Schema, output: &Schema) -> Option<Box<dyn Step>> {
+    if input == output {
+        return None;
+    }
+    let columns = output.names().map(|name| input.index_of(name)).collect();
+    let facts = Facts {
+        carries: input
+            .names()
+            .map(|name| (name.to_owned(), name.to_owned()))
+            .collect(),
+        output: output.clone(),
+        ..Facts::default()
+    };
+    let work = Arranged {
+        columns,
+        output: output.clone(),
+        schema: output.to_arrow(),
+    };
+    Some(step(facts, work))
+}
+
+struct Arranged {
+    columns: Vec<Option<usize>>,
+    output: Schema,
+    schema: SchemaRef,
+}
+
+impl Work for Arranged {
+    fn change(&self, records: &RecordBatch) -> Result<Changed> {
+        let rows = records.num_rows();
+        let columns = self.output.fields.iter().zip(&self.columns);
+        let columns: Vec<ArrayRef> = columns
+            .map(|(field, column)| match column {
+                Some(at) => records.column(*at).clone(),
+                None => new_null_array(&field.logical.arrow(), rows),
+            })
+            .collect();
+        changed(self.schema.clone(), columns, rows, Vec::new())
+    }
+}

@@ -1,0 +1,1 @@
+//! Random columns against a plain judgement, value by value.
