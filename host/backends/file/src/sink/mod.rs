@@ -58,7 +58,6 @@ pub fn capabilities(options: &TargetOptions) -> Result<Capabilities> {
     };
     Ok(Capabilities {
         only_one_by_one: false,
-        only_one_by_one: false,
         documents,
         evolves: false,
     })
