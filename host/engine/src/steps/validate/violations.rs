@@ -15,8 +15,11 @@ pub(super) struct Violations<'a> {
 /// Rows that are wrong in one way, and what to say of each.
 struct Found<'a> {
     rows: BooleanBuffer,
-    tell: Box<dyn Fn(usize, &mut Vec<Violation>) + 'a>,
+    tell: Box<Tell<'a>>,
 }
+
+/// Tells what is wrong with a row.
+type Tell<'a> = dyn Fn(usize, &mut Vec<Violation>) + 'a;
 
 /// One thing that is wrong with a record.
 pub(super) struct Violation {

@@ -90,16 +90,16 @@ fn an_id_stays_text() {
 
 #[test]
 fn a_column_the_version_does_not_know_is_refused_unless_it_is_open() {
-    let schema = input(&[("v", "utf8"), ("vv", "utf8"), ("x", "int64")]);
+    let schema = input(&[("v", "utf8"), ("ww", "utf8"), ("x", "int64")]);
     let toml = one("utf8", "[fields.w]\ntype = \"utf8\"\n");
     let (message, help) = refused(&toml, false, &schema);
     assert_eq!(
         message,
-        "schema::unknown_field stage `here` gets the column `vv`, which is no field of user@2.0.0"
+        "schema::unknown_field stage `here` gets the column `ww`, which is no field of user@2.0.0"
     );
     assert_eq!(
         help,
-        "if it is `w`, rename it before: rename = { vv = \"w\" }; else leave it out before: drop = [\"vv\", \"x\"]; or write open = true in the version"
+        "if it is `w`, rename it before: rename = { ww = \"w\" }; else leave it out before: drop = [\"ww\", \"x\"]; or write open = true in the version"
     );
     assert!(bind(&format!("open = true\n{toml}"), false, &schema).is_ok());
 }
@@ -136,7 +136,7 @@ fn a_mistake_in_a_check_is_told_with_its_text_and_its_version() {
     );
     let (message, help) = refused(&with("v >"), false, &schema);
     assert!(
-        message.contains("`v >`") && help == "mend it in user/2.0.0.toml",
+        message.contains("`v >`") && help.starts_with("an expression is SQL"),
         "{message} {help}"
     );
 }
