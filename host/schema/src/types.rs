@@ -43,7 +43,8 @@ fn widens(from: &LogicalType, to: &LogicalType) -> bool {
         (Null, _) => true,
         // A zone is how a moment is shown.
         (Timestamp(Some(_)), Timestamp(Some(_))) => true,
-        (Binary | Vector(_), Utf8) => false,
+        // A JSON text `1` and a JSON number 1 become the same, and JSON's null becomes none.
+        (Binary | Vector(_) | Json, Utf8) => false,
         (_, Utf8) => true,
         (Float32, Float64) | (Int32, Float64) => true,
         (_, Decimal(precision, scale)) => match digits(from) {
@@ -77,7 +78,7 @@ fn converts(from: &LogicalType, to: &LogicalType) -> bool {
     match (from, to) {
         (Utf8, Null | Vector(_) | Binary) => false,
         (Utf8, _) => true,
-        (Json, Boolean | Number) => true,
+        (Json, Boolean | Number | Utf8) => true,
         (Json, to) => to.is_numeric(),
         (Date32, Timestamp(None)) | (Timestamp(None), Date32) => true,
         (from, to) => from.is_numeric() && to.is_numeric(),
@@ -113,6 +114,7 @@ mod tests {
                 TypeChange::Widening,
             ),
             ("timestamp", "date32", TypeChange::Narrowing),
+            ("json", "utf8", TypeChange::Narrowing),
             ("vector(3)", "vector(4)", TypeChange::Incompatible),
             ("binary", "utf8", TypeChange::Incompatible),
         ] {
