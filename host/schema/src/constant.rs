@@ -57,6 +57,29 @@ impl Constant {
         }
     }
 
+    /// What the value is once the field has another type that has all values of its own; `None`
+    /// where its text alone does not say.
+    pub(crate) fn widened(&self, from: &LogicalType, to: &LogicalType) -> Option<Constant> {
+        let text = self.text();
+        let is_written_so = match from {
+            _ if from == to || *to != LogicalType::Utf8 => true,
+            LogicalType::Boolean => true,
+            LogicalType::Int32 | LogicalType::Int64 | LogicalType::UInt64 => {
+                text.parse::<i128>().is_ok_and(|n| n.to_string() == text)
+            }
+            // Values are written in one way, and constants in many: 1.50, 1.5, 15e-1.
+            _ => false,
+        };
+        match (from, to) {
+            // The float nearest to 0.1 is not the double nearest to it.
+            (LogicalType::Float32, LogicalType::Float64) => {
+                let single: f32 = text.parse().ok()?;
+                Some(Constant(f64::from(single).to_string()))
+            }
+            _ => is_written_so.then(|| self.clone()),
+        }
+    }
+
     /// As JSON: numbers and truth values as what they are, everything else as text.
     pub fn to_json(&self, logical: &LogicalType) -> serde_json::Value {
         let is_plain =

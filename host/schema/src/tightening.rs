@@ -5,7 +5,7 @@ use std::fmt::Display;
 
 use crate::constant::Constant;
 use crate::difference::Verdict;
-use crate::rule::{Bounds, contains, shown};
+use crate::rule::{Bounds, Pattern, contains, shown};
 use crate::version::FieldVersion;
 
 /// Which way a rule changed.
@@ -54,65 +54,67 @@ impl RuleChange {
 /// for tightened unless it says the same of both types.
 pub fn rules(old: &FieldVersion, new: &FieldVersion) -> Vec<RuleChange> {
     let (from, to) = (&old.rules, &new.rules);
-    let by_value = |one: &Constant, two: &Constant| one.order(two, &new.logical);
-    let lists = || {
-        let holds = |one| contains(&to.one_of, one, &new.logical);
-        to.one_of.is_empty() || (!from.one_of.is_empty() && from.one_of.iter().all(holds))
-    };
-    let same_list = from.one_of.len() == to.one_of.len() && lists();
-    let text = |pattern: &Option<crate::rule::Pattern>| {
-        pattern.as_ref().map(|pattern| pattern.text().to_owned())
-    };
+    let as_new = |old_value: &Constant| old_value.widened(&old.logical, &new.logical);
+    let by_value = |one: &Constant, two: &Constant| one.order(&as_new(two)?, &new.logical);
+    let by_size = |one: &u64, two: &u64| Some(one.cmp(two));
+    let holds =
+        |one: &Constant| as_new(one).is_some_and(|one| contains(&to.one_of, &one, &new.logical));
+    let more_choices =
+        to.one_of.is_empty() || (!from.one_of.is_empty() && from.one_of.iter().all(holds));
+    let wider_range = wider(&from.range, &to.range, by_value);
+    let wider_length = wider(&from.length, &to.length, by_size);
+    let text = |pattern: &Option<Pattern>| Some(pattern.as_ref()?.text().to_owned());
     let flag = |on: bool| on.then(|| "yes".to_owned());
     let found = [
-        changed(
+        (
             "range",
-            show(&from.range),
-            show(&to.range),
-            wider(&from.range, &to.range, by_value),
+            [show(&from.range), show(&to.range)],
+            from.range == to.range && wider_range,
+            wider_range,
         ),
-        changed(
+        (
             "length",
-            show(&from.length),
-            show(&to.length),
-            wider(&from.length, &to.length, |one, two| Some(one.cmp(two))),
+            [show(&from.length), show(&to.length)],
+            from.length == to.length,
+            wider_length,
         ),
-        changed(
+        (
             "pattern",
-            text(&from.pattern),
-            text(&to.pattern),
+            [text(&from.pattern), text(&to.pattern)],
+            from.pattern == to.pattern,
             to.pattern.is_none(),
         ),
-        match same_list {
-            true => None,
-            false => changed("one_of", listed(&from.one_of), listed(&to.one_of), lists()),
-        },
-        changed("unique", flag(from.unique), flag(to.unique), !to.unique),
-        changed(
+        (
+            "one_of",
+            [listed(&from.one_of), listed(&to.one_of)],
+            from.one_of.len() == to.one_of.len() && more_choices,
+            more_choices,
+        ),
+        (
+            "unique",
+            [flag(from.unique), flag(to.unique)],
+            from.unique == to.unique,
+            !to.unique,
+        ),
+        (
             "not_empty",
-            flag(from.not_empty),
-            flag(to.not_empty),
+            [flag(from.not_empty), flag(to.not_empty)],
+            from.not_empty == to.not_empty,
             !to.not_empty,
         ),
     ];
-    found.into_iter().flatten().collect()
-}
-
-fn changed(
-    name: &'static str,
-    from: Option<String>,
-    to: Option<String>,
-    is_looser: bool,
-) -> Option<RuleChange> {
-    (from != to).then(|| RuleChange {
-        name,
-        change: match is_looser {
-            true => Change::Loosened,
-            false => Change::Tightened,
-        },
-        from: from.unwrap_or_default(),
-        to: to.unwrap_or_default(),
-    })
+    let changed = found.into_iter().filter(|(_, _, is_same, _)| !is_same);
+    changed
+        .map(|(name, [from, to], _, is_looser)| RuleChange {
+            name,
+            change: match is_looser {
+                true => Change::Loosened,
+                false => Change::Tightened,
+            },
+            from: from.unwrap_or_default(),
+            to: to.unwrap_or_default(),
+        })
+        .collect()
 }
 
 fn show<T: Display>(bounds: &Option<Bounds<T>>) -> Option<String> {
