@@ -3,6 +3,7 @@
 //! A verdict is about records that satisfy the older version and nothing more is known of: *safe*
 //! only where none of them can be refused or lose a value.
 
+use crate::check::touched;
 use crate::tightening::{Change, rules};
 use crate::types::TypeChange;
 use crate::version::{FieldVersion, SchemaVersion};
@@ -145,6 +146,12 @@ pub fn before<'a>(
     from.field(&field.name).filter(|_| !is_taken)
 }
 
+/// Whether records that satisfy the older version without a value of the field get one.
+pub(crate) fn gets_default(schema: &SchemaVersion, old: &FieldVersion, new: &FieldVersion) -> bool {
+    let asks = new.required || old.default != new.default;
+    new.default.is_some() && !schema.needs(old) && asks
+}
+
 fn of_records(from: &SchemaVersion, to: &SchemaVersion, found: &mut Vec<Difference>) {
     let mut tell = |kind, from: &str, to: &str, verdict| {
         found.push(Difference {
@@ -164,8 +171,8 @@ fn of_records(from: &SchemaVersion, to: &SchemaVersion, found: &mut Vec<Differen
             Verdict::Safe,
         );
     }
-    let renamed: Vec<&str> = from.key.iter().map(|name| after(name, to)).collect();
-    if renamed != to.key {
+    let renamed = from.key.iter().map(|name| after(name, from, to));
+    if !renamed.eq(to.key.iter().map(|name| Some(name.as_str()))) {
         let verdict = match to.key.is_empty() {
             true => Verdict::Safe,
             false => Verdict::MayReject,
@@ -196,15 +203,25 @@ fn of_records(from: &SchemaVersion, to: &SchemaVersion, found: &mut Vec<Differen
             Verdict::MayReject,
         );
     }
+    for (check, why) in touched(from, to) {
+        found.push(Difference {
+            field: None,
+            kind: Kind::Check(Change::Tightened),
+            from: check.to_owned(),
+            to: check.to_owned(),
+            verdict: Verdict::MayReject,
+            note: Some(why),
+        });
+    }
 }
 
-/// A field's name in the newer version.
-fn after<'a>(name: &'a str, to: &'a SchemaVersion) -> &'a str {
-    let renamed = to
-        .fields
+/// A field's name in the newer version, if it has it.
+fn after<'a>(name: &str, from: &SchemaVersion, to: &'a SchemaVersion) -> Option<&'a str> {
+    let is_it = |field: &&FieldVersion| before(field, from, to).is_some_and(|old| old.name == name);
+    to.fields
         .iter()
-        .find(|field| field.was.as_deref() == Some(name));
-    renamed.map_or(name, |field| &field.name)
+        .find(is_it)
+        .map(|field| field.name.as_str())
 }
 
 fn added(from: &SchemaVersion, field: &FieldVersion) -> Difference {
@@ -307,9 +324,21 @@ fn of_field(
             None,
         );
     }
+    // All records without a value would have the same one.
+    let collides = new.rules.unique && gets_default(schema, old, new);
+    let filled = match collides {
+        true => Verdict::MayReject,
+        false => Verdict::Safe,
+    };
     let (was_needed, is_needed) = (schema.needs(old), new.required);
     if is_needed && !was_needed {
         let (verdict, note) = match &new.default {
+            Some(default) if collides => (
+                Verdict::MayReject,
+                Some(format!(
+                    "all records without would have {default}, and it is unique"
+                )),
+            ),
             Some(default) => (
                 Verdict::Safe,
                 Some(format!("records without get {default}")),
@@ -340,7 +369,7 @@ fn of_field(
                 .map(|default| default.text().to_owned());
             text.unwrap_or_default()
         };
-        tell(Kind::Default, shown(old), shown(new), Verdict::Safe, None);
+        tell(Kind::Default, shown(old), shown(new), filled, None);
     }
     for rule in rules(old, new) {
         let verdict = rule.verdict();

@@ -5,6 +5,7 @@
 //! satisfies the older version can be refused by the newer one or lose a value.
 
 pub mod bump;
+mod check;
 pub mod constant;
 pub mod difference;
 pub mod migration;
