@@ -14,6 +14,7 @@ mod world;
 
 mod beyond;
 mod encodings;
+mod in_place;
 mod refusals;
 mod support;
 mod zoo;

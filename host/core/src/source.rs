@@ -65,6 +65,11 @@ pub trait Source: Send + Sync {
     /// Decodes dead letters' payloads again (`dkhost errors retry`), in order: record *i* of the
     /// batch is payload *i*, and what still cannot be decoded is a reject again.
     fn decode(&self, letters: &[DeadLetter]) -> Result<Batch>;
+
+    /// Nothing will be read any more: gives back what others would wait for, such as locks and
+    /// snapshots. Called once every partition was read, before the result is published, which may
+    /// replace the very table that was read; calling it again changes nothing.
+    fn release(&self) {}
 }
 
 /// How much there is to read, if that is known.

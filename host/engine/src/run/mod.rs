@@ -215,6 +215,8 @@ fn finish(shared: &worker::Shared<'_>, started: &takeover::Started) -> Result<Op
         )
         .help("nothing is lost; run the same command again and it goes on from there"));
     }
+    // The target may be the table that was read, and replacing it would wait for its reader.
+    plan.source.release();
     let mut expected = Expected::default();
     for checkpoint in &record.checkpoints {
         expected.rows +=

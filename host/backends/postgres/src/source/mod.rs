@@ -230,4 +230,8 @@ impl Source for PostgresSource {
             None => letters::decode(&self.schema, letters),
         }
     }
+
+    fn release(&self) {
+        self.snapshots.release();
+    }
 }

@@ -153,6 +153,15 @@ impl Snapshots {
         Err(Error::bug("no attempt at a snapshot was the last"))
     }
 
+    /// Lets go of the snapshot and of the lock on what is read.
+    pub(crate) fn release(&self) {
+        let mut held = self.exporter.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(mut exporter) = held.take() {
+            // Where this fails the connection is gone, and with it the lock.
+            let _ = exporter.session.run("end reading", "ROLLBACK");
+        }
+    }
+
     fn forget(&self, moment: &Moment) {
         let mut held = self.exporter.lock().unwrap_or_else(PoisonError::into_inner);
         held.take_if(|exporter| exporter.moment == *moment);
