@@ -2,6 +2,8 @@
 //!
 //! `expected.txt` holds a line for each difference and the bump they deserve; it is written by hand.
 
+#![allow(clippy::unwrap_used)]
+
 use std::fs;
 use std::path::{Path, PathBuf};
 
