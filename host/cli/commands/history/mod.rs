@@ -108,7 +108,7 @@ fn status(record: &RunRecord, paint: Paint) -> Cell {
 }
 
 /// `2026-01-31 12:00:00` of an RFC 3339 moment in UTC.
-fn moment(at: &str) -> String {
+pub(super) fn moment(at: &str) -> String {
     let seconds = at.get(..19).unwrap_or(at);
     escape(seconds).replace('T', " ")
 }
