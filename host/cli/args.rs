@@ -4,10 +4,14 @@
 //! design has and this version does not is refused with a sentence (see [`later`]) and stays out of
 //! the help, so that nobody plans with it.
 
+mod schema;
+
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use dkhost_engine::job::PluginBinding;
+
+pub use schema::{ApplyArgs, SchemaCommand};
 
 /// Moves records between stores, through sandboxed plugins.
 #[derive(Debug, Parser)]
@@ -90,6 +94,9 @@ pub enum Command {
     /// Plugins: start, build, test and inspect them
     #[command(subcommand)]
     Plugin(PluginCommand),
+    /// Versions of schemas: bring stores to them, look at what was done
+    #[command(subcommand)]
+    Schema(SchemaCommand),
     /// Print a completion script for a shell
     #[command(
         after_help = "Example:\n  dkhost completions bash > ~/.local/share/bash-completion/completions/dkhost"
@@ -306,9 +313,6 @@ pub fn later(word: &str) -> Option<&'static str> {
         }
         "tune" => {
             "tuning comes in a later version; `--set run.batch.rows=…` and `--set run.parallel=…` try values by hand"
-        }
-        "schema" => {
-            "schema versions come in a later version; `dkhost job schema` prints the JSON Schema of job files"
         }
         "serve" => "the web page comes in a later version; `dkhost history` shows the runs today",
         "cluster" => {

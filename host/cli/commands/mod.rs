@@ -9,6 +9,7 @@ mod plan;
 mod plugin;
 mod preview;
 mod run;
+mod schema;
 mod validate;
 
 use std::path::Path;
@@ -21,7 +22,9 @@ use dkhost_engine::plan::Purpose;
 use dkhost_engine::{Job, Plan};
 use dkhost_plugin::LogSink;
 
-use crate::args::{Cli, Command, ErrorsCommand, JobArgs, JobCommand, PluginCommand, StateArgs};
+use crate::args::{
+    Cli, Command, ErrorsCommand, JobArgs, JobCommand, PluginCommand, SchemaCommand, StateArgs,
+};
 use crate::screen::{Screen, complain};
 use crate::{error, registry};
 
@@ -55,6 +58,10 @@ fn manners(command: &Command) -> (bool, bool, Option<std::path::PathBuf>) {
             (of.state.json, false, of.run.as_deref().and_then(file))
         }
         Command::Errors(ErrorsCommand::Show { state, .. }) => (state.json, false, None),
+        Command::Schema(SchemaCommand::Apply(args)) => (args.json, true, Some(args.job.clone())),
+        Command::Schema(SchemaCommand::History { state, job, .. }) => {
+            (state.json, false, job.clone())
+        }
         Command::History { run, state, .. } => (state.json, false, run.as_deref().and_then(file)),
         Command::Backends { json, .. } | Command::Doctor { json, .. } => (*json, false, None),
         Command::Plugin(PluginCommand::Test { json, .. } | PluginCommand::Inspect { json, .. }) => {
@@ -92,6 +99,7 @@ fn dispatch(command: Command, screen: &mut Screen) -> Result<i32> {
         Command::Backends { name, .. } => backends::backends(name.as_deref(), screen),
         Command::Job(command) => job::job(command, screen),
         Command::Plugin(command) => plugin::plugin(command, screen),
+        Command::Schema(command) => schema::schema(command, screen),
         Command::Completions { shell } => completions(shell, screen),
         Command::Doctor { job, .. } => doctor::doctor(job.as_deref(), screen),
     }

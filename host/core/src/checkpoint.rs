@@ -152,6 +152,13 @@ pub struct StageCounts {
     pub rejected: u64,
     /// Thread CPU time spent in it, in microseconds.
     pub cpu_us: u64,
+    /// Rows that were already what it makes of others ([`crate::Stage::kept`]).
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub kept: u64,
+}
+
+fn is_zero(count: &u64) -> bool {
+    *count == 0
 }
 
 impl AddAssign for StageCounts {
@@ -160,5 +167,6 @@ impl AddAssign for StageCounts {
         self.rows_out += other.rows_out;
         self.rejected += other.rejected;
         self.cpu_us += other.cpu_us;
+        self.kept += other.kept;
     }
 }

@@ -25,6 +25,13 @@ pub trait Step: Send + Sync {
         true
     }
 
+    /// Whether what it does with a batch depends on the batches before it, of all partitions. What
+    /// it remembers it keeps for all its stages, for the one run its plan is for. The engine then
+    /// takes the partitions one after the other, and reads again what a resumed run had read.
+    fn remembers(&self) -> bool {
+        false
+    }
+
     /// What the plan shows about this step.
     fn note(&self) -> StepNote;
 
@@ -53,6 +60,12 @@ pub trait Stage: Send {
     ///
     /// *Errors* – about the stage as a whole; the batch is then untouched and can be tried again.
     fn apply(&mut self, batch: &Batch) -> Result<Changed>;
+
+    /// Of the rows of all batches so far, those that were already what it makes of others: records
+    /// of the very version that others are migrated to.
+    fn kept(&self) -> u64 {
+        0
+    }
 
     /// Named counters of this stage so far, for the report.
     fn counters(&self) -> Vec<(String, u64)> {

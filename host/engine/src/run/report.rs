@@ -89,6 +89,10 @@ impl From<&Counts> for ReportCounts {
     }
 }
 
+fn is_zero(count: &u64) -> bool {
+    *count == 0
+}
+
 /// One stage.
 #[derive(Debug, Clone, Serialize)]
 pub struct StageReport {
@@ -102,6 +106,9 @@ pub struct StageReport {
     pub rejected: u64,
     /// CPU time in it.
     pub cpu_ms: u64,
+    /// Rows that were already what it makes of others.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub kept: u64,
     /// A plugin's own counters, of this process.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub counters: Vec<(String, u64)>,

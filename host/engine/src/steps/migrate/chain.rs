@@ -6,14 +6,16 @@ use dkhost_core::{
 
 /// Steps one behind the other, each bound to the output of the one before.
 pub(super) struct Chain {
+    title: String,
     input: Schema,
     steps: Vec<Box<dyn Step>>,
 }
 
 impl Chain {
-    /// No steps yet.
-    pub(super) fn new(input: &Schema) -> Self {
+    /// No steps yet; `title` is what the plan says before theirs.
+    pub(super) fn new(title: String, input: &Schema) -> Self {
         Chain {
+            title,
             input: input.clone(),
             steps: Vec::new(),
         }
@@ -78,14 +80,16 @@ impl Step for Chain {
     }
 
     fn note(&self) -> StepNote {
-        let notes = self.steps.iter().map(|step| step.note());
-        let weakens = notes.filter_map(|note| note.weakens).next();
-        let parts = self.steps.iter().map(|step| step.note().summary);
-        let parts: Vec<String> = parts.filter(|part| !part.is_empty()).collect();
+        let mut notes: Vec<StepNote> = self.steps.iter().map(|step| step.note()).collect();
+        let parts: Vec<String> = notes
+            .iter_mut()
+            .map(|note| std::mem::take(&mut note.summary))
+            .filter(|part| !part.is_empty())
+            .collect();
+        let plugin = notes.into_iter().find(|note| note.plugin.is_some());
         StepNote {
-            summary: parts.join("; "),
-            weakens,
-            ..StepNote::default()
+            summary: format!("{}: {}", self.title, parts.join("; ")),
+            ..plugin.unwrap_or_default()
         }
     }
 
@@ -149,7 +153,7 @@ mod tests {
     use serde_json::{Value, json};
 
     fn chain(schema: &Schema, steps: &[(&str, Value)]) -> Chain {
-        let mut chain = Chain::new(schema);
+        let mut chain = Chain::new(String::new(), schema);
         for (verb, node) in steps {
             let input = chain.schema().clone();
             let scope = Scope::stage("here", &input);

@@ -138,10 +138,13 @@ fn by_record(at: StampAt, wanted: &Wanted<'_>, scope: &Scope) -> Result<Box<dyn 
         return Err(error);
     }
     let output = united(&mut candidates, wanted.to);
-    let unstamped = wanted
-        .from
-        .and_then(|from| candidates.iter().position(|one| one.version == *from));
+    let index_of = |version: &Version| candidates.iter().position(|one| one.version == *version);
+    let (unstamped, to) = (
+        wanted.from.and_then(index_of),
+        index_of(&wanted.to.id.version),
+    );
     Ok(Box::new(Versions {
+        wanted: to,
         input: scope.input.clone(),
         summary: summary(&candidates, wanted),
         candidates: candidates.into(),
@@ -172,7 +175,8 @@ fn compiled(
     wanted: &Wanted<'_>,
     scope: &Scope,
 ) -> Result<Chain> {
-    let mut chain = Chain::new(scope.input);
+    let title = format!("{} to {}", way.from.id, wanted.to.id.version);
+    let mut chain = Chain::new(title, scope.input);
     let mut binding = Binding {
         reader: &scope.reader,
         now: scope.now,

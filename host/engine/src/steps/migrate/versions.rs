@@ -26,6 +26,8 @@ pub(super) struct Versions {
     pub(super) at: StampAt,
     /// Index of the version of records that do not say theirs.
     pub(super) unstamped: Option<usize>,
+    /// Index of the version they are brought to.
+    pub(super) wanted: Option<usize>,
     pub(super) output: Schema,
     pub(super) summary: String,
 }
@@ -93,6 +95,8 @@ impl Step for Versions {
             candidates: self.candidates.clone(),
             at: self.at,
             unstamped: self.unstamped,
+            wanted: self.wanted,
+            kept: 0,
             output: self.output.clone(),
         }))
     }
@@ -105,6 +109,8 @@ struct AtWork {
     candidates: Arc<[Candidate]>,
     at: StampAt,
     unstamped: Option<usize>,
+    wanted: Option<usize>,
+    kept: u64,
     output: Schema,
 }
 
@@ -115,8 +121,9 @@ impl Stage for AtWork {
             && rows.len() == batch.records.num_rows()
             && let Some(stage) = &mut self.stages[*only]
         {
-            self.counts[*only] += rows.len() as u64;
-            return stage.apply(batch);
+            let changed = stage.apply(batch)?;
+            self.count(*only, rows.len(), &changed);
+            return Ok(changed);
         }
         let mut parts = Parts {
             records: Vec::new(),
@@ -128,10 +135,14 @@ impl Stage for AtWork {
                 continue;
             };
             let changed = stage.apply(&taken(batch, &rows)?)?;
-            self.counts[candidate] += rows.len() as u64;
+            self.count(candidate, rows.len(), &changed);
             parts.add(changed, &rows);
         }
         parts.joined(&self.output)
+    }
+
+    fn kept(&self) -> u64 {
+        self.kept
     }
 
     fn counters(&self) -> Vec<(String, u64)> {
@@ -145,6 +156,13 @@ impl Stage for AtWork {
 }
 
 impl AtWork {
+    fn count(&mut self, candidate: usize, rows: usize, changed: &Changed) {
+        self.counts[candidate] += rows as u64;
+        if self.wanted == Some(candidate) {
+            self.kept += (rows - changed.rejects.len().min(rows)) as u64;
+        }
+    }
+
     /// Rows by candidate, and what is said to those without a way.
     fn groups(&self, batch: &Batch) -> Result<(BTreeMap<usize, Vec<u32>>, Vec<RowReject>)> {
         let mut groups: BTreeMap<usize, Vec<u32>> = BTreeMap::new();

@@ -1,0 +1,87 @@
+//! The commands about versions of schemas.
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
+use dkhost_engine::job::PluginBinding;
+
+use super::StateArgs;
+
+#[derive(Debug, Subcommand)]
+pub enum SchemaCommand {
+    /// Bring the store a job writes to to another version of its schema
+    #[command(after_help = APPLY_EXAMPLES)]
+    Apply(ApplyArgs),
+    /// List which store was brought to which version, by whom, by which migrations
+    History {
+        /// Only this schema
+        name: Option<String>,
+        /// Only by this job; its folder of schemas and its history are looked at
+        #[arg(long, value_name = "JOB")]
+        job: Option<PathBuf>,
+        #[command(flatten)]
+        folder: FolderArgs,
+        /// Applications listed at most
+        #[arg(long, default_value_t = 20, value_name = "N")]
+        limit: u32,
+        #[command(flatten)]
+        state: StateArgs,
+    },
+}
+
+/// Where versions of schemas lie.
+#[derive(Debug, Clone, Args)]
+pub struct FolderArgs {
+    /// The folder of schemas; `schemas` when left out
+    #[arg(long, value_name = "DIR")]
+    pub schemas: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub struct ApplyArgs {
+    /// The schema
+    pub name: String,
+    /// The version the records are of; left out, what the store or each record says
+    #[arg(long, value_name = "VERSION")]
+    pub from: Option<semver::Version>,
+    /// The version they are brought to; an older one undoes
+    #[arg(long, value_name = "VERSION")]
+    pub to: semver::Version,
+    /// The job whose target is the store
+    #[arg(long, value_name = "JOB")]
+    pub job: PathBuf,
+    /// A component that offers migrations; NAME is the file's stem when left out
+    #[arg(long = "plugin", value_name = "[NAME=]PATH")]
+    pub plugins: Vec<PluginBinding>,
+    /// Override a key of the job: --set run.on_error=dead-letter
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub set: Vec<String>,
+    /// Show the plan and check every record, but write nothing
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Start over although an interrupted application could go on
+    #[arg(long)]
+    pub no_resume: bool,
+    /// Go on with an interrupted application although a migration or a plugin changed
+    #[arg(long, conflicts_with = "no_resume")]
+    pub accept_plan_change: bool,
+    /// Apply a migration that was edited after it had been applied
+    #[arg(long)]
+    pub accept_edited: bool,
+    /// Print errors only
+    #[arg(long, short, conflicts_with = "json")]
+    pub quiet: bool,
+    /// JSON instead of text
+    #[arg(long)]
+    pub json: bool,
+}
+
+const APPLY_EXAMPLES: &str = "\
+Examples:
+  dkhost schema apply user --to 2.0.0 --job job.toml --dry-run
+  dkhost schema apply user --from 1.0.0 --to 2.0.0 --job job.toml
+  dkhost schema apply user --to 1.0.0 --job job.toml                    back, where every step is reversible
+  dkhost schema apply customers --to 2.0.0 --job job.toml --plugin customers-v2.wasm
+
+The store is read and written in one run: what comes out is staged beside it and swapped in at the
+end. Killed at any moment, the same command goes on.";

@@ -1,0 +1,222 @@
+//! `dkhost schema apply`: the store a job writes to, brought to another version of its schema.
+
+use std::sync::Mutex;
+
+use dkhost_core::{Error, Result};
+use dkhost_engine::history::{
+    Application, ApplicationCounts, ApplicationEnd, ApplicationFilter, Author, History, Hop,
+    JobLock, Status, edited,
+};
+use dkhost_engine::plan::{Evolution, Purpose};
+use dkhost_engine::run::Ended;
+use dkhost_engine::{Job, Plan, RunOptions, apply};
+use dkhost_schema::Direction;
+
+use super::history::digest_now;
+use crate::args::{ApplyArgs, JobArgs};
+use crate::commands::run::{conclude, log_to, stop_flag};
+use crate::commands::{load_job, plan, validate};
+use crate::escape::escape;
+use crate::registry;
+use crate::screen::Screen;
+use crate::watch::{Voice, Watch};
+
+/// Applies a version, or shows what applying it would do.
+pub fn apply(args: &ApplyArgs, screen: &mut Screen) -> Result<i32> {
+    let voice = Voice::new(args.quiet || screen.json);
+    let job = load_job(&JobArgs {
+        job: args.job.clone(),
+        plugins: args.plugins.clone(),
+        set: args.set.clone(),
+        json: args.json,
+    })?;
+    let registry = registry::registry(&job, log_to(&voice));
+    let request = apply::Request {
+        schema: args.name.clone(),
+        from: args.from.clone(),
+        to: args.to.clone(),
+    };
+    let applied = apply::job_for(&job, &registry, &request)?;
+    let purpose = match args.no_resume {
+        true => Purpose::Anew,
+        false => Purpose::Run,
+    };
+    let mut plan = Plan::make(applied, &registry, purpose)?;
+    let evolution = evolution(&plan)?.clone();
+    if args.dry_run {
+        if !args.quiet {
+            plan::show(&plan, screen)?;
+            way(&evolution, &voice);
+        }
+        let stop = stop_flag(&voice)?;
+        return validate::check(&mut plan, &stop, args.quiet, screen);
+    }
+    let history = History::open(&plan.job.state)?;
+    if !args.accept_edited {
+        refuse_edited(&history, &job, &evolution)?;
+    }
+    // The job itself must not write to the store meanwhile.
+    let _lock = JobLock::take(&history, &job.name)?;
+    told(&plan, &evolution, &voice);
+    let row = application(&plan, &evolution, &job.name);
+    let ended = carried_out(&plan, &history, row, args, &voice, screen)?;
+    conclude(&ended.0, &plan.job, ended.1, args.quiet, screen)
+}
+
+fn evolution(plan: &Plan) -> Result<&Evolution> {
+    let last = plan.stages.last();
+    let evolution = last.and_then(|stage| stage.evolution.as_ref());
+    evolution.ok_or_else(|| Error::bug("an application has no migration"))
+}
+
+/// What will happen, before anything is written.
+fn told(plan: &Plan, evolution: &Evolution, voice: &Voice) {
+    let view = plan.view();
+    voice.say(&format!(
+        "{}: {} to {}",
+        escape(&view.target.label),
+        from_words(evolution),
+        escape(&format!("{} {}", evolution.schema, evolution.to))
+    ));
+    way(evolution, voice);
+    for effect in &view.target.effects {
+        voice.say(&format!("  {}", escape(effect)));
+    }
+}
+
+fn from_words(evolution: &Evolution) -> String {
+    match &evolution.from {
+        Some(from) => escape(&format!("{} {from}", evolution.schema)).into_owned(),
+        None => "what each record says it is".to_owned(),
+    }
+}
+
+/// The migrations, in order.
+fn way(evolution: &Evolution, voice: &Voice) {
+    if evolution.hops.is_empty() {
+        voice.say("  no migration is needed: records are only checked");
+    }
+    for hop in &evolution.hops {
+        voice.say(&format!("  {}", escape(&hop_words(hop))));
+    }
+}
+
+fn hop_words(hop: &Hop) -> String {
+    let direction = match hop.direction {
+        Direction::Up => "up",
+        Direction::Down => "down",
+    };
+    let by = match &hop.by {
+        Author::File(file) => file.clone(),
+        Author::Plugin(name) => format!("plugin {name}"),
+    };
+    format!("{direction} from {} to {} by {by}", hop.from, hop.to)
+}
+
+/// Runs the plan, with a row of the history that says what it was.
+fn carried_out(
+    plan: &Plan,
+    history: &History,
+    row: Application,
+    args: &ApplyArgs,
+    voice: &Voice,
+    screen: &mut Screen,
+) -> Result<(Ended, Option<f64>)> {
+    let watch = Watch::new(&plan.job, voice, args.quiet, screen);
+    let begun = Mutex::new(Ok(()));
+    let options = RunOptions {
+        kind: "schema",
+        fresh: args.no_resume,
+        accept_plan_change: args.accept_plan_change,
+        stop: stop_flag(voice)?,
+        on_start: &|progress| {
+            let row = Application {
+                run: progress.run.clone(),
+                ..row.clone()
+            };
+            *begun
+                .lock()
+                .unwrap_or_else(std::sync::PoisonError::into_inner) =
+                history.begin_application(&row);
+            watch.start(progress);
+        },
+    };
+    let ended = dkhost_engine::run::run(plan, history, &options);
+    let peak = watch.end();
+    let ended = ended?;
+    begun
+        .into_inner()
+        .unwrap_or_else(std::sync::PoisonError::into_inner)?;
+    let report = &ended.report;
+    let kept = report.stages.iter().map(|stage| stage.kept).sum();
+    let end = ApplicationEnd {
+        status: match report.status {
+            "done" => Status::Done,
+            "stopped" => Status::Stopped,
+            _ => Status::Failed,
+        },
+        counts: ApplicationCounts {
+            changed: (report.counts.written + report.counts.unchanged).saturating_sub(kept),
+            unchanged: kept,
+            rejected: report.counts.dead_lettered + report.counts.skipped,
+        },
+        duration_ms: report.duration_ms,
+        message: ended.error.as_ref().map(Error::chain),
+    };
+    history.end_application(&report.run, report.epoch, &end)?;
+    Ok((ended, peak))
+}
+
+/// What the history is told, but for the run.
+fn application(plan: &Plan, evolution: &Evolution, job: &str) -> Application {
+    Application {
+        run: String::new(),
+        schema: evolution.schema.clone(),
+        from: evolution.from.as_ref().map(ToString::to_string),
+        to: evolution.to.to_string(),
+        direction: evolution.direction,
+        job: job.to_owned(),
+        store: plan.sink.plan().label.clone(),
+        who: who(),
+        hops: evolution.hops.clone(),
+    }
+}
+
+/// Who types the command, as far as the machine knows: `ada@build-7`.
+fn who() -> String {
+    let name = ["USER", "LOGNAME"].into_iter();
+    let name = name.filter_map(|name| std::env::var(name).ok()).next();
+    let host = rustix::system::uname();
+    let host = host.nodename().to_string_lossy();
+    format!("{}@{host}", name.as_deref().unwrap_or("unknown"))
+}
+
+/// Refuses migrations that say something else than when they were applied.
+///
+/// *Errors* – `schema::edited`.
+fn refuse_edited(history: &History, job: &Job, evolution: &Evolution) -> Result<()> {
+    let records = history.applications(ApplicationFilter {
+        schema: Some(&evolution.schema),
+        limit: 1_000,
+        ..ApplicationFilter::default()
+    })?;
+    let edits = edited(&records, &|schema, hop| {
+        digest_now(&job.schemas, schema, hop)
+    });
+    let used = evolution.hops.iter().filter_map(|hop| match &hop.by {
+        Author::File(file) => Some(file),
+        Author::Plugin(_) => None,
+    });
+    let used: Vec<&String> = used.collect();
+    match edits.iter().find(|edit| used.contains(&&edit.file)) {
+        None => Ok(()),
+        Some(edit) => Err(Error::config(
+            "schema::edited",
+            format!(
+                "{}/{} was edited after it had been applied to {} on {}",
+                edit.schema, edit.file, edit.store, edit.applied_at
+            ),
+        )
+        .help("put it back as it was and write a further migration; or say --accept-edited where the difference does not matter")),
+    }
+}
