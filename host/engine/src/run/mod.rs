@@ -403,6 +403,7 @@ impl Ending<'_> {
                     rows_out: sum.rows_out,
                     rejected: sum.rejected,
                     cpu_ms: sum.cpu_us / 1_000,
+                    kept: sum.kept,
                     counters: counters
                         .get(index)
                         .map(|c| c.iter().map(|(k, v)| (k.clone(), *v)).collect())

@@ -54,7 +54,7 @@ impl<'a> Stages<'a> {
         for (planned, stage) in self.plan.stages.iter().zip(&mut self.stages) {
             let began = thread_cpu();
             let rows_in = batch.records.num_rows() as u64;
-            let refused_before = batch.rejects.len();
+            let (refused_before, kept_before) = (batch.rejects.len(), stage.kept());
             let changed = apply_stage(planned, stage.as_mut(), &batch, retrying)?;
             batch = batch.advance(changed, planned.step.kind(), &planned.name)?;
             counts.push(StageCounts {
@@ -62,6 +62,7 @@ impl<'a> Stages<'a> {
                 rows_out: batch.records.num_rows() as u64,
                 rejected: (batch.rejects.len() - refused_before) as u64,
                 cpu_us: (thread_cpu() - began).as_micros() as u64,
+                kept: stage.kept() - kept_before,
             });
         }
         Ok(Staged {
