@@ -63,6 +63,9 @@ pub fn start(plan: &Plan, history: &History, options: &RunOptions<'_>) -> Result
             for copied in &run.checkpoints {
                 ensure_not_behind(&run, &held.checkpoints, copied.partition)?;
             }
+            if held.published {
+                return conclude(plan, history, &run);
+            }
             let moved = run
                 .checkpoints
                 .iter()
@@ -154,6 +157,24 @@ fn go_on(
             .help("bring it back, or start over with `--no-resume` (what the interrupted run wrote is then met by on_conflict)"));
     }
     ensure_same_window(plan, run)?;
+    take_over(plan, history, run, &plan.hash, &remark)
+}
+
+/// Takes a run over that was killed behind the swap. Nothing is read any more, so that nothing it
+/// read need be there: where source and target are one store, neither the source nor the plan is
+/// what it was.
+fn conclude(plan: &Plan, history: &History, run: &RunRecord) -> Result<Started> {
+    let remark = "taken up again after its result was published";
+    take_over(plan, history, run, &run.plan_hash, remark)
+}
+
+fn take_over(
+    plan: &Plan,
+    history: &History,
+    run: &RunRecord,
+    plan_hash: &str,
+    remark: &str,
+) -> Result<Started> {
     let claimed = plan.sink.claim(&claim(
         plan,
         &run.id,
@@ -167,12 +188,12 @@ fn go_on(
     fail::point("run.resume.claimed")?;
     // Sums of a job that was changed on the way say nothing about the whole.
     let mut base = run.base;
-    if run.plan_hash != plan.hash
+    if run.plan_hash != plan_hash
         && let Some(base) = &mut base
     {
         base.content = None;
     }
-    history.take_over(&run.id, claimed.epoch, &plan.hash, base.as_ref(), &remark)?;
+    history.take_over(&run.id, claimed.epoch, plan_hash, base.as_ref(), remark)?;
     for checkpoint in &checkpoints {
         history.forget_letters(&run.id, checkpoint.partition, checkpoint.seq)?;
     }
