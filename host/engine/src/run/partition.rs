@@ -9,9 +9,10 @@
 
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
-use dkhost_core::{Batch, Checkpoint, Partition, Position, Result};
+use dkhost_core::{Batch, BatchReader, Checkpoint, Error, Partition, Position, Result};
 
 use super::budget::Permit;
+use super::retrying::Retrying;
 use super::stages::{Staged, Stages};
 use super::worker::Shared;
 use super::writing::Writing;
@@ -57,16 +58,88 @@ pub(super) fn run(shared: &Shared<'_>, partition: &Partition, from: Checkpoint) 
     });
 }
 
+/// Takes the records up to a checkpoint through the stages again and drops what comes out, so that
+/// steps that remember ([`dkhost_core::Step::remembers`]) know what they knew there.
+///
+/// Records are counted: a batch may end elsewhere now, because its bounds are settings of the job.
+///
+/// *Errors* – `run::source_changed` if there are fewer records than there were.
+pub(super) fn recall(shared: &Shared<'_>, partition: &Partition, to: &Checkpoint) -> Result<()> {
+    let retrying = shared.retrying();
+    let mut stages = Stages::open(shared.plan, partition.index)?;
+    let mut reading = Reading::open(shared, partition, Position::start())?;
+    let mut left = to.counts.read;
+    while left > 0 && !shared.is_stopping() {
+        let _permit = shared.budget.take(shared.plan.job.run.batch.bytes);
+        let Some(batch) = reading.next()? else {
+            let read = to.counts.read;
+            return Err(Error::state(
+                "run::source_changed",
+                format!("`{}` has {} records now, and {read} were read of it when the run was interrupted", partition.label, read - left),
+            )
+            .help("bring the source back, or start over with `--no-resume` (what the interrupted run wrote is then met by on_conflict)"));
+        };
+        let batch = first_records(batch, left)?;
+        left -= batch.source.len() as u64;
+        stages.apply(batch, &retrying)?;
+        if reading.position == to.position {
+            break;
+        }
+    }
+    Ok(())
+}
+
+/// A partition's reader, opened again where it stood when it fails.
+struct Reading<'s, 'a> {
+    shared: &'s Shared<'a>,
+    partition: &'s Partition,
+    reader: Box<dyn BatchReader>,
+    /// The position after the last batch.
+    position: Position,
+    retrying: Retrying<'s>,
+}
+
+impl<'s, 'a> Reading<'s, 'a> {
+    fn open(shared: &'s Shared<'a>, partition: &'s Partition, position: Position) -> Result<Self> {
+        let retrying = shared.retrying();
+        Ok(Reading {
+            reader: retrying.run(|| shared.plan.source.read(partition, &position))?,
+            shared,
+            partition,
+            position,
+            retrying,
+        })
+    }
+
+    fn next(&mut self) -> Result<Option<Batch>> {
+        let progress = &self.shared.progress.partitions[self.partition.index as usize];
+        progress.enter("reading");
+        let mut failed = false;
+        let next = self.retrying.run(|| {
+            if failed {
+                progress.enter("retrying");
+                let source = &self.shared.plan.source;
+                self.reader = source.read(self.partition, &self.position)?;
+            }
+            let next = self.reader.next();
+            failed = next.is_err();
+            next
+        })?;
+        if let Some(batch) = &next {
+            self.position = batch.until.clone();
+        }
+        Ok(next)
+    }
+}
+
 fn read<'a>(
     shared: &Shared<'a>,
     partition: &Partition,
-    mut position: Position,
+    position: Position,
     already_read: u64,
     to_stages: &SyncSender<Result<Read<'a>>>,
 ) -> Result<()> {
-    let progress = &shared.progress.partitions[partition.index as usize];
-    let retrying = shared.retrying();
-    let mut reader = retrying.run(|| shared.plan.source.read(partition, &position))?;
+    let mut reading = Reading::open(shared, partition, position)?;
     let mut left =
         shared.plan.job.source.limit.map(|limit| {
             limit.saturating_sub(already_read + shared.read_elsewhere(partition.index))
@@ -75,20 +148,9 @@ fn read<'a>(
     let mut guess = shared.plan.job.run.batch.bytes;
     while !shared.is_stopping() && left != Some(0) {
         let permit = shared.budget.take(guess);
-        progress.enter("reading");
-        let mut failed = false;
-        let next = retrying.run(|| {
-            if failed {
-                // A reader that failed is opened again where it stood.
-                progress.enter("retrying");
-                reader = shared.plan.source.read(partition, &position)?;
-            }
-            let next = reader.next();
-            failed = next.is_err();
-            next
-        })?;
-        let Some(mut batch) = next else { return Ok(()) };
-        position = batch.until.clone();
+        let Some(mut batch) = reading.next()? else {
+            return Ok(());
+        };
         guess = batch
             .memory_bytes()
             .clamp(1 << 16, 4 * shared.plan.job.run.batch.bytes);

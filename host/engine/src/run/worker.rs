@@ -124,9 +124,18 @@ fn panicked(panic: &(dyn std::any::Any + Send)) -> Error {
 
 /// Takes every partition that is not done from its checkpoint on, `parallel` at a time where the
 /// target lets several write at once. Partitions that follow each other keep the source's order.
+///
+/// Where a step remembers, they always follow each other, and what an earlier process read is taken
+/// through the stages again.
 pub(super) fn run(shared: &Shared<'_>, partitions: &[Partition], checkpoints: &[Checkpoint]) {
     let next = AtomicUsize::new(0);
-    let single = !shared.plan.sink.plan().concurrent || shared.plan.job.source.limit.is_some();
+    let remembers = shared
+        .plan
+        .stages
+        .iter()
+        .any(|stage| stage.step.remembers());
+    let single =
+        remembers || !shared.plan.sink.plan().concurrent || shared.plan.job.source.limit.is_some();
     let workers = if single {
         1
     } else {
@@ -140,6 +149,13 @@ pub(super) fn run(shared: &Shared<'_>, partitions: &[Partition], checkpoints: &[
             else {
                 return;
             };
+            let is_left = checkpoints[index..].iter().any(|one| !one.done);
+            if remembers && is_left && checkpoint.counts.read > 0 {
+                shared.guarded(|| partition::recall(shared, partition, checkpoint));
+                if shared.is_stopping() {
+                    return;
+                }
+            }
             if checkpoint.done {
                 shared.progress.partitions[index].enter("done");
             } else {

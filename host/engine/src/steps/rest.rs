@@ -62,6 +62,10 @@ impl Step for Following {
         self.step.keeps_unknown()
     }
 
+    fn remembers(&self) -> bool {
+        self.step.remembers()
+    }
+
     fn note(&self) -> StepNote {
         self.step.note()
     }

@@ -10,6 +10,9 @@
 //! With `coerce = true` values of another type are converted, never changed ([`coerce`] has the
 //! table), and defaults take the place of nulls.
 //!
+//! `unique` looks beyond the batch ([`unique`]): the step remembers the values of a run, so a plan is
+//! bound anew for each run, and partitions take turns.
+//!
 //! A null satisfies every rule but `required`; a check that is null is not broken. NaN is within no
 //! range.
 
@@ -18,6 +21,7 @@ mod coerce;
 mod number;
 mod rest;
 mod rules;
+mod unique;
 mod violations;
 mod work;
 
@@ -30,6 +34,7 @@ use dkhost_core::{Batch, Changed, Result, Schema, Span, Stage, StageKind, Step, 
 use dkhost_schema::SchemaVersion;
 
 use self::bind::{Bound, Mode};
+use self::unique::Unique;
 use self::work::Validator;
 use crate::expr::Scope;
 
@@ -51,7 +56,8 @@ pub fn build(
 }
 
 /// Binds a step that refuses records breaking the rules of some fields of a version. Other fields,
-/// unknown ones too, go on unseen; no type changes, and no default is filled in.
+/// unknown ones too, go on unseen; no type changes, and no default is filled in. Whether values are
+/// unique is not asked: that is for the last step, which sees the records as they are written.
 ///
 /// *Errors* – as [`build`], for these fields.
 pub fn constrain(
@@ -64,14 +70,16 @@ pub fn constrain(
 }
 
 fn step(bound: Bound) -> Result<Box<dyn Step>> {
-    // What cannot be compiled fails now, not in a partition.
     let bound = Arc::new(bound);
-    Validator::of(&bound)?;
-    Ok(Box::new(Validate { bound }))
+    // What cannot be compiled fails now, not in a partition.
+    Validator::of(&bound, None)?;
+    let unique = Unique::of(&bound).map(Arc::new);
+    Ok(Box::new(Validate { bound, unique }))
 }
 
 struct Validate {
     bound: Arc<Bound>,
+    unique: Option<Arc<Unique>>,
 }
 
 impl Step for Validate {
@@ -91,6 +99,10 @@ impl Step for Validate {
         self.bound.carries()
     }
 
+    fn remembers(&self) -> bool {
+        self.unique.is_some()
+    }
+
     fn note(&self) -> StepNote {
         StepNote {
             summary: self.bound.summary.clone(),
@@ -100,7 +112,7 @@ impl Step for Validate {
 
     fn open(&self, _partition: u32) -> Result<Box<dyn Stage>> {
         Ok(Box::new(AtWork {
-            validator: Validator::of(&self.bound)?,
+            validator: Validator::of(&self.bound, self.unique.clone())?,
         }))
     }
 }

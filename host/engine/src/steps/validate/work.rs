@@ -15,6 +15,7 @@ use super::bind::{Bound, BoundField};
 use super::coerce::{coerce, or};
 use super::rest::{self, Rest};
 use super::rules::Rule;
+use super::unique::Unique;
 use super::violations::{Violation, Violations};
 use crate::expr::convert::value_text;
 use crate::expr::fault::shown;
@@ -27,6 +28,7 @@ pub(super) struct Validator {
     rules: Vec<Vec<Rule>>,
     output: SchemaRef,
     checked: SchemaRef,
+    unique: Option<Arc<Unique>>,
 }
 
 /// The values of a field.
@@ -42,8 +44,8 @@ struct Filled {
 }
 
 impl Validator {
-    /// Compiles the rules.
-    pub(super) fn of(bound: &Arc<Bound>) -> Result<Self> {
+    /// Compiles the rules; the values seen so far are shared.
+    pub(super) fn of(bound: &Arc<Bound>, unique: Option<Arc<Unique>>) -> Result<Self> {
         let rules = bound.fields.iter();
         let rules = rules.map(|field| Rule::compile(&field.rules, &field.logical));
         Ok(Validator {
@@ -51,6 +53,7 @@ impl Validator {
             output: bound.output.to_arrow(),
             checked: bound.checked.to_arrow(),
             bound: bound.clone(),
+            unique,
         })
     }
 
@@ -72,7 +75,38 @@ impl Validator {
             ask(check, evaluated, rows, &mut violations);
         }
         unknown(&rest, bound, rows, &mut violations);
+        if let Some(unique) = &self.unique {
+            self.repeated(unique, &filled, rows, &mut violations)?;
+        }
         changed(self.output.clone(), columns, rows, violations.rejects())
+    }
+
+    /// Adds values that an earlier record has. Asked last: a record that is wrong has none.
+    fn repeated<'a>(
+        &'a self,
+        unique: &Unique,
+        filled: &'a [Filled],
+        rows: usize,
+        violations: &mut Violations<'a>,
+    ) -> Result<()> {
+        let fields = unique.fields.iter();
+        let columns = fields.map(|index| {
+            let values = filled[*index].values.as_ref();
+            (values, &self.bound.fields[*index].logical)
+        });
+        let columns: Vec<_> = columns.collect();
+        let marks = unique.repeated(&columns, violations.rows().as_ref(), rows)?;
+        for (index, marks) in unique.fields.iter().zip(marks) {
+            let (field, values) = (&self.bound.fields[*index], &filled[*index].values);
+            let name = &*field.name;
+            violations.of_column(marks, "schema::unique", name, move |row| {
+                let value = values.as_ref();
+                let value = value.map(|values| value_text(values, row, &field.logical));
+                let value = value.unwrap_or_default();
+                format!("`{name}` is {value}, which an earlier record has")
+            });
+        }
+        Ok(())
     }
 
     fn filled(&self, records: &RecordBatch, rest: &Rest) -> Result<Vec<Filled>> {
@@ -269,7 +303,8 @@ fn missing(values: &ArrayRef, wrong: Option<BooleanBuffer>) -> Option<BooleanBuf
     (missing.count_set_bits() > 0).then_some(missing)
 }
 
-fn marked(marks: impl Iterator<Item = usize>, rows: usize) -> Option<BooleanBuffer> {
+/// Marks at these rows; `None` when there are none.
+pub(super) fn marked(marks: impl Iterator<Item = usize>, rows: usize) -> Option<BooleanBuffer> {
     let mut found = vec![false; rows];
     let mut any = false;
     for row in marks {

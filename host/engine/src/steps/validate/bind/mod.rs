@@ -197,11 +197,13 @@ impl Binding<'_> {
             None => None,
             Some(column) => self.converted(field, &self.scope.input.fields[column])?,
         };
+        let mut rules = field.rules.clone();
+        rules.unique &= !matches!(self.mode, Mode::Only(_));
         Ok(BoundField {
             name: field.name.clone(),
             logical: field.logical.clone(),
             output: column,
-            rules: field.rules.clone(),
+            rules,
             column,
             from,
             default,

@@ -5,6 +5,7 @@ mod documents;
 mod planning;
 mod random;
 mod rules;
+mod unique;
 
 use dkhost_core::{Error, Schema, StageKind, Step};
 use dkhost_schema::SchemaVersion;

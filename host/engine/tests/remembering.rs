@@ -1,0 +1,150 @@
+//! A step that remembers the records before: what it refuses is the same however often a run was
+//! interrupted, and wherever.
+
+#![allow(clippy::unwrap_used, missing_docs)]
+
+mod support;
+
+use std::sync::atomic::Ordering;
+
+use dkhost_engine::history::LetterFilter;
+use support::*;
+
+/// Three records to a batch, dead letters, and a schema with a unique field.
+fn unique(world: &World, table: &str, partitions: usize, batch: usize) -> String {
+    let folder = world.folder.path().join("schemas/user");
+    std::fs::create_dir_all(&folder).unwrap();
+    let version = "[fields.id]\ntype = \"int64\"\n[fields.mail]\ntype = \"utf8\"\nunique = true\n";
+    std::fs::write(folder.join("1.0.0.toml"), version).unwrap();
+    // Repeated within a batch, in the next, and in other partitions: 7 addresses for 20 records.
+    let records: Vec<_> = (0..20)
+        .map(|id| serde_json::json!({ "id": id, "mail": format!("m{}", id * id % 13) }))
+        .collect();
+    let records = serde_json::Value::from(records).to_string();
+    let rest = format!(
+        "[run]\nbatch = {{ rows = {batch} }}\nparallel = 3\non_error = \"dead-letter\"\n[[steps]]\nvalidate = \"user@1.0.0\"\n"
+    );
+    job(table, &records, &rest).replace(
+        "records =",
+        &format!("partitions = {partitions}\nrecords ="),
+    )
+}
+
+/// Why records were refused: batch, row, message.
+fn refused(world: &World) -> Vec<String> {
+    let filter = LetterFilter {
+        limit: 100,
+        ..LetterFilter::default()
+    };
+    let letters = world.history().letters(filter).unwrap();
+    let mut letters: Vec<String> = letters
+        .iter()
+        .map(|one| {
+            format!(
+                "{} {}",
+                String::from_utf8_lossy(&one.letter.payload),
+                one.letter.message
+            )
+        })
+        .collect();
+    letters.sort();
+    letters
+}
+
+#[test]
+fn of_equal_values_the_first_of_the_run_is_written_and_the_others_are_refused() {
+    for partitions in [1, 3] {
+        let world = World::new();
+        let table = format!("first-{partitions}");
+        let ended = world.run(&unique(&world, &table, partitions, 3)).unwrap();
+        assert!(ended.error.is_none(), "{:?}", ended.error);
+        let counts = ended.report.counts;
+        assert_eq!(
+            (counts.read, counts.written, counts.dead_lettered),
+            (20, 7, 13)
+        );
+        let ids: Vec<String> = rows(&table)
+            .iter()
+            .map(|row| row[..row.find(',').unwrap()].to_owned())
+            .collect();
+        assert_eq!(
+            ids,
+            (0..7)
+                .map(|id| format!("{{\"id\":{id}"))
+                .collect::<Vec<_>>()
+        );
+        let letters = refused(&world);
+        assert!(
+            letters
+                .iter()
+                .any(|letter| letter.ends_with("`mail` is \"m0\", which an earlier record has")),
+            "{letters:?}"
+        );
+    }
+}
+
+#[test]
+fn a_crash_at_any_commit_changes_nothing_of_what_is_refused() {
+    for partitions in [1, 3] {
+        let undisturbed = World::new();
+        let table = format!("calm-{partitions}");
+        undisturbed
+            .run(&unique(&undisturbed, &table, partitions, 3))
+            .unwrap();
+        let (wanted, letters) = (rows(&table), refused(&undisturbed));
+        assert_eq!((wanted.len(), letters.len()), (7, 13));
+        for fault in 1.. {
+            let world = World::new();
+            let table = format!("crash-{partitions}-{fault}");
+            world.faults.commits.store(fault, Ordering::SeqCst);
+            let toml = unique(&world, &table, partitions, 3);
+            let first = world.run(&toml).unwrap();
+            if let Some(error) = &first.error {
+                assert_eq!(error.code(), "test::fault");
+                // The bounds of batches are no part of the plan.
+                let toml = unique(&world, &table, partitions, 2 + fault as usize % 3);
+                let second = world.run(&toml).unwrap();
+                assert!(second.error.is_none(), "{fault}: {:?}", second.error);
+                assert!(second.report.resumed);
+                assert_eq!(second.report.counts.read, 20);
+            }
+            assert_eq!(rows(&table), wanted, "{partitions} {fault}");
+            assert_eq!(refused(&world), letters, "{partitions} {fault}");
+            if first.error.is_none() {
+                assert!(fault > 7, "the loop ends only when a run was not touched");
+                break;
+            }
+        }
+    }
+}
+
+#[test]
+fn a_run_that_is_interrupted_twice_remembers_all_of_it() {
+    let world = World::new();
+    let toml = unique(&world, "twice-interrupted", 3, 2);
+    for fault in [3, 4] {
+        world.faults.commits.store(fault, Ordering::SeqCst);
+        let ended = world.run(&toml).unwrap();
+        assert_eq!(ended.error.unwrap().code(), "test::fault");
+    }
+    let ended = world.run(&toml).unwrap();
+    assert!(ended.error.is_none(), "{:?}", ended.error);
+    assert_eq!(
+        (rows("twice-interrupted").len(), refused(&world).len()),
+        (7, 13)
+    );
+}
+
+#[test]
+fn a_second_run_begins_without_memories() {
+    let world = World::new();
+    let toml = unique(&world, "begins", 1, 3);
+    world.run(&toml).unwrap();
+    let again = toml.replacen("name = \"begins\"", "name = \"again\"", 1);
+    let again = again.replace(
+        "backend = \"memory\"\nname = \"begins\"",
+        "backend = \"memory\"\nname = \"again\"",
+    );
+    let ended = world.run(&again).unwrap();
+    assert_eq!((ended.report.counts.written, rows("again").len()), (7, 7));
+}
