@@ -4,6 +4,7 @@
 
 mod world;
 
+mod applications;
 mod authors;
 mod databases;
 mod documents;

@@ -39,31 +39,33 @@ pub fn history(
         (None, Some(job)) => job.schemas.clone(),
         (None, None) => PathBuf::from(DEFAULT_SCHEMAS),
     };
+    // Files are compared with all that was applied, however little of it is listed.
     let filter = ApplicationFilter {
         schema: named,
         job: job.as_ref().map(|job| job.name.as_str()),
         store: None,
-        limit,
+        limit: u32::MAX,
     };
-    let records = open(job.as_ref(), state)?.applications(filter)?;
+    let all = open(job.as_ref(), state)?.applications(filter)?;
     let edits = match folder.is_dir() {
-        true => edited(&records, &|schema, hop| digest_now(&folder, schema, hop)),
+        true => edited(&all, &|schema, hop| digest_now(&folder, schema, hop)),
         false => Vec::new(),
     };
+    let records = &all[..all.len().min(limit as usize)];
     if screen.json {
-        for record in &records {
+        for record in records {
             screen.object(&object(record, &edits))?;
         }
         return Ok(0);
     }
-    let mut lines = match records.is_empty() {
+    let mut lines = match all.is_empty() {
         true => nothing(named, job.as_ref(), screen.paint),
-        false => list(&records, screen.paint),
+        false => list(records, screen.paint),
     };
-    if records.len() == limit as usize {
+    if records.len() < all.len() {
         lines.push(screen.paint.dim("older applications: --limit N"));
     }
-    lines.extend(warnings(&records, &edits, &folder, screen.paint));
+    lines.extend(warnings(records, &edits, &folder, screen.paint));
     screen.line(lines.join("\n"))?;
     Ok(0)
 }
@@ -178,6 +180,11 @@ fn row(record: &ApplicationRecord, paint: Paint) -> [Cell; 13] {
         Some(counts) => [counts.changed, counts.unchanged, counts.rejected].map(count),
         None => Default::default(),
     };
+    // A process that was killed told nobody how long it lived.
+    let took = match record.duration_ms {
+        0 if record.counts.is_none() => String::new(),
+        known => duration(known),
+    };
     [
         Cell::new(moment(&record.started_at)),
         name(&application.schema),
@@ -190,7 +197,7 @@ fn row(record: &ApplicationRecord, paint: Paint) -> [Cell; 13] {
         Cell::new(changed).right(),
         Cell::new(unchanged).right(),
         Cell::new(rejected).right(),
-        Cell::new(duration(record.duration_ms)).right(),
+        Cell::new(took).right(),
         status(record.status, paint),
     ]
 }
@@ -220,15 +227,11 @@ fn warnings(
     paint: Paint,
 ) -> Vec<String> {
     let why = records.iter().filter_map(|record| {
-        let why = record.message.as_deref()?;
-        let (schema, to) = (&record.application.schema, &record.application.to);
-        Some(format!(
-            "{}@{} {}: {}",
-            escape(schema),
-            escape(to),
-            record.status.word(),
-            escape(why)
-        ))
+        let (why, application) = (record.message.as_deref()?, &record.application);
+        let [schema, to, store] =
+            [&application.schema, &application.to, &application.store].map(|name| escape(name));
+        let word = record.status.word();
+        Some(format!("{schema}@{to} {word} on {store}: {}", escape(why)))
     });
     let edits = edits.iter().map(|edit| paint.yellow(&warning(edit)));
     let mut told: Vec<String> = why.chain(edits).collect();
