@@ -25,8 +25,12 @@
 //! restore = ["legacy"]
 //! ```
 
+pub mod check;
+pub mod generate;
+pub mod lossless;
 mod read;
 pub mod route;
+mod text;
 
 use dkhost_core::{LogicalType, Span};
 use semver::Version;
