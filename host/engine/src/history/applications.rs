@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::epoch::{self, Refusal};
 use super::statement::{Connection, Row, statement};
-use super::{History, Status, now, point};
+use super::{History, Status, now};
 
 /// The application of a version to a store.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -162,10 +162,9 @@ impl History {
             .bind(now())
             .bind(&steps)
             .run(tx)
-            .await?;
-            point("history.application.prepared")
-        })?;
-        self.passed("history.application.committed", doing)
+            .await
+            .map_err(Into::into)
+        })
     }
 
     /// Records how the process that worked on an application in `epoch` of its run ended.
@@ -192,9 +191,8 @@ impl History {
                 let message = format!("run {run} ended an application that was never begun");
                 return Err(Refusal::Ours(Error::bug(message)));
             }
-            point("history.application-end.prepared")
-        })?;
-        self.passed("history.application-end.committed", doing)
+            Ok(())
+        })
     }
 
     /// Applications, latest first, each as its run stands.
