@@ -6,6 +6,7 @@
 
 pub mod bump;
 mod check;
+pub mod compatibility;
 pub mod constant;
 pub mod difference;
 pub mod migration;
@@ -17,6 +18,7 @@ pub mod types;
 pub mod version;
 
 pub use bump::Bump;
+pub use compatibility::Mode;
 pub use difference::{Difference, Kind, Verdict, differences};
 pub use migration::{Direction, Migration, Operation, REMOVED, Verb};
 pub use read::read;

@@ -4,6 +4,7 @@ use dkhost_core::{
     Error, LogicalType, Node, NodeKind, OptionSpec, OptionType, Options, Result, tree,
 };
 
+use crate::compatibility::{MODES, Mode};
 use crate::constant::{Constant, is_ordered};
 use crate::rule::{Bounds, Pattern, Rules};
 use crate::version::{FieldVersion, SchemaId, SchemaVersion};
@@ -24,6 +25,11 @@ const VERSION: &[OptionSpec] = &[
         "check",
         OptionType::TextList,
         "expressions over the record that must not be false: \"age < 18 or email is not null\"",
+    ),
+    OptionSpec::optional(
+        "compatibility",
+        OptionType::Word(MODES),
+        "what it promises to the version before: backward | forward | full | none (none)",
     ),
     OptionSpec::required(
         "fields",
@@ -85,8 +91,14 @@ pub fn read(id: SchemaId, text: &str) -> Result<SchemaVersion> {
     options.check(&[VERSION])?;
     let fields = fields(&mut options)?;
     let key = names(&mut options, "key", &fields)?;
+    let mode = options.span_of("compatibility");
+    let word: Option<String> = options.take("compatibility")?;
+    let compatibility = word.map(|word| word.parse::<Mode>()).transpose();
+    let compatibility =
+        compatibility.map_err(|why| Error::config("schema::mode", why).at(mode, "here"))?;
     Ok(SchemaVersion {
         id,
+        compatibility: compatibility.unwrap_or_default(),
         description: options.take("description")?.unwrap_or_default(),
         key,
         open: options.take("open")?.unwrap_or_default(),

@@ -7,6 +7,7 @@ use dkhost_core::error::nearest;
 use dkhost_core::{Error, Result};
 use semver::Version;
 
+use crate::compatibility::{self, Mode};
 use crate::migration::{self, Migration};
 use crate::read::read;
 use crate::version::{SchemaId, SchemaVersion};
@@ -103,10 +104,35 @@ impl Registry {
         }
     }
 
-    /// A version, read.
+    /// A version, read; it keeps what it declares to the version before it.
+    ///
+    /// *Errors* – those of [`Registry::text`], [`read`] and [`compatibility::ensure`].
+    pub fn version(&self, id: &SchemaId) -> Result<SchemaVersion> {
+        let version = self.version_alone(id)?;
+        if version.compatibility == Mode::None {
+            return Ok(version);
+        }
+        let versions = self.versions(&id.name)?;
+        let Some(before) = versions
+            .into_iter()
+            .filter(|one| *one < id.version)
+            .next_back()
+        else {
+            return Ok(version);
+        };
+        let before = self.version_alone(&SchemaId {
+            name: id.name.clone(),
+            version: before,
+        })?;
+        compatibility::ensure(&before, &version, version.compatibility)
+            .map_err(|error| error.within(&self.path(id)))?;
+        Ok(version)
+    }
+
+    /// A version, read, whatever it promises.
     ///
     /// *Errors* – those of [`Registry::text`] and [`read`].
-    pub fn version(&self, id: &SchemaId) -> Result<SchemaVersion> {
+    pub fn version_alone(&self, id: &SchemaId) -> Result<SchemaVersion> {
         read(id.clone(), &self.text(id)?).map_err(|error| error.within(&self.path(id)))
     }
 

@@ -6,6 +6,7 @@ use std::str::FromStr;
 use dkhost_core::{Error, Field, LogicalType, Result, Schema};
 use semver::Version;
 
+use crate::compatibility::Mode;
 use crate::constant::Constant;
 use crate::rule::Rules;
 
@@ -20,6 +21,8 @@ pub struct SchemaVersion {
     pub key: Vec<String>,
     /// Whether fields it does not know are kept.
     pub open: bool,
+    /// What it promises to the version before it.
+    pub compatibility: Mode,
     /// In the order written.
     pub fields: Vec<FieldVersion>,
     /// Expressions over the record that must not be false.
