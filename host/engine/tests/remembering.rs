@@ -148,3 +148,49 @@ fn a_second_run_begins_without_memories() {
     let ended = world.run(&again).unwrap();
     assert_eq!((ended.report.counts.written, rows("again").len()), (7, 7));
 }
+
+#[test]
+fn records_of_several_versions_are_unique_among_each_other_however_often_they_are_read() {
+    let migrated = |world: &World, table: &str, partitions: usize| {
+        let toml = unique(world, table, partitions, 3);
+        let folder = world.folder.path().join("schemas/user");
+        let older = "[fields.id]\ntype = \"int64\"\n[fields.address]\ntype = \"utf8\"\n";
+        std::fs::write(folder.join("0.9.0.toml"), older).unwrap();
+        let up = "reversible = false\n[[up]]\nrename = { address = \"mail\" }\n[[up]]\nconstrain = [\"mail\"]\n";
+        std::fs::write(folder.join("0.9.0--1.0.0.toml"), up).unwrap();
+        let records: Vec<_> = (0..20u64)
+            .map(|id| {
+                let (field, version) = [("mail", "1.0.0"), ("address", "0.9.0")][id as usize % 3 / 2];
+                serde_json::json!({ "id": id, field: format!("m{}", id * id % 13), "_schema_version": version })
+            })
+            .collect();
+        let records = serde_json::Value::from(records).to_string();
+        let rest = toml[toml.find("[run]").unwrap()..].replace(
+            "validate = \"user@1.0.0\"",
+            "migrate = { schema = \"user\", to = \"1.0.0\" }",
+        );
+        let source = format!("partitions = {partitions}\nrecords =");
+        job(table, &records, &rest).replace("records =", &source)
+    };
+    for partitions in [1, 3] {
+        let world = World::new();
+        let table = format!("mixed-{partitions}");
+        let toml = migrated(&world, &table, partitions);
+        let ended = world.run(&toml).unwrap();
+        assert!(ended.error.is_none(), "{:?}", ended.error);
+        let (wanted, letters) = (rows(&table), refused(&world));
+        assert_eq!((wanted.len(), letters.len()), (7, 13), "{letters:?}");
+        for fault in [1, 3, 6] {
+            let world = World::new();
+            let table = format!("mixed-{partitions}-{fault}");
+            let toml = migrated(&world, &table, partitions);
+            world.faults.commits.store(fault, Ordering::SeqCst);
+            assert!(world.run(&toml).unwrap().error.is_some());
+            assert!(world.run(&toml).unwrap().error.is_none());
+            assert_eq!(
+                (rows(&table), refused(&world)),
+                (wanted.clone(), letters.clone())
+            );
+        }
+    }
+}

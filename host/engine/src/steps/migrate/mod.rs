@@ -94,6 +94,11 @@ pub struct Wanted<'a> {
 /// *Errors* – of class `Config`: `schema::no_version` if neither the records nor the job say which
 /// version they are of; those of binding the way of [`Wanted::from`], or of all ways.
 pub fn build(wanted: &Wanted<'_>, scope: &Scope) -> Result<Box<dyn Step>> {
+    // Behind all ways: records that come along different ones may have the same value.
+    Ok(validate::once(bound(wanted, scope)?, wanted.to))
+}
+
+fn bound(wanted: &Wanted<'_>, scope: &Scope) -> Result<Box<dyn Step>> {
     let is_from = |way: &&Way| Some(&way.from.id.version) == wanted.from;
     let given = wanted.ways.iter().find(is_from);
     match (StampAt::of(scope.input), given) {
@@ -190,7 +195,7 @@ fn compiled(
     }
     let input = chain.schema().clone();
     let scope = binding.scope(&input);
-    let valid = validate::build(wanted.to, false, wanted.span, &scope)?;
+    let valid = validate::each(wanted.to, wanted.span, &scope)?;
     chain.push(following(valid, &input));
     if let Some(stamped) = stamp::stamp(
         &wanted.to.id.version.to_string(),

@@ -19,6 +19,7 @@
 mod bind;
 mod coerce;
 mod number;
+mod once;
 mod rest;
 mod rules;
 mod unique;
@@ -69,12 +70,35 @@ pub fn constrain(
     step(Bound::of(version, Mode::Only(fields), span, scope)?)
 }
 
+/// Binds the step without the rule `unique`: for steps that make records of the version and are
+/// wrapped by [`once`].
+///
+/// *Errors* – as [`build`].
+pub fn each(version: &SchemaVersion, span: &Span, scope: &Scope) -> Result<Box<dyn Step>> {
+    let mut bound = Bound::of(version, Mode::Check, span, scope)?;
+    for field in &mut bound.fields {
+        field.rules.unique = false;
+    }
+    step(bound)
+}
+
+/// `step`, whose output is of the version, with its rule `unique` behind it. Of records that become
+/// of one version in several ways none may repeat another's value, so it stands behind all of them.
+pub fn once(step: Box<dyn Step>, version: &SchemaVersion) -> Box<dyn Step> {
+    once::once(step, version)
+}
+
 fn step(bound: Bound) -> Result<Box<dyn Step>> {
     let bound = Arc::new(bound);
     // What cannot be compiled fails now, not in a partition.
     Validator::of(&bound, None)?;
-    let unique = Unique::of(&bound).map(Arc::new);
-    Ok(Box::new(Validate { bound, unique }))
+    let fields = bound.fields.iter().enumerate();
+    let unique = fields.filter(|(_, field)| field.rules.unique);
+    let unique = Unique::of(unique.map(|(index, _)| index).collect());
+    Ok(Box::new(Validate {
+        unique: unique.map(Arc::new),
+        bound,
+    }))
 }
 
 struct Validate {

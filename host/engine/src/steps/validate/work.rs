@@ -99,12 +99,12 @@ impl Validator {
         for (index, marks) in unique.fields.iter().zip(marks) {
             let (field, values) = (&self.bound.fields[*index], &filled[*index].values);
             let name = &*field.name;
-            violations.of_column(marks, "schema::unique", name, move |row| {
-                let value = values.as_ref();
-                let value = value.map(|values| value_text(values, row, &field.logical));
-                let value = value.unwrap_or_default();
-                format!("`{name}` is {value}, which an earlier record has")
-            });
+            // A row is marked for the value it has.
+            if let Some(values) = values {
+                violations.of_column(marks, "schema::unique", name, move |row| {
+                    earlier(name, values, row, &field.logical)
+                });
+            }
         }
         Ok(())
     }
@@ -290,6 +290,12 @@ fn look<'a>(
             rule.text(name, values, row, wants)
         });
     }
+}
+
+/// What is said of a row whose value an earlier record has.
+pub(super) fn earlier(name: &str, values: &ArrayRef, row: usize, logical: &LogicalType) -> String {
+    let value = value_text(values, row, logical);
+    format!("`{name}` is {value}, which an earlier record has")
 }
 
 /// Rows without a value that are not wrong already.

@@ -118,3 +118,41 @@ fn a_late_value_of_a_document_counts_too() {
         &["2 schema::unique w `w` is \"a\", which an earlier record has"],
     );
 }
+
+#[test]
+fn behind_a_step_only_rows_that_come_out_of_it_have_values() {
+    let schema = input(&[("a", "int64"), ("b", "int64")]);
+    let node = dkhost_core::Node::from_json(&serde_json::json!({ "v": "10 / a" }));
+    let scope = crate::expr::Scope::stage("here", &schema);
+    let set = || crate::steps::build("set", &node, &scope).unwrap();
+    let version = super::version(&one(
+        "int64",
+        "unique = true\n[fields.b]\ntype = \"int64\"\nunique = true\n",
+    ));
+    let step = super::super::once(set(), &version);
+    assert!(step.remembers());
+    let records = r#"{"a":0,"b":1} {"a":1,"b":1} {"a":1,"b":2} {"a":5,"b":3} {"a":2,"b":3}"#;
+    let (good, bad) = super::run(step.as_ref(), &schema, records);
+    assert_eq!(good, [r#"{"a":1,"b":1,"v":10}"#, r#"{"a":5,"b":3,"v":2}"#]);
+    assert_eq!(
+        bad,
+        [
+            "0 step::expression v division by zero",
+            "2 schema::unique v `v` is 10, which an earlier record has",
+            "4 schema::unique b `b` is 3, which an earlier record has",
+        ]
+    );
+    let (good, _) = super::run(step.as_ref(), &schema, r#"{"a":10,"b":1} {"a":10,"b":4}"#);
+    assert_eq!(good, [r#"{"a":10,"b":4,"v":1}"#], "batches before count");
+    assert!(!super::super::once(set(), &super::version(&one("int64", ""))).remembers());
+}
+
+#[test]
+fn each_record_alone_is_not_asked_for_values_of_others() {
+    let schema = input(&[("v", "int64")]);
+    let scope = crate::expr::Scope::stage("here", &schema);
+    let version = super::version(&one("int64", "unique = true\nrange = { max = 9 }"));
+    let step = super::super::each(&version, &(0..1), &scope).unwrap();
+    let (good, bad) = super::run(step.as_ref(), &schema, r#"{"v":1} {"v":1} {"v":10}"#);
+    assert_eq!((good.len(), bad.len(), step.remembers()), (2, 1, false));
+}

@@ -21,7 +21,6 @@ use dkhost_core::content::row_hashes;
 use dkhost_core::{Field, LogicalType, Result, Schema};
 
 use self::spilled::Spilled;
-use super::bind::Bound;
 use super::number::canonical;
 
 /// Memory for the hashes of all fields of a step, in bytes; they are beside the run's budget.
@@ -29,17 +28,14 @@ const MEMORY_MAX_BYTES: usize = 64 << 20;
 
 /// The values of a run so far, of every field whose values are unique. Shared by all partitions.
 pub(super) struct Unique {
-    /// Indices of the fields in the version.
+    /// Their indices, wherever the caller has them.
     pub(super) fields: Vec<usize>,
     seen: Mutex<Vec<Seen>>,
 }
 
 impl Unique {
     /// No values yet; `None` where no field is unique.
-    pub(super) fn of(bound: &Bound) -> Option<Self> {
-        let fields = bound.fields.iter().enumerate();
-        let unique = fields.filter(|(_, field)| field.rules.unique);
-        let fields: Vec<usize> = unique.map(|(index, _)| index).collect();
+    pub(super) fn of(fields: Vec<usize>) -> Option<Self> {
         let each = MEMORY_MAX_BYTES.checked_div(fields.len())?;
         let seen = fields.iter().map(|_| Seen::new(each)).collect();
         Some(Unique {
