@@ -5,7 +5,7 @@ use dkhost_core::{Conflict, Error, OpenTarget, Result};
 use tokio_postgres::types::Type;
 
 use super::plan::LOOKING;
-use super::shown;
+use super::{shown, stamps};
 use crate::catalog::{Name, Table};
 use crate::name::quote;
 use crate::session::Session;
@@ -81,6 +81,56 @@ pub(super) fn check(
         ),
     )
     .help(format!("{right} {on} TO …")))
+}
+
+/// Refuses a user who could not write down, or remove, which version the records are of.
+///
+/// *Errors* – `postgres::denied` with the GRANT that is missing.
+pub(super) fn check_stamps(
+    session: &mut Session,
+    found: Option<&Table>,
+    open: &OpenTarget,
+) -> Result<()> {
+    if open.conflict != Conflict::ReplaceAll || (open.reshape.is_none() && found.is_none()) {
+        return Ok(());
+    }
+    let help = match (stamps::exist(session)?, &open.reshape) {
+        (true, reshape) => {
+            let needed = match reshape {
+                Some(_) => "SELECT, INSERT, UPDATE, DELETE",
+                None => "SELECT, DELETE",
+            };
+            let sql = "SELECT has_schema_privilege(n.oid, 'USAGE') AND NOT EXISTS (SELECT FROM unnest(string_to_array($1, ', ')) AS p \
+                         WHERE NOT has_table_privilege(c.oid, p)) \
+                       FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
+                       WHERE n.nspname = 'dkhost' AND c.relname = 'schema_version'";
+            let rows = session.rows(LOOKING, sql, &[(&needed, Type::TEXT)])?;
+            match rows.first().is_some_and(|row| row.get(0)) {
+                true => return Ok(()),
+                false => format!(
+                    "GRANT USAGE ON SCHEMA dkhost TO …; GRANT {needed} ON {} TO …",
+                    stamps::LABEL
+                ),
+            }
+        }
+        (false, None) => return Ok(()),
+        (false, Some(_)) => {
+            let sql = "SELECT coalesce((SELECT has_schema_privilege(oid, 'CREATE') FROM pg_catalog.pg_namespace WHERE nspname = 'dkhost'), true)";
+            let rows = session.rows(LOOKING, sql, &[])?;
+            match rows.first().is_some_and(|row| row.get(0)) {
+                true => return Ok(()),
+                false => "GRANT USAGE, CREATE ON SCHEMA dkhost TO …".to_owned(),
+            }
+        }
+    };
+    Err(Error::config(
+        "postgres::denied",
+        format!(
+            "the user of this connection may not write down in {} which version the records are of",
+            stamps::LABEL
+        ),
+    )
+    .help(help))
 }
 
 /// Refuses a table whose rules put other commands in the place of ours or beside them: COPY does

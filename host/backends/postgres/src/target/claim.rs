@@ -11,7 +11,7 @@ use dkhost_core::{Claim, Claimed, Class, Conflict, Error, Result, fail};
 
 use super::spare::Spare;
 use super::state::{self, Memory, Owner, Whose};
-use super::{Target, knobs, plan, shape, sql, staging};
+use super::{Target, knobs, plan, shape, sql, staging, stamps};
 use crate::catalog::Table;
 use crate::name::quote;
 use crate::session::Session;
@@ -37,6 +37,9 @@ pub(super) fn claim(
     session.run(&doing, &begin)?;
     fail::point("postgres.claim.opened")?;
     state::create(&mut session)?;
+    if target.reshaped.is_some() {
+        stamps::create(&mut session)?;
+    }
     let known = state::owner(&mut session, whose)?.map_or(0, |owner| owner.epoch);
     let epoch = next_epoch(known, claim)?;
     // One that is paused in a commit would keep us waiting for the owner's row.
@@ -150,7 +153,7 @@ fn prepare(
     };
     if let Some(memory) = ours {
         return match there {
-            Some(_) => Ok(()),
+            Some(staged) => ensure_shape(target, &staged),
             None => {
                 ensure_not_begun(target, memory)?;
                 create(target, session, doing, old.as_ref())
@@ -158,14 +161,7 @@ fn prepare(
         };
     }
     if old.as_ref().map(plan::fingerprint) != target.found {
-        return Err(Error::config(
-            "target::changed",
-            format!(
-                "{} was created, altered or dropped since the plan was made",
-                target.label()
-            ),
-        )
-        .help("run the same command again"));
+        return Err(changed(target).help("run the same command again"));
     }
     match there {
         Some(_) if !target.is_staged() => Ok(()),
@@ -198,10 +194,35 @@ fn ensure_not_begun(target: &Target, memory: &Memory) -> Result<()> {
     .help("start over with `dkhost run --no-resume`"))
 }
 
+/// Refuses to go on in a table that was made for another shape: the target was altered since.
+fn ensure_shape(target: &Target, staged: &Table) -> Result<()> {
+    let as_planned = plan::shape_of(staged) == target.shape;
+    if target.reshaped.is_none() || !target.is_staged() || as_planned {
+        return Ok(());
+    }
+    Err(changed(target).help("start over with `dkhost run --no-resume`"))
+}
+
+/// The error where somebody else changed the table.
+pub(super) fn changed(target: &Target) -> Error {
+    Error::config(
+        "target::changed",
+        format!(
+            "{} was created, altered or dropped since the plan was made",
+            target.label()
+        ),
+    )
+}
+
 /// Creates a table: under its final name from the plan, as a staging table after the old one.
 fn create(target: &Target, session: &mut Session, doing: &str, old: Option<&Table>) -> Result<()> {
     if let Some(old) = old {
-        return staging::create(session, doing, old, &target.staging_table());
+        let staging = target.staging_table();
+        staging::create(session, doing, old, &staging)?;
+        return match &target.reshaped {
+            Some(reshaped) => reshaped.apply(session, &sql(&staging)?, &target.label()),
+            None => Ok(()),
+        };
     }
     if !plan::has_schema(session, &target.name)? {
         let create = format!("CREATE SCHEMA {}", quote(target.schema_name())?);

@@ -18,12 +18,14 @@ mod knobs;
 mod plan;
 mod publish;
 mod reasons;
+mod reshape;
 mod scan;
 mod shape;
 mod sink;
 mod spare;
 mod stage;
 mod staging;
+mod stamps;
 mod state;
 mod store;
 mod times;
@@ -40,6 +42,8 @@ use crate::catalog::{Name, OUR_SCHEMA};
 use crate::name::quote;
 use crate::server::Server;
 use knobs::Store;
+
+pub(crate) use stamps::of as stamp;
 
 /// Opens a target for the plan's schema.
 pub(crate) fn open(options: Options, open: &OpenTarget) -> Result<Box<dyn Sink>> {
@@ -69,6 +73,10 @@ pub(crate) struct Target {
     pub found: Option<String>,
     /// CREATE TABLE's columns and constraints, for a table that is absent.
     pub create: String,
+    /// The columns of the table as it will be, by name.
+    shape: Vec<(String, String)>,
+    /// What a migration makes of the table, where there is one.
+    reshaped: Option<reshape::Reshaped>,
     /// Whether the content of rows that are overwritten is asked for.
     pub content: bool,
     pub plans: Plans,

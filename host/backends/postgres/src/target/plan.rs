@@ -9,6 +9,7 @@ use tokio_postgres::types::Type;
 use super::allowed;
 use super::columns::{self, Held};
 use super::knobs::{self, Store};
+use super::reshape::Reshaped;
 use super::words::Planned;
 use super::{Target, ddl};
 use crate::catalog::{Kind, Name, OUR_SCHEMA, Table, no_table};
@@ -34,11 +35,7 @@ pub(super) fn target(mut options: Options, open: &OpenTarget) -> Result<Target> 
         true => Some(Store::new(open)?),
         false => None,
     };
-    let text: String = match options.take("table")? {
-        None if store.is_some() => crate::backend::DATAKNOBS_TABLE.to_owned(),
-        Some(text) => text,
-        None => options.require("table")?,
-    };
+    let text = table_text(&mut options, store.is_some())?;
     let planned = open;
     let open = &OpenTarget {
         schema: match store {
@@ -61,6 +58,15 @@ pub(super) fn target(mut options: Options, open: &OpenTarget) -> Result<Target> 
     laid_out(server, &mut session, &name, found, store, open)
 }
 
+/// The table's name as the job has it.
+pub(super) fn table_text(options: &mut Options, is_store: bool) -> Result<String> {
+    match options.take("table")? {
+        None if is_store => Ok(crate::backend::DATAKNOBS_TABLE.to_owned()),
+        Some(text) => Ok(text),
+        None => options.require("table"),
+    }
+}
+
 /// The target over a table that was found, or as it will be created.
 fn laid_out(
     server: Server,
@@ -74,19 +80,22 @@ fn laid_out(
         Some(table) => Name::of(&table.schema, &table.name),
         None => placed(session, name)?,
     };
-    let types = ddl::types(session, &open.schema.fields)?;
-    let create = match store {
-        Some(_) => knobs::BODY.to_owned(),
-        None => ddl::body(&open.schema, &types)?,
+    let (reshaped, after) = reshaped(session, found.as_ref(), store.is_some(), open)?;
+    let create = match (&store, &found) {
+        (Some(_), _) => knobs::BODY.to_owned(),
+        (None, Some(_)) => String::new(),
+        (None, None) => body(session, open, reshaped.as_ref())?,
     };
-    let definition = match &found {
-        Some(table) => table.clone(),
-        None => draft(session, &name, &create)?,
+    let definition = match (after, &found) {
+        (Some(after), _) => after,
+        (None, Some(table)) => table.clone(),
+        (None, None) => draft(session, &name, &create)?,
     };
     let held = columns::find(&definition, &open.schema.fields)?;
     let key = key(&definition, open)?;
     check_writable(&definition, &held, found.is_some())?;
     allowed::check(session, found.as_ref(), &name, open)?;
+    allowed::check_stamps(session, found.as_ref(), open)?;
     let planned = Planned {
         server: &server,
         found: found.as_ref(),
@@ -95,6 +104,7 @@ fn laid_out(
         open,
         held: &held,
         key: &key,
+        reshaped: reshaped.as_ref(),
     };
     let mut plans = planned.plans(session)?;
     let store = store.map(|store| store.within(&definition));
@@ -110,6 +120,8 @@ fn laid_out(
         found: found.as_ref().map(fingerprint),
         content: open.content,
         create,
+        shape: shape_of(&definition),
+        reshaped,
         plans,
         claimed: Mutex::new(None),
         published: AtomicBool::new(false),
@@ -117,6 +129,55 @@ fn laid_out(
         name,
         key,
     })
+}
+
+/// What the migration that is asked for makes of the table, and how a table that is there looks
+/// afterwards.
+fn reshaped(
+    session: &mut Session,
+    found: Option<&Table>,
+    is_store: bool,
+    open: &OpenTarget,
+) -> Result<(Option<Reshaped>, Option<Table>)> {
+    let Some(reshape) = &open.reshape else {
+        return Ok((None, None));
+    };
+    if open.conflict != Conflict::ReplaceAll {
+        return Err(Error::bug(
+            "a table is reshaped only where all rows are replaced",
+        ));
+    }
+    match found {
+        _ if is_store => Ok((Some(Reshaped::of_documents(reshape)), None)),
+        None => Ok((Some(Reshaped::of_new(reshape, open)?), None)),
+        Some(table) => {
+            let (reshaped, after) = Reshaped::of_table(session, table, reshape, open)?;
+            Ok((Some(reshaped), Some(after)))
+        }
+    }
+}
+
+/// What stands between the parentheses of CREATE TABLE, from the plan's schema.
+fn body(session: &mut Session, open: &OpenTarget, reshaped: Option<&Reshaped>) -> Result<String> {
+    let types = ddl::types(session, &open.schema.fields)?;
+    let (Some(reshape), Some(reshaped)) = (&open.reshape, reshaped) else {
+        return ddl::body(&open.schema, &types);
+    };
+    let mut schema = open.schema.clone();
+    for field in &mut schema.fields {
+        field.nullable = !reshape.required.contains(&field.name);
+    }
+    Ok(ddl::body(&schema, &types)? + &reshaped.in_create()?)
+}
+
+/// Names and types of the columns, to know again the table that rows are collected in.
+pub(super) fn shape_of(table: &Table) -> Vec<(String, String)> {
+    let columns = table.columns.iter();
+    let mut shape: Vec<(String, String)> = columns
+        .map(|column| (column.name.clone(), column.ty.spelled.clone()))
+        .collect();
+    shape.sort();
+    shape
 }
 
 /// What must not change between plan and claim.

@@ -1,14 +1,16 @@
 //! The end of a run: the result becomes visible, counters of the table go past what was written,
 //! and what only a resume needs is removed.
 
+use std::collections::BTreeSet;
 use std::sync::atomic::Ordering;
 
 use dkhost_core::{Conflict, Error, Result, fail};
 use tokio_postgres::types::Type;
 
+use super::claim::changed;
 use super::spare::Spare;
 use super::state::{self, Memory, Owner, Whose};
-use super::{Target, knobs, sql};
+use super::{Target, knobs, plan, reshape, sql, stamps};
 use crate::catalog::{Kind, Table};
 use crate::name::{literal, quote, quote_all};
 use crate::session::Session;
@@ -32,10 +34,12 @@ pub(super) fn publish(target: &Target, spare: &Spare) -> Result<()> {
     )?;
     let owner = held(&mut session, &doing, whose, &run, epoch)?;
     if owner.published {
-        return session.run(&doing, "ROLLBACK");
+        session.run(&doing, "ROLLBACK")?;
+        return finish(target, session, &doing, spare);
     }
     if target.conflict == Conflict::ReplaceAll {
         swap(target, &mut session, &doing)?;
+        stamp(target, &mut session, &run)?;
     }
     advance_counters(target, &mut session, &doing)?;
     let published = Owner {
@@ -47,8 +51,28 @@ pub(super) fn publish(target: &Target, spare: &Spare) -> Result<()> {
     session.run(&doing, "COMMIT")?;
     fail::point("postgres.publish.committed")?;
     target.published.store(true, Ordering::SeqCst);
+    finish(target, session, &doing, spare)
+}
+
+/// What keeps nobody waiting and can be done after the result is there.
+fn finish(target: &Target, mut session: Session, doing: &str, spare: &Spare) -> Result<()> {
+    if target.reshaped.is_some() {
+        reshape::validate(target, &mut session, doing)?;
+    }
     spare.leave(session);
     Ok(())
+}
+
+/// Says which version the records are of, or no longer that they are of one.
+fn stamp(target: &Target, session: &mut Session, run: &str) -> Result<()> {
+    let Some(oid) = target.name.resolve(session)? else {
+        return Err(Error::bug("a table that was just filled is not there"));
+    };
+    stamps::remove(session, oid)?;
+    match &target.reshaped {
+        Some(reshaped) => stamps::write(session, oid, &reshaped.stamp(run)),
+        None => Ok(()),
+    }
 }
 
 /// The owner, who stays so until the transaction ends: a claim waits for it.
@@ -81,7 +105,15 @@ fn swap(target: &Target, session: &mut Session, doing: &str) -> Result<()> {
         .help("start over with `dkhost run --no-resume`")
     })?;
     let from = staging.sql()?;
-    if Table::find(session, &target.name)?.is_none() {
+    if target.reshaped.is_some() && target.found.is_some() {
+        let lock = format!("LOCK TABLE {} IN ACCESS EXCLUSIVE MODE", sql(&target.name)?);
+        session.run(doing, &lock)?;
+    }
+    let now = Table::find(session, &target.name)?;
+    if target.reshaped.is_some() && now.as_ref().map(plan::fingerprint) != target.found {
+        return Err(changed(target).help("start over with `dkhost run --no-resume`"));
+    }
+    if now.is_none() {
         let rename = format!(
             "ALTER TABLE {from} SET SCHEMA {}; ALTER TABLE {}.{} RENAME TO {}",
             quote(target.schema_name())?,
@@ -92,6 +124,9 @@ fn swap(target: &Target, session: &mut Session, doing: &str) -> Result<()> {
         session.run(doing, &rename)?;
         fail::point("postgres.swap.renamed")?;
         rename_key(target, session, doing, &staging.name)?;
+        if let Some(reshaped) = &target.reshaped {
+            reshaped.adopt(session, doing, &sql(&target.name)?)?;
+        }
         return match target.store {
             Some(_) => session.run(doing, &knobs::indexes(&target.name)?),
             None => Ok(()),
@@ -107,6 +142,9 @@ fn refill(target: &Target, session: &mut Session, doing: &str, staging: &Table) 
     let written = staging.columns.iter().filter(|column| !column.generated);
     let columns = quote_all(written.map(|column| column.name.as_str()))?;
     session.run(doing, &format!("TRUNCATE {to}"))?;
+    if let Some(reshaped) = &target.reshaped {
+        reshaped.alter(session, doing, &to)?;
+    }
     fail::point("postgres.swap.emptied")?;
     let insert = match columns.is_empty() {
         true => format!("INSERT INTO {to} SELECT FROM {from}"),
@@ -179,17 +217,37 @@ fn rename_key(target: &Target, session: &mut Session, doing: &str, staged: &str)
     let Some(row) = rows.first() else {
         return Ok(());
     };
-    // As the server cuts what it makes up.
-    let mut name = target.name.name.clone();
-    while name.len() > crate::name::NAME_BYTES - "_pkey".len() {
-        name.pop();
-    }
+    let name = free_name(target, session, doing)?;
     let rename = format!(
         "ALTER TABLE {sql_name} RENAME CONSTRAINT {} TO {}",
         quote(row.get(0))?,
-        quote(&format!("{name}_pkey"))?
+        quote(&name)?
     );
     session.run(doing, &rename)
+}
+
+/// A name for the primary key as the server makes it up, and as it counts up where another table
+/// has it.
+fn free_name(target: &Target, session: &mut Session, doing: &str) -> Result<String> {
+    let sql = "SELECT c.relname::text FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n \
+               ON n.oid = c.relnamespace WHERE n.nspname = $1";
+    let rows = session.rows(doing, sql, &[(&target.schema_name(), Type::TEXT)])?;
+    let taken: BTreeSet<&str> = rows.iter().map(|row| row.get(0)).collect();
+    let made_up = |count: usize| {
+        let tail = match count {
+            0 => "_pkey".to_owned(),
+            count => format!("_pkey{count}"),
+        };
+        let mut name = target.name.name.clone();
+        while name.len() > crate::name::NAME_BYTES - tail.len() {
+            name.pop();
+        }
+        name + &tail
+    };
+    let mut names = (0..=taken.len()).map(made_up);
+    names
+        .find(|name| !taken.contains(name.as_str()))
+        .ok_or_else(|| Error::bug("no name for a primary key is free"))
 }
 
 /// Moves the counters of columns that were written past the highest value, so that the next insert

@@ -11,7 +11,7 @@ use dkhost_core::{Checkpoint, Class, Error, Result, TargetState};
 use serde::{Deserialize, Serialize};
 use tokio_postgres::types::Type;
 
-use super::mark;
+use super::{mark, stamps};
 use crate::session::Session;
 
 const READING: &str = "read the checkpoints in the target";
@@ -359,6 +359,7 @@ pub(crate) fn forget(session: &mut Session, whose: Whose<'_>) -> Result<()> {
         return Ok(());
     }
     session.run(WRITING, "DROP TABLE dkhost.owner, dkhost.checkpoint")?;
+    stamps::drop_empty(session)?;
     let sql = format!(
         "SELECT pg_has_role(n.nspowner, 'USAGE') AND coalesce(obj_description(n.oid, 'pg_namespace'), '') = '{COMMENT}' \
            AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend d WHERE d.refclassid = 'pg_catalog.pg_namespace'::regclass \

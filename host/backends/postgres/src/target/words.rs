@@ -7,6 +7,7 @@ use dkhost_core::{Conflict, Field, OpenTarget, Result, TargetPlan};
 
 use super::columns::Held;
 use super::plan::{has_schema, is_empty};
+use super::reshape::Reshaped;
 use super::state::{Memory, Whose};
 use super::{Plans, shown};
 use crate::catalog::{Name, OUR_SCHEMA, Table};
@@ -22,6 +23,7 @@ pub(super) struct Planned<'a> {
     pub open: &'a OpenTarget,
     pub held: &'a [Held],
     pub key: &'a [String],
+    pub reshaped: Option<&'a Reshaped>,
 }
 
 impl Planned<'_> {
@@ -74,7 +76,8 @@ impl Planned<'_> {
             (None, _) => format!("creates table {name} ({} columns)", self.definition.columns.len()),
             (Some(_), Conflict::ReplaceAll) => format!(
                 "collects the rows in a table of schema {OUR_SCHEMA} and, in one transaction at the end, \
-                 empties table {name} and puts them there; nobody can use it meanwhile"
+                 empties table {name}{} and puts them there; nobody can use it meanwhile",
+                if self.reshaped.is_some() { ", alters it" } else { "" }
             ),
             (Some(_), Conflict::Insert) => format!("adds rows to table {name}"),
             (Some(_), Conflict::Upsert) => {
@@ -84,6 +87,9 @@ impl Planned<'_> {
                 format!("adds rows to table {name} and keeps those with the same {key}")
             }
         });
+        if let Some(reshaped) = self.reshaped {
+            effects.extend(reshaped.effects(&name, self.found.is_none()));
+        }
         effects.push(format!(
             "keeps checkpoints in schema {OUR_SCHEMA} until the run is done"
         ));
@@ -116,6 +122,9 @@ impl Planned<'_> {
         }
         notes.extend(self.no_index());
         notes.extend(self.left_behind());
+        if let Some(reshaped) = self.reshaped {
+            notes.extend(reshaped.notes.iter().cloned());
+        }
         notes
     }
 

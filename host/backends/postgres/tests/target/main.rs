@@ -7,5 +7,7 @@ mod created;
 mod naming;
 mod policies;
 mod refusals;
+mod reshape;
+mod stamps;
 mod support;
 mod tables;

@@ -1,0 +1,633 @@
+//! What a migration makes of a table: told in the plan, done with the rows, all or nothing.
+
+use dkhost_core::{Conflict, Constraint, ConstraintRule, Reshape, Result, Schema, Sink};
+use dkhost_servers::Database;
+
+use crate::support::{
+    Cells, Run, assert_no_leftovers, database, fates, refused, rows, schema, sink_with, whys,
+};
+
+/// Version 2.0.0 of `user`, with nothing but that.
+pub fn reshape() -> Reshape {
+    Reshape {
+        schema: "user".to_owned(),
+        version: "2.0.0".to_owned(),
+        ..Reshape::default()
+    }
+}
+
+fn rule(name: &str, column: &str, logical: &str, rule: ConstraintRule) -> Constraint {
+    Constraint {
+        name: name.to_owned(),
+        column: column.to_owned(),
+        logical: logical.parse().unwrap(),
+        rule,
+    }
+}
+
+fn range(min: &str, max: &str) -> ConstraintRule {
+    ConstraintRule::Range {
+        min: Some(min.to_owned()),
+        max: Some(max.to_owned()),
+    }
+}
+
+fn texts(all: &[&str]) -> Vec<String> {
+    all.iter().map(|text| (*text).to_owned()).collect()
+}
+
+fn pairs(all: &[(&str, &str)]) -> Vec<(String, String)> {
+    let pair = |(old, new): &(&str, &str)| ((*old).to_owned(), (*new).to_owned());
+    all.iter().map(pair).collect()
+}
+
+/// Opens table `t` for a migration.
+pub fn open(database: &Database, schema: &Schema, reshape: &Reshape) -> Result<Box<dyn Sink>> {
+    sink_with(database, "t", schema, Conflict::ReplaceAll, |open| {
+        open.reshape = Some(reshape.clone());
+    })
+}
+
+/// What the plan says it does to the table.
+fn told(sink: &dyn Sink) -> Vec<String> {
+    let effects = sink.plan().effects.iter();
+    effects
+        .filter(|effect| !effect.starts_with("collects") && !effect.starts_with("keeps"))
+        .cloned()
+        .collect()
+}
+
+/// Columns with type and NOT NULL, then constraints, then indexes, a line each.
+fn definition(database: &Database) -> String {
+    database.sql(
+        "SELECT attname || ' ' || format_type(atttypid, atttypmod) || CASE WHEN attnotnull THEN ' !' ELSE '' END \
+         FROM pg_attribute WHERE attrelid = 't'::regclass AND attnum > 0 AND NOT attisdropped ORDER BY attname; \
+         SELECT conname || ' ' || pg_get_constraintdef(oid) FROM pg_constraint \
+         WHERE conrelid = 't'::regclass AND contype <> 'n' ORDER BY 1; \
+         SELECT indexrelid::regclass::text FROM pg_index WHERE indrelid = 't'::regclass ORDER BY 1",
+    )
+}
+
+const OLD: &str = "CREATE TABLE t (id int PRIMARY KEY, years int, price text NOT NULL, legacy text, note text, code varchar(9) NOT NULL); \
+    CREATE INDEX t_years ON t (years); CREATE INDEX t_legacy ON t (legacy, id); \
+    ALTER TABLE t ADD CONSTRAINT user_years_range CHECK (years < 100); \
+    COMMENT ON CONSTRAINT user_years_range ON t IS 'dkhost: CHECK (\"years\" < 100)'; \
+    ALTER TABLE t ADD CONSTRAINT user_made CHECK (id > 0); \
+    INSERT INTO t VALUES (1, 30, '9.50', 'x', 'kept column', 'a'), (2, 40, '8', 'y', NULL, 'b')";
+
+fn new_version() -> (Schema, Reshape) {
+    let schema = schema(&[
+        "!id int64",
+        "age int32",
+        "price decimal(10,2)",
+        "code utf8",
+        "status utf8",
+    ]);
+    let reshape = Reshape {
+        renamed: pairs(&[("years", "age")]),
+        removed: texts(&["legacy", "never was"]),
+        required: texts(&["id", "age", "status"]),
+        constraints: vec![
+            rule("user_age_range", "age", "int32", range("0", "150")),
+            rule("user_code_unique", "code", "utf8", ConstraintRule::Unique),
+            rule(
+                "user_status_one_of",
+                "status",
+                "utf8",
+                ConstraintRule::OneOf(texts(&["new", "old"])),
+            ),
+        ],
+        ..reshape()
+    };
+    (schema, reshape)
+}
+
+const NEW_ROWS: Cells<'_> = &[
+    &[Some("1"), Some("30"), Some("9.50"), Some("a"), Some("new")],
+    &[Some("2"), Some("40"), None, Some("b"), Some("old")],
+];
+
+/// Writes rows to the end of the run; what became of each.
+fn load(sink: Box<dyn Sink>, schema: &Schema, cells: Cells<'_>) -> (String, Vec<String>) {
+    let mut run = Run::start(sink, 1);
+    let report = run.write(&rows(schema, cells));
+    run.commit();
+    run.finish();
+    (fates(&report, cells.len()), whys(&report))
+}
+
+#[test]
+fn a_table_gets_the_columns_and_rules_of_the_version_and_the_plan_says_how() {
+    let database = database(OLD);
+    let (schema, reshape) = new_version();
+    let sink = open(&database, &schema, &reshape).unwrap();
+    assert_eq!(
+        told(sink.as_ref()),
+        [
+            "ALTER TABLE t DROP CONSTRAINT user_years_range",
+            "ALTER TABLE t DROP COLUMN legacy",
+            "ALTER TABLE t RENAME COLUMN years TO age",
+            "ALTER TABLE t ALTER COLUMN id TYPE bigint",
+            "ALTER TABLE t ALTER COLUMN age SET NOT NULL",
+            "ALTER TABLE t ALTER COLUMN price TYPE numeric(10,2)",
+            "ALTER TABLE t ALTER COLUMN price DROP NOT NULL",
+            "ALTER TABLE t ALTER COLUMN code DROP NOT NULL",
+            "ALTER TABLE t ADD COLUMN status text NOT NULL",
+            "ALTER TABLE t ADD CONSTRAINT user_age_range CHECK (age >= 0 AND age <= 150) NOT VALID",
+            "ALTER TABLE t ADD CONSTRAINT user_code_unique UNIQUE (code)",
+            "ALTER TABLE t ADD CONSTRAINT user_status_one_of CHECK (status IN ('new', 'old')) NOT VALID",
+            "drops index t_legacy along with column legacy",
+            "writes into dkhost.schema_version that the records of table t are user@2.0.0",
+            "ALTER TABLE t VALIDATE CONSTRAINT user_age_range, in a transaction of its own at the very end",
+            "ALTER TABLE t VALIDATE CONSTRAINT user_status_one_of, in a transaction of its own at the very end",
+        ]
+    );
+    assert!(sink.plan().effects[0].contains("empties table t, alters it and puts them there"));
+    assert_eq!(load(sink, &schema, NEW_ROWS).0, "ww");
+    assert_eq!(
+        definition(&database),
+        "age integer !\ncode character varying(9)\nid bigint !\nnote text\nprice numeric(10,2)\nstatus text !\n\
+         t_pkey PRIMARY KEY (id)\nuser_age_range CHECK (((age >= 0) AND (age <= 150)))\nuser_code_unique UNIQUE (code)\n\
+         user_made CHECK ((id > 0))\nuser_status_one_of CHECK ((status = ANY (ARRAY['new'::text, 'old'::text])))\n\
+         t_pkey\nt_years\nuser_code_unique"
+    );
+    assert_eq!(
+        database.sql("SELECT id, age, price, code, status, note FROM t ORDER BY id"),
+        "1|30|9.50|a|new|\n2|40||b|old|"
+    );
+}
+
+#[test]
+fn what_is_as_the_version_wants_it_is_left_alone() {
+    let database = database(OLD);
+    let (schema, reshape) = new_version();
+    load(
+        open(&database, &schema, &reshape).unwrap(),
+        &schema,
+        NEW_ROWS,
+    );
+    let before = definition(&database);
+    let sink = open(&database, &schema, &reshape).unwrap();
+    assert_eq!(
+        told(sink.as_ref()),
+        ["writes into dkhost.schema_version that the records of table t are user@2.0.0"]
+    );
+    load(sink, &schema, NEW_ROWS);
+    assert_eq!(definition(&database), before);
+}
+
+#[test]
+fn a_record_that_the_new_rules_refuse_is_known_as_one() {
+    let database = database(OLD);
+    let (schema, reshape) = new_version();
+    let cells: Cells<'_> = &[
+        &[Some("1"), Some("151"), None, Some("a"), Some("new")],
+        &[Some("2"), Some("1"), None, Some("b"), Some("else")],
+        &[Some("3"), Some("1"), None, Some("c"), None],
+        &[Some("4"), Some("1"), None, Some("d"), Some("new")],
+        &[Some("5"), Some("1"), None, Some("d"), Some("new")],
+        &[Some("0"), Some("1"), None, Some("e"), Some("new")],
+    ];
+    let (fates, whys) = load(open(&database, &schema, &reshape).unwrap(), &schema, cells);
+    assert_eq!(fates, "xxxwxx");
+    for (why, named) in whys.iter().zip([
+        "user_age_range",
+        "user_status_one_of",
+        "status",
+        "code",
+        "user_made",
+    ]) {
+        assert!(why.contains(named), "{why}");
+    }
+    assert_eq!(database.sql("SELECT id FROM t"), "4");
+}
+
+#[test]
+fn columns_that_swap_their_names_keep_what_hangs_on_them() {
+    let database = database(
+        "CREATE TABLE t (id int PRIMARY KEY, a int, b text, \"C\" int, d int); CREATE INDEX on_a ON t (a); \
+         COMMENT ON COLUMN t.b IS 'of b'; GRANT SELECT (a) ON t TO PUBLIC",
+    );
+    let schema = schema(&["!id int32", "b int32", "a utf8", "d int32", "e int32"]);
+    let reshape = Reshape {
+        renamed: pairs(&[("a", "b"), ("b", "a"), ("C", "d"), ("d", "e")]),
+        ..reshape()
+    };
+    let sink = open(&database, &schema, &reshape).unwrap();
+    assert_eq!(
+        told(sink.as_ref())[..4],
+        [
+            "ALTER TABLE t RENAME COLUMN a TO b",
+            "ALTER TABLE t RENAME COLUMN b TO a",
+            "ALTER TABLE t RENAME COLUMN \"C\" TO d",
+            "ALTER TABLE t RENAME COLUMN d TO e",
+        ]
+    );
+    let cells: Cells<'_> = &[&[Some("1"), Some("2"), Some("x"), Some("3"), Some("4")]];
+    load(sink, &schema, cells);
+    assert_eq!(database.sql("SELECT id, b, a, d, e FROM t"), "1|2|x|3|4");
+    let hangs = "SELECT pg_get_indexdef('on_a'::regclass), col_description('t'::regclass, attnum) \
+        FROM pg_attribute WHERE attrelid = 't'::regclass AND attname = 'a'; \
+        SELECT attacl FROM pg_attribute WHERE attrelid = 't'::regclass AND attname = 'b'";
+    let hangs = database.sql(hangs);
+    assert!(
+        hangs.contains("(b)|of b") && hangs.contains("=r/"),
+        "{hangs}"
+    );
+}
+
+#[test]
+fn views_grants_defaults_triggers_and_counters_stay() {
+    let database = database(
+        "CREATE TABLE t (id int GENERATED BY DEFAULT AS IDENTITY PRIMARY KEY, years int, note text DEFAULT 'none', twice int GENERATED ALWAYS AS (years * 2) STORED); \
+         CREATE VIEW w AS SELECT id, years FROM t; GRANT SELECT ON t TO PUBLIC; \
+         CREATE FUNCTION f() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END'; \
+         CREATE TRIGGER g BEFORE UPDATE ON t FOR EACH ROW EXECUTE FUNCTION f()",
+    );
+    let schema = schema(&["!id int32", "age int32"]);
+    let reshape = Reshape {
+        renamed: pairs(&[("years", "age")]),
+        ..reshape()
+    };
+    let sink = open(&database, &schema, &reshape).unwrap();
+    let notes = sink.plan().notes.join("\n");
+    assert!(
+        notes.contains("functions of the triggers of table `t` are not looked into"),
+        "{notes}"
+    );
+    load(sink, &schema, &[&[Some("7"), Some("3")]]);
+    assert_eq!(
+        database.sql("SELECT * FROM w; SELECT twice, note FROM t; INSERT INTO t (age) VALUES (4) RETURNING id; \
+                      SELECT tgname FROM pg_trigger WHERE tgrelid = 't'::regclass; SELECT relacl IS NOT NULL FROM pg_class WHERE oid = 't'::regclass"),
+        "7|3\n6|none\n8\ng\nt"
+    );
+}
+
+/// The error of a migration that the plan refuses: code, message and help.
+fn why(sql: &str, fields: &[&str], reshape: &Reshape) -> String {
+    let database = database(sql);
+    let error = refused(open(&database, &schema(fields), reshape));
+    assert_no_leftovers(&database);
+    let help = error.help_text().unwrap_or_default();
+    assert!(!help.is_empty(), "{error}");
+    format!("{} {} | {help}", error.code(), error.chain())
+}
+
+#[test]
+fn what_uses_a_column_that_goes_or_gets_another_type_is_named() {
+    let removes = Reshape {
+        removed: texts(&["v"]),
+        ..reshape()
+    };
+    let function =
+        "CREATE FUNCTION f() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END';";
+    let cases = [
+        ("CREATE VIEW w AS SELECT v FROM t", "view w uses"),
+        (
+            "CREATE MATERIALIZED VIEW w AS SELECT v FROM t",
+            "materialized view w uses",
+        ),
+        (
+            "ALTER TABLE t ADD COLUMN g int GENERATED ALWAYS AS (v + 1) STORED",
+            "generated column g uses",
+        ),
+        (
+            &format!(
+                "{function} CREATE TRIGGER g AFTER UPDATE OF v ON t FOR EACH ROW EXECUTE FUNCTION f()"
+            ),
+            "trigger g on table t uses",
+        ),
+        (
+            "CREATE POLICY p ON t USING (v > 0)",
+            "policy p on table t uses",
+        ),
+        (
+            "CREATE FUNCTION f() RETURNS bigint LANGUAGE sql BEGIN ATOMIC SELECT sum(v) FROM t; END",
+            "function f() uses",
+        ),
+        (
+            "CREATE PUBLICATION p FOR TABLE t (id, v) WHERE (v > 0)",
+            "publication of table t in publication p uses",
+        ),
+        (
+            "CREATE UNIQUE INDEX ON t (v); ALTER TABLE t ADD COLUMN up int CONSTRAINT parent REFERENCES t (v)",
+            "foreign key parent uses",
+        ),
+    ];
+    for (hanging, named) in cases {
+        let sql = format!("CREATE TABLE t (id int PRIMARY KEY, v int); {hanging}");
+        let goes = why(&sql, &["!id int32"], &removes);
+        let whole = format!("postgres::depends {named} column `v` of table `t`, which goes |");
+        assert!(goes.starts_with(&whole), "{goes}");
+        let retyped = why(&sql, &["!id int32", "v utf8"], &reshape());
+        let whole =
+            format!("postgres::depends {named} column `v` of table `t`, which gets another type |");
+        assert!(retyped.starts_with(&whole), "{retyped}");
+    }
+}
+
+#[test]
+fn whole_rows_elsewhere_keep_columns_from_getting_another_type() {
+    let sql = "CREATE TABLE t (id int PRIMARY KEY, v int); CREATE TABLE log (old t)";
+    let why = why(sql, &["!id int32", "v utf8"], &reshape());
+    assert!(
+        why.starts_with("postgres::depends column log.old, which has whole rows, uses column `v`"),
+        "{why}"
+    );
+}
+
+#[test]
+fn a_foreign_key_stays_as_long_as_its_columns_can_be_compared() {
+    let database = database(
+        "CREATE TABLE o (id int PRIMARY KEY); INSERT INTO o VALUES (7); \
+         CREATE TABLE t (id int PRIMARY KEY, up int REFERENCES t, o int CONSTRAINT known REFERENCES o)",
+    );
+    let wide = schema(&["!id int64", "up int64", "o int64"]);
+    let sink = open(&database, &wide, &reshape()).unwrap();
+    let cells: Cells<'_> = &[
+        &[Some("1"), None, Some("7")],
+        &[Some("2"), Some("1"), Some("8")],
+        &[Some("3"), Some("1"), None],
+    ];
+    let (fates, whys) = load(sink, &wide, cells);
+    assert_eq!(fates, "wxw", "{whys:?}");
+    assert_eq!(
+        database.sql("SELECT count(*) FROM pg_constraint WHERE contype = 'f' AND convalidated"),
+        "2"
+    );
+    let texts = schema(&["!id int64", "up int64", "o utf8"]);
+    let error = refused(open(&database, &texts, &reshape()));
+    assert!(
+        error
+            .to_string()
+            .starts_with("foreign key known uses column `o`"),
+        "{error}"
+    );
+    // What goes with its column is told.
+    let without = Reshape {
+        removed: vec!["o".to_owned()],
+        ..reshape()
+    };
+    let sink = open(&database, &schema(&["!id int64", "up int64"]), &without).unwrap();
+    let told = told(sink.as_ref());
+    assert!(
+        told.contains(&"drops foreign key known along with column o".to_owned()),
+        "{told:?}"
+    );
+}
+
+#[test]
+fn a_table_that_others_refer_to_is_not_replaced() {
+    let sql = "CREATE TABLE t (id int PRIMARY KEY); CREATE TABLE o (t int REFERENCES t)";
+    let why = why(sql, &["!id int64"], &reshape());
+    assert!(
+        why.starts_with("postgres::referred_to rows of o refer"),
+        "{why}"
+    );
+}
+
+#[test]
+fn defaults_and_indexes_that_do_not_fit_a_new_type_are_named() {
+    let cases = [
+        (
+            "v text DEFAULT 'x'",
+            "default for column \"v\" cannot be cast",
+        ),
+        (
+            "v text, CHECK (v <> 'x')",
+            "operator does not exist: integer <> text",
+        ),
+        (
+            "v text); CREATE INDEX ON t (lower(v)",
+            "function lower(integer) does not exist",
+        ),
+    ];
+    for (column, said) in cases {
+        let sql = format!("CREATE TABLE t (id int PRIMARY KEY, {column})");
+        let why = why(&sql, &["!id int32", "v int32"], &reshape());
+        assert!(why.starts_with("postgres::cannot_alter table `t` cannot be brought to the new version: the server refuses `ALTER COLUMN v TYPE integer`"), "{why}");
+        assert!(why.contains(said), "{why}");
+    }
+}
+
+#[test]
+fn columns_that_are_shared_with_other_tables_are_not_changed() {
+    let cases = [
+        (
+            "CREATE TABLE t (id int); CREATE TABLE child () INHERITS (t)",
+            "child inherits from it",
+        ),
+        (
+            "CREATE TABLE p (id int); CREATE TABLE t () INHERITS (p)",
+            "it takes its columns from p",
+        ),
+        (
+            "CREATE TABLE p (id int) PARTITION BY LIST (id); CREATE TABLE t PARTITION OF p DEFAULT",
+            "it takes its columns from p",
+        ),
+        (
+            "CREATE TYPE y AS (id int); CREATE TABLE t OF y",
+            "it takes its columns from the type y",
+        ),
+    ];
+    for (sql, said) in cases {
+        let why = why(sql, &["id int32", "v int32"], &reshape());
+        assert!(
+            why.starts_with("postgres::inherits") && why.contains(said),
+            "{why}"
+        );
+    }
+}
+
+#[test]
+fn a_partitioned_table_is_brought_to_the_version_as_a_whole() {
+    let sql = "CREATE TABLE t (id int, v int, w text) PARTITION BY RANGE (id); \
+        CREATE TABLE t1 PARTITION OF t FOR VALUES FROM (0) TO (10); CREATE TABLE t2 PARTITION OF t FOR VALUES FROM (10) TO (20)";
+    let database = database(sql);
+    let new = schema(&["number int32", "v int64", "x utf8"]);
+    let changes = Reshape {
+        renamed: pairs(&[("id", "number")]),
+        removed: texts(&["w"]),
+        constraints: vec![rule("user_v_range", "v", "int64", range("1", "9"))],
+        ..reshape()
+    };
+    let cells: Cells<'_> = &[
+        &[Some("1"), Some("1"), Some("a")],
+        &[Some("11"), Some("2"), Some("b")],
+        &[Some("30"), Some("3"), Some("c")],
+        &[Some("2"), Some("10"), Some("d")],
+    ];
+    let (fates, _) = load(open(&database, &new, &changes).unwrap(), &new, cells);
+    assert_eq!(fates, "wwxx");
+    assert_eq!(
+        database.sql("SELECT tableoid::regclass, * FROM t ORDER BY number"),
+        "t1|1|1|a\nt2|11|2|b"
+    );
+    assert_eq!(
+        database.sql(
+            "SELECT count(*) FROM pg_constraint WHERE conname = 'user_v_range' AND convalidated"
+        ),
+        "3"
+    );
+    let retyped = why(sql, &["id utf8"], &reshape());
+    assert!(
+        retyped.starts_with("postgres::depends the partitioning uses column `id`"),
+        "{retyped}"
+    );
+    let by_expression = "CREATE TABLE t (id int, v int) PARTITION BY RANGE ((id + v))";
+    let dropped = Reshape {
+        removed: texts(&["v"]),
+        ..reshape()
+    };
+    let gone = why(by_expression, &["id int32"], &dropped);
+    assert!(
+        gone.starts_with("postgres::depends the partitioning uses column `v`"),
+        "{gone}"
+    );
+    let unique = Reshape {
+        constraints: vec![rule("user_v_unique", "v", "int32", ConstraintRule::Unique)],
+        ..reshape()
+    };
+    let unique = why(sql, &["id int32", "v int32"], &unique);
+    assert!(
+        unique.starts_with("postgres::unique_in_partitions"),
+        "{unique}"
+    );
+}
+
+#[test]
+fn names_that_others_have_are_not_taken() {
+    let unique = Reshape {
+        constraints: vec![rule("user_v_unique", "v", "int32", ConstraintRule::Unique)],
+        ..reshape()
+    };
+    let fields: &[&str] = &["!id int32", "v int32"];
+    let table = "CREATE TABLE t (id int PRIMARY KEY, v int)";
+    let other = why(
+        &format!("{table}; ALTER TABLE t ADD CONSTRAINT user_v_unique CHECK (v > 0)"),
+        fields,
+        &unique,
+    );
+    assert!(other.starts_with("postgres::name_taken table `t` has a constraint `user_v_unique` that dkhost did not make"), "{other}");
+    let index = why(
+        &format!("{table}; CREATE TABLE user_v_unique (id int)"),
+        fields,
+        &unique,
+    );
+    assert!(
+        index.starts_with("postgres::name_taken there is user_v_unique already"),
+        "{index}"
+    );
+    let renamed = Reshape {
+        renamed: pairs(&[("v", "w")]),
+        ..reshape()
+    };
+    let column = why(
+        "CREATE TABLE t (id int PRIMARY KEY, v int, w int)",
+        &["!id int32", "w int32"],
+        &renamed,
+    );
+    assert!(
+        column.starts_with("postgres::name_taken `v` of table `t` is to be called `w`"),
+        "{column}"
+    );
+}
+
+#[test]
+fn a_rule_that_the_server_cannot_check_is_told() {
+    let database = database("CREATE TABLE t (id int PRIMARY KEY, v json)");
+    let unique = Reshape {
+        constraints: vec![
+            rule("user_v_unique", "v", "json", ConstraintRule::Unique),
+            rule("user_id_unique", "id", "int32", ConstraintRule::Unique),
+        ],
+        ..reshape()
+    };
+    let sink = open(&database, &schema(&["!id int32", "v json"]), &unique).unwrap();
+    assert_eq!(
+        sink.plan().notes,
+        ["the table does not check user_v_unique itself: a column of json has no such rule"]
+    );
+    // The primary key is unique as it is.
+    assert_eq!(told(sink.as_ref()).len(), 1);
+}
+
+#[test]
+fn only_an_owner_alters() {
+    let database = database("CREATE TABLE t (id int PRIMARY KEY)");
+    let options = crate::tables::as_user(
+        &database,
+        &format!(
+            "GRANT ALL ON t TO USER_; GRANT CREATE ON DATABASE {} TO USER_",
+            database.name
+        ),
+    );
+    let open = |fields: &[&str]| {
+        crate::support::sink_at(
+            options.clone(),
+            &schema(fields),
+            Conflict::ReplaceAll,
+            |open| open.reshape = Some(reshape()),
+        )
+    };
+    let error = refused(open(&["!id int64"]));
+    assert_eq!(error.code(), "postgres::denied");
+    assert!(
+        error
+            .to_string()
+            .contains("only the owner of table `t` may alter it"),
+        "{error}"
+    );
+    assert!(
+        error
+            .help_text()
+            .unwrap()
+            .contains("ALTER TABLE t OWNER TO"),
+        "{error}"
+    );
+    // Where nothing is altered nothing of the kind is needed.
+    open(&["!id int32"]).unwrap();
+    crate::tables::forget_user(&database);
+}
+
+#[test]
+fn a_new_table_has_the_rules_from_the_start() {
+    let database = database("");
+    let (schema, reshape) = new_version();
+    let sink = open(&database, &schema, &reshape).unwrap();
+    assert_eq!(
+        told(sink.as_ref()),
+        [
+            "creates table t (5 columns)",
+            "ALTER TABLE t ADD CONSTRAINT user_age_range CHECK (age >= 0 AND age <= 150)",
+            "ALTER TABLE t ADD CONSTRAINT user_code_unique UNIQUE (code)",
+            "ALTER TABLE t ADD CONSTRAINT user_status_one_of CHECK (status IN ('new', 'old'))",
+            "writes into dkhost.schema_version that the records of table t are user@2.0.0",
+        ]
+    );
+    load(sink, &schema, NEW_ROWS);
+    assert_eq!(
+        definition(&database),
+        "age integer !\ncode text\nid bigint !\nprice numeric(10,2)\nstatus text !\n\
+         t_pkey PRIMARY KEY (id)\nuser_age_range CHECK (((age >= 0) AND (age <= 150)))\nuser_code_unique UNIQUE (code)\n\
+         user_status_one_of CHECK ((status = ANY (ARRAY['new'::text, 'old'::text])))\n\
+         t_pkey\nuser_code_unique"
+    );
+    // Known as ours by the next version.
+    let sink = open(
+        &database,
+        &schema,
+        &Reshape {
+            constraints: Vec::new(),
+            ..reshape
+        },
+    )
+    .unwrap();
+    assert_eq!(
+        told(sink.as_ref())[..3]
+            .join("\n")
+            .matches("DROP CONSTRAINT")
+            .count(),
+        3
+    );
+}

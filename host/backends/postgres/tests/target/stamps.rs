@@ -1,0 +1,142 @@
+//! Which version a table's records are of, as the database says it.
+
+use std::path::Path;
+
+use dkhost_core::{Backend, Conflict, Options, Result, Stamp};
+use dkhost_postgres::PostgresBackend;
+use dkhost_servers::Database;
+
+use crate::reshape::{open, reshape};
+use crate::support::{Run, assert_no_leftovers, database, refused, rows, schema, sink};
+use crate::tables::{as_user, forget_user};
+
+fn stamp_at(options: &serde_json::Value) -> Result<Option<Stamp>> {
+    let options = Options::from_json("[target]", options).unwrap();
+    PostgresBackend.stamp(options, Path::new(""))
+}
+
+/// What the database says of a table: `user@2.0.0 by run 1`.
+fn stamp(database: &Database, table: &str) -> Option<String> {
+    let options = serde_json::json!({"url": database.url, "table": table});
+    let stamp = stamp_at(&options).unwrap()?;
+    Some(format!(
+        "{}@{} by {}",
+        stamp.schema, stamp.version, stamp.run
+    ))
+}
+
+/// Replaces all rows of `t`, as a migration or not.
+fn replace(database: &Database, number: u32, migrates: bool) {
+    let schema = schema(&["!id int32"]);
+    let sink = match migrates {
+        true => open(database, &schema, &reshape()),
+        false => sink(database, "t", &schema, Conflict::ReplaceAll),
+    };
+    let mut run = Run::start(sink.unwrap(), number);
+    run.write(&rows(&schema, &[&[Some("1")]]));
+    run.commit();
+    run.finish();
+}
+
+#[test]
+fn a_migration_says_which_version_the_records_are_of() {
+    let database = database("CREATE TABLE t (id int PRIMARY KEY); CREATE TABLE o (id int)");
+    assert_eq!(stamp(&database, "t"), None);
+    assert_eq!(stamp(&database, "absent"), None);
+    assert_no_leftovers(&database);
+    replace(&database, 1, true);
+    assert_eq!(
+        stamp(&database, "t").as_deref(),
+        Some("user@2.0.0 by run 1")
+    );
+    assert_eq!(stamp(&database, "o"), None);
+    assert_eq!(
+        database.sql("SELECT target, schema, version, run, now() - at < interval '1 hour' FROM dkhost.schema_version"),
+        "t|user|2.0.0|run 1|t"
+    );
+    // Nothing else is left of the run.
+    assert_eq!(
+        database.sql("SELECT relname FROM pg_class WHERE relnamespace = 'dkhost'::regnamespace AND relkind = 'r'"),
+        "schema_version"
+    );
+    replace(&database, 2, true);
+    assert_eq!(
+        stamp(&database, "t").as_deref(),
+        Some("user@2.0.0 by run 2")
+    );
+}
+
+#[test]
+fn a_table_that_is_created_is_stamped_too() {
+    let database = database("");
+    replace(&database, 1, true);
+    assert_eq!(
+        stamp(&database, "t").as_deref(),
+        Some("user@2.0.0 by run 1")
+    );
+}
+
+#[test]
+fn a_stamp_goes_along_with_its_table() {
+    let database = database("CREATE TABLE t (id int PRIMARY KEY)");
+    replace(&database, 1, true);
+    database.sql("ALTER TABLE t RENAME TO u");
+    assert_eq!(
+        stamp(&database, "u").as_deref(),
+        Some("user@2.0.0 by run 1")
+    );
+    assert_eq!(stamp(&database, "t"), None);
+    database.sql("DROP TABLE u; CREATE TABLE u (id int)");
+    assert_eq!(stamp(&database, "u"), None);
+}
+
+#[test]
+fn a_table_that_is_replaced_by_a_job_is_of_no_version_any_more() {
+    let database = database("CREATE TABLE t (id int PRIMARY KEY)");
+    replace(&database, 1, true);
+    replace(&database, 2, false);
+    assert_eq!(stamp(&database, "t"), None);
+    assert_no_leftovers(&database);
+}
+
+#[test]
+fn a_stamp_of_another_table_stays() {
+    let database = database("CREATE TABLE t (id int PRIMARY KEY)");
+    replace(&database, 1, true);
+    database.sql("ALTER TABLE t RENAME TO other");
+    replace(&database, 2, false);
+    assert_eq!(
+        stamp(&database, "other").as_deref(),
+        Some("user@2.0.0 by run 1")
+    );
+}
+
+#[test]
+fn who_may_not_read_or_write_stamps_is_told_what_is_missing() {
+    let database = database("CREATE TABLE t (id int PRIMARY KEY)");
+    replace(&database, 1, true);
+    let name = &database.name;
+    let options = as_user(&database, "GRANT SELECT, INSERT, TRUNCATE ON t TO USER_");
+    let error = refused(stamp_at(&options));
+    assert_eq!(error.code(), "postgres::denied");
+    assert_eq!(
+        error.help_text(),
+        Some("GRANT USAGE ON SCHEMA dkhost TO …; GRANT SELECT ON dkhost.schema_version TO …")
+    );
+    let plain = schema(&["!id int32"]);
+    let open = || crate::support::sink_at(options.clone(), &plain, Conflict::ReplaceAll, |_| ());
+    let error = refused(open());
+    assert_eq!(error.code(), "postgres::denied");
+    assert_eq!(
+        error.help_text(),
+        Some(
+            "GRANT USAGE ON SCHEMA dkhost TO …; GRANT SELECT, DELETE ON dkhost.schema_version TO …"
+        )
+    );
+    database.sql(&format!(
+        "GRANT USAGE ON SCHEMA dkhost TO user_{name}; GRANT SELECT, DELETE ON dkhost.schema_version TO user_{name}"
+    ));
+    open().unwrap();
+    assert_eq!(stamp_at(&options).unwrap().unwrap().version, "2.0.0");
+    forget_user(&database);
+}
