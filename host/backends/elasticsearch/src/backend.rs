@@ -1,8 +1,10 @@
 //! What the engine is given: the backend's name, its options, and both of its ends.
 
+use std::path::Path;
+
 use dkhost_core::{
     Backend, Capabilities, Error, OpenSource, OpenTarget, OptionSpec, OptionType, Options, Result,
-    Sink, Source, SourceCapabilities,
+    Sink, Source, SourceCapabilities, Stamp,
 };
 
 use crate::client::OPTIONS;
@@ -113,6 +115,10 @@ impl Backend for ElasticsearchBackend {
 
     fn open_target(&self, options: Options, open: &OpenTarget) -> Result<Box<dyn Sink>> {
         target::open(options, open)
+    }
+
+    fn stamp(&self, options: Options, base: &Path) -> Result<Option<Stamp>> {
+        target::stamp(options, base)
     }
 }
 

@@ -94,6 +94,17 @@ pub(super) fn candidates(mapped: &Mapped) -> Vec<LogicalType> {
     types
 }
 
+/// Whether values of a field that is defined so may be read as a type.
+pub(crate) fn would_be_read_as(definition: &Json, logical: &LogicalType) -> bool {
+    let mapped = Mapped {
+        name: String::new(),
+        kind: definition["type"].as_str().unwrap_or("object").to_owned(),
+        definition: definition.clone(),
+        everywhere: true,
+    };
+    candidates(&mapped).contains(logical)
+}
+
 fn vector(dimensions: &Json) -> Vec<LogicalType> {
     let dimensions = dimensions.as_i64().and_then(|n| i32::try_from(n).ok());
     dimensions

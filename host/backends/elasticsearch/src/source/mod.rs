@@ -39,6 +39,7 @@ use crate::client::Client;
 use documents::Documents;
 use indices::Index;
 pub(crate) use knobs::Knobs;
+pub(crate) use mapping::would_be_read_as;
 use moment::{Counted, Moments, Shard, between};
 use options::Wanted;
 use page::Pages;

@@ -15,12 +15,12 @@ use std::sync::atomic::Ordering;
 use dkhost_core::checkpoint::CHECKPOINT_VERSION;
 use dkhost_core::sink::next_epoch;
 use dkhost_core::takeover::LastLook;
-use dkhost_core::{Checkpoint, Claim, Claimed, Class, Conflict, Error, Result, fail};
+use dkhost_core::{Checkpoint, Claim, Claimed, Class, Conflict, Error, Result, Stamp, fail};
 use serde_json::{Map, Value as Json, json};
 
 use super::journal::adopt;
 use super::store::{On, Owner, Put};
-use super::{Held, Target, place};
+use super::{Held, Target, place, swap};
 use crate::client::{Request, segment};
 use crate::fault;
 
@@ -29,7 +29,7 @@ use crate::fault;
 /// *Errors* – `target::busy`, `target::exists`, `state::target_gone`, and the server's.
 pub(super) fn claim(target: &Target, seen: &LastLook, claim: &Claim) -> Result<Claimed> {
     target.store.create()?;
-    let known = target.store.owner()?;
+    let known = swap::owner(target)?;
     let ours = known.as_ref().filter(|(owner, _)| owner.run == claim.run);
     if known.is_some()
         && ours.is_none()
@@ -183,6 +183,14 @@ fn prepare(target: &Target, owner: &Owner, held: &Held, has_parts: bool) -> Resu
         }
         let doing = format!("create index {}", owner.index);
         let mut create = target.create.clone();
+        if let Some(reshape) = target.reshape.as_ref().filter(|_| owner.replaces) {
+            let stamp = Stamp {
+                schema: reshape.schema.clone(),
+                version: reshape.version.clone(),
+                run: owner.run.clone(),
+            };
+            place::stamp(&mut create["mappings"], &stamp);
+        }
         create["aliases"] = json!({&held.alias: {"is_hidden": true}});
         let request = Request::put(&doing, segment(&owner.index)).json(&create);
         client.ask(&request).map_err(not_defined)?;

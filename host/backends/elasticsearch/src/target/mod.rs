@@ -32,10 +32,11 @@ mod store;
 mod swap;
 mod writer;
 
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use dkhost_core::{Conflict, Error, OpenTarget, Options, Result, Sink, TargetPlan};
+use dkhost_core::{Conflict, Error, OpenTarget, Options, Reshape, Result, Sink, Stamp, TargetPlan};
 use serde_json::Value as Json;
 
 use crate::client::{Client, segment};
@@ -51,6 +52,17 @@ pub(crate) fn open(options: Options, open: &OpenTarget) -> Result<Box<dyn Sink>>
     )?)))
 }
 
+/// What the index that a job names says of its documents.
+///
+/// *Errors* – `elasticsearch::not_an_index`, and the server's.
+pub(crate) fn stamp(mut options: Options, base: &Path) -> Result<Option<Stamp>> {
+    let client = Client::take(&mut options, base)?;
+    let (name, span) = options::name(&mut options)?;
+    client.product()?;
+    let found = place::find(&client, &name).map_err(|error| error.at_least(span))?;
+    Ok(found.and_then(|found| found.stamp()))
+}
+
 /// What a sink and its writers share.
 struct Target {
     pub client: Client,
@@ -62,6 +74,8 @@ struct Target {
     pub layout: Layout,
     /// What creates the index rows go to.
     pub create: Json,
+    /// What becomes of the index beside its documents.
+    pub reshape: Option<Reshape>,
     /// Fields that are added to the mapping of an index that is there.
     pub added: Json,
     pub store: Store,

@@ -60,16 +60,7 @@ pub(super) struct Wanted {
 
 impl Wanted {
     pub fn take(options: &mut Options, open: &OpenTarget) -> Result<Self> {
-        let dataknobs = take_layout(options)?;
-        let span = options.span_of("index");
-        let named: Option<String> = options.take("index")?;
-        let usual = dataknobs.then(|| DATAKNOBS_INDEX.to_owned());
-        let Some(name) = named.or(usual) else {
-            return Err(Error::config("job::missing_key", "[target] needs `index`")
-                .at(span, "`index` is missing here")
-                .help("add a line `index = \"…\"`"));
-        };
-        place::check(&name, span.clone())?;
+        let (name, span, dataknobs) = named(options)?;
         Ok(Wanted {
             name,
             span,
@@ -81,6 +72,25 @@ impl Wanted {
             requests: number(options, "requests", 8, 1, 64)?,
         })
     }
+}
+
+/// The name of the index, and where the job says it.
+pub(super) fn name(options: &mut Options) -> Result<(String, Span)> {
+    named(options).map(|(name, span, _)| (name, span))
+}
+
+fn named(options: &mut Options) -> Result<(String, Span, bool)> {
+    let dataknobs = take_layout(options)?;
+    let span = options.span_of("index");
+    let named: Option<String> = options.take("index")?;
+    let usual = dataknobs.then(|| DATAKNOBS_INDEX.to_owned());
+    let Some(name) = named.or(usual) else {
+        return Err(Error::config("job::missing_key", "[target] needs `index`")
+            .at(span, "`index` is missing here")
+            .help("add a line `index = \"…\"`"));
+    };
+    place::check(&name, span.clone())?;
+    Ok((name, span, dataknobs))
 }
 
 fn number(options: &mut Options, name: &str, default: i64, least: i64, most: i64) -> Result<usize> {

@@ -1,13 +1,17 @@
 //! What has the name a job writes to: nothing, an index, or an alias of one.
 
-use dkhost_core::{Error, Result, Span};
+use dkhost_core::{Error, Result, Span, Stamp};
 use serde_json::{Map, Value as Json, json};
 
 use crate::client::{Client, Request, segment};
 use crate::fault;
 
-/// The member of a mapping's `_meta` that says an index is ours to replace.
+/// The member of a mapping's `_meta` that says an index is ours to replace, and which version of a
+/// schema its documents are of.
 const MARK: &str = "dkhost";
+
+/// What the aliases begin with through which processes write.
+pub(super) const WRITERS: &str = "dkhost-writer-";
 
 /// The settings that are changed during a load, and what they are then.
 const DURING: [(&str, &str); 2] = [
@@ -26,6 +30,8 @@ pub(super) struct Found {
     pub index: String,
     /// Whether the name is an alias of it.
     pub by_alias: bool,
+    /// Its aliases, and what each says.
+    pub aliases: Map<String, Json>,
     pub mappings: Json,
     /// What is below `index` in its settings.
     pub settings: Json,
@@ -76,6 +82,10 @@ pub(super) fn find(client: &Client, name: &str) -> Result<Option<Found>> {
     Ok(Some(Found {
         by_alias: index != name,
         index,
+        aliases: match body["aliases"].take() {
+            Json::Object(aliases) => aliases,
+            _ => Map::new(),
+        },
         mappings: body["mappings"].take(),
         settings: body["settings"]["index"].take(),
     }))
@@ -91,6 +101,11 @@ impl Found {
     /// Whether we made it to be swapped in.
     pub fn is_ours(&self) -> bool {
         !self.mappings["_meta"][MARK].is_null()
+    }
+
+    /// Which version its documents are of, where it says so.
+    pub fn stamp(&self) -> Option<Stamp> {
+        serde_json::from_value(self.mappings["_meta"][MARK].clone()).ok()
     }
 
     /// A setting, with its dots.
@@ -140,6 +155,15 @@ impl Found {
             && source["includes"].is_null()
     }
 
+    /// The other names it has, but for those its writers have for a time.
+    pub fn other_names<'a>(
+        &'a self,
+        name: &'a str,
+    ) -> impl Iterator<Item = (&'a String, &'a Json)> {
+        let lasts = move |alias: &str| alias != name && !alias.starts_with(WRITERS);
+        self.aliases.iter().filter(move |(alias, _)| lasts(alias))
+    }
+
     /// Settings for an index that is to take its place.
     pub fn settings_of_successor(&self) -> Json {
         let mut settings = self.settings.clone();
@@ -176,6 +200,14 @@ pub(super) fn mark(mappings: &mut Json, name: &str) {
         let meta = mappings.entry("_meta").or_insert_with(|| json!({}));
         meta[MARK] = json!({"made_for": name});
     }
+}
+
+/// Says in a marked mapping which version the documents are of.
+pub(super) fn stamp(mappings: &mut Json, stamp: &Stamp) {
+    let said = &mut mappings["_meta"][MARK];
+    said["schema"] = json!(stamp.schema);
+    said["version"] = json!(stamp.version);
+    said["run"] = json!(stamp.run);
 }
 
 /// The name of the index a run builds to be swapped in.
@@ -248,6 +280,7 @@ mod tests {
         Found {
             index: "i".into(),
             by_alias: false,
+            aliases: Map::new(),
             mappings,
             settings,
         }

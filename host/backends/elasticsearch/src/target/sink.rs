@@ -120,7 +120,11 @@ impl Sink for ElasticsearchSink {
 
     fn inspect(&self, job: &str) -> Result<Option<TargetState>> {
         let _ = job;
-        let state = self.target.store.state()?;
+        let mut state = self.target.store.state()?;
+        if let Some(state) = state.as_mut().filter(|state| !state.published) {
+            let owner = swap::owner(&self.target)?;
+            state.published = owner.is_some_and(|(owner, _)| owner.published);
+        }
         self.seen.note(state.as_ref());
         Ok(state)
     }
@@ -155,7 +159,7 @@ impl Sink for ElasticsearchSink {
             Some(held) => (&owner.run, owner.epoch) == (&held.run, held.epoch),
             None => owner.published,
         };
-        let Some((owner, seat)) = target.store.owner()?.filter(|(owner, _)| is_ours(owner)) else {
+        let Some((owner, seat)) = swap::owner(target)?.filter(|(owner, _)| is_ours(owner)) else {
             return Ok(());
         };
         // The run is forgotten last: until then the next one knows what to sweep.

@@ -3,7 +3,7 @@
 use dkhost_core::{Result, fail};
 use serde_json::{Value as Json, json};
 
-use super::store::{On, Owner, Put};
+use super::store::{On, Owner, Put, Seat};
 use super::{Target, place};
 use crate::client::Request;
 
@@ -45,6 +45,19 @@ pub(super) fn publish(target: &Target) -> Result<()> {
     }
 }
 
+/// Who owns the target. Whether the result is published is looked up where it was swapped in and its
+/// process died before it could say so: from then on the index is the one that readers have.
+pub(super) fn owner(target: &Target) -> Result<Option<(Owner, Seat)>> {
+    let Some((mut owner, seat)) = target.store.owner()? else {
+        return Ok(None);
+    };
+    if owner.replaces && !owner.published {
+        let found = place::find(&target.client, &owner.name)?;
+        owner.published = found.is_some_and(|found| found.index == owner.index);
+    }
+    Ok(Some((owner, seat)))
+}
+
 /// Gives the name to the new index, in the same moment in which the old one loses it.
 fn swap(target: &Target, owner: &Owner) -> Result<()> {
     let name = &target.name;
@@ -56,7 +69,15 @@ fn swap(target: &Target, owner: &Owner) -> Result<()> {
         Some(found) if found.by_alias && !found.is_ours() => {
             actions.insert(0, json!({"remove": {"index": found.index, "alias": name}}));
         }
-        Some(found) => actions.insert(0, json!({"remove_index": {"index": found.index}})),
+        Some(found) => {
+            // Its other names would go with it.
+            for (alias, said) in found.other_names(name) {
+                let mut action = said.clone();
+                (action["index"], action["alias"]) = (json!(owner.index), json!(alias));
+                actions.push(json!({"add": action}));
+            }
+            actions.insert(0, json!({"remove_index": {"index": found.index}}));
+        }
         None => {}
     }
     let doing = format!("give the name {name} to index {}", owner.index);

@@ -14,3 +14,4 @@ mod documents;
 mod interrupted;
 mod mappings;
 mod swaps;
+mod versions;

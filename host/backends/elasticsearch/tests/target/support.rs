@@ -1,6 +1,10 @@
 //! An index of one's own on each server, and a target of it.
 
-use dkhost_core::{Backend, Conflict, Error, Nulls, OpenTarget, Options, Schema, Sink};
+use std::path::Path;
+
+use dkhost_core::{
+    Backend, Conflict, Error, Nulls, OpenTarget, Options, Reshape, Schema, Sink, Stamp,
+};
 use dkhost_elasticsearch::ElasticsearchBackend;
 use serde_json::{Value as Json, json};
 
@@ -27,6 +31,23 @@ impl Index {
         conflict: Conflict,
         more: Json,
     ) -> Result<Box<dyn Sink>, Error> {
+        self.open_as(schema, conflict, more, None)
+    }
+
+    /// To be brought to another version of its schema.
+    pub fn reshaped(&self, schema: &Schema, reshape: &Reshape) -> Box<dyn Sink> {
+        let reshape = Some(reshape.clone());
+        self.open_as(schema, Conflict::ReplaceAll, json!({}), reshape)
+            .unwrap()
+    }
+
+    fn open_as(
+        &self,
+        schema: &Schema,
+        conflict: Conflict,
+        more: Json,
+        reshape: Option<Reshape>,
+    ) -> Result<Box<dyn Sink>, Error> {
         let mut options = json!({"url": self.server.url, "index": self.name});
         for (name, value) in more.as_object().unwrap() {
             options[name] = value.clone();
@@ -36,10 +57,10 @@ impl Index {
             job: "job".into(),
             schema: schema.clone(),
             conflict,
-            create: true,
+            create: reshape.is_none(),
             nulls: Nulls::Keep,
             content: true,
-            reshape: None,
+            reshape,
         };
         let options = Options::from_json("[target]", &options).unwrap();
         ElasticsearchBackend.open_target(options, &open)
@@ -47,6 +68,13 @@ impl Index {
 
     pub fn open(&self, schema: &Schema, conflict: Conflict) -> Box<dyn Sink> {
         self.try_open(schema, conflict, json!({})).unwrap()
+    }
+
+    /// What something of this name says of its documents.
+    pub fn stamp(&self, name: &str) -> Option<Stamp> {
+        let options = json!({"url": self.server.url, "index": name});
+        let options = Options::from_json("[target]", &options).unwrap();
+        ElasticsearchBackend.stamp(options, Path::new("")).unwrap()
     }
 
     /// Creates it as somebody else would.

@@ -22,9 +22,7 @@ pub(super) struct Mapped<'a> {
 impl<'a> Planned<'a> {
     /// Definitions of fields that are there, by the path of `properties` the layout has.
     fn properties(&self) -> Json {
-        let all = self
-            .found
-            .map_or(&Json::Null, |found| &found.mappings["properties"]);
+        let all = &self.successor.mappings["properties"];
         match self.wanted.dataknobs {
             true => all["data"]["properties"].clone(),
             false => all.clone(),
@@ -71,6 +69,11 @@ impl<'a> Planned<'a> {
         }
     }
 
+    /// Whether columns may become new fields: those of another version are what the job is about.
+    pub fn adds_fields(&self) -> bool {
+        self.open.create || self.open.reshape.is_some()
+    }
+
     /// What creates an index, and what is added to the one that is there.
     pub fn mappings(&self) -> (Json, Json) {
         let mapped = self.mapped();
@@ -87,13 +90,16 @@ impl<'a> Planned<'a> {
         let parses = self
             .found
             .is_none_or(|found| found.mappings["enabled"] != false);
-        let added = if self.open.create && parses {
+        let added = if self.adds_fields() && parses {
             added
         } else {
             json!({})
         };
         let (mut mappings, mut settings) = match self.found {
-            Some(found) => (found.mappings.clone(), found.settings_of_successor()),
+            Some(found) => (
+                self.successor.mappings.clone(),
+                found.settings_of_successor(),
+            ),
             None if self.wanted.dataknobs => (
                 knobs_mappings(),
                 json!({"number_of_shards": 1, "number_of_replicas": 0}),

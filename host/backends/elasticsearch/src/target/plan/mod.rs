@@ -6,6 +6,7 @@
 
 mod checks;
 mod fields;
+mod reshape;
 mod told;
 
 use std::sync::Mutex;
@@ -13,6 +14,7 @@ use std::sync::atomic::AtomicBool;
 
 use dkhost_core::{Conflict, OpenTarget, Options, Result, TargetPlan};
 use serde::Deserialize;
+use serde_json::Value as Json;
 
 use super::gate::Gate;
 use super::layout::Layout;
@@ -23,6 +25,7 @@ use super::store::Store;
 use super::{Plans, Target};
 use crate::client::{Client, Product, Request};
 use checks::{check_columns, check_found, check_key, check_parents, check_room, check_vectors};
+use reshape::Successor;
 
 /// Plans the target. Nothing is written.
 pub(super) fn target(mut options: Options, open: &OpenTarget) -> Result<Target> {
@@ -33,8 +36,9 @@ pub(super) fn target(mut options: Options, open: &OpenTarget) -> Result<Target> 
     let can = Abilities::of(&product, &modules(&client)?);
     let found = place::find(&client, &wanted.name).map_err(|e| e.at_least(wanted.span.clone()))?;
     check_found(&wanted, found.as_ref(), open)?;
-    if let Some(found) = found.as_ref().filter(|_| !wanted.dataknobs) {
-        check_parents(open, &found.mappings["properties"])?;
+    let successor = successor(found.as_ref(), &wanted, open, can);
+    if !wanted.dataknobs && found.is_some() {
+        check_parents(open, &successor.mappings["properties"])?;
     }
     let layout = Layout::new(&open.schema, open.nulls, wanted.dataknobs, wanted.version);
     check_key(&layout, &wanted, open)?;
@@ -43,6 +47,7 @@ pub(super) fn target(mut options: Options, open: &OpenTarget) -> Result<Target> 
         open,
         layout: &layout,
         found: found.as_ref(),
+        successor: &successor,
         product: &product,
         can,
         label: format!("index {} at {}", wanted.name, client.name()),
@@ -73,6 +78,7 @@ pub(super) fn target(mut options: Options, open: &OpenTarget) -> Result<Target> 
         layout,
         create,
         added,
+        reshape: open.reshape.clone(),
         store,
         gate: Gate::new(wanted.requests),
         bulk_bytes: wanted.bulk_bytes,
@@ -80,6 +86,26 @@ pub(super) fn target(mut options: Options, open: &OpenTarget) -> Result<Target> 
         client,
         held: Mutex::new(None),
     })
+}
+
+/// The mapping that goes on: as it is, unless the documents are brought to another version.
+fn successor(
+    found: Option<&Found>,
+    wanted: &Wanted,
+    open: &OpenTarget,
+    can: Abilities,
+) -> Successor {
+    let mappings = found.map_or(&Json::Null, |found| &found.mappings);
+    match &open.reshape {
+        Some(reshape) if found.is_some() => {
+            let path: &[&str] = if wanted.dataknobs { &["data"] } else { &[] };
+            reshape::successor(mappings, path, reshape, &open.schema, can)
+        }
+        _ => Successor {
+            mappings: mappings.clone(),
+            effects: Vec::new(),
+        },
+    }
 }
 
 /// The modules a node has, as far as it says so.
@@ -115,6 +141,8 @@ struct Planned<'a> {
     open: &'a OpenTarget,
     layout: &'a Layout,
     found: Option<&'a Found>,
+    /// The mapping that goes on of what was found.
+    successor: &'a Successor,
     product: &'a Product,
     can: Abilities,
     label: String,

@@ -96,6 +96,18 @@ impl Planned<'_> {
                 });
             }
         }
+        if let Some(found) = self.found.filter(|found| {
+            self.open.conflict == Conflict::ReplaceAll && (!found.by_alias || found.is_ours())
+        }) {
+            let names: Vec<&str> = found
+                .other_names(name)
+                .map(|(alias, _)| alias.as_str())
+                .collect();
+            if !names.is_empty() {
+                effects.push(format!("hands its other aliases on: {}", names.join(", ")));
+            }
+        }
+        effects.extend(self.successor.effects.iter().cloned());
         if self.found.is_some() && added != &json!({}) {
             let names: Vec<String> = self
                 .mapped()
@@ -104,6 +116,12 @@ impl Planned<'_> {
                 .map(|column| column.field.name.clone())
                 .collect();
             effects.push(format!("adds to its mapping: {}", names.join(", ")));
+        }
+        if let Some(reshape) = &self.open.reshape {
+            effects.push(format!(
+                "says in its mapping that its documents are of {}@{}",
+                reshape.schema, reshape.version
+            ));
         }
         effects.push("turns its refresh off during the load, so that searches find nothing new until the end, and back on after it".to_owned());
         effects.push(format!("keeps checkpoints in the hidden index {INDEX}, and an alias of the load on the index, until the run is done"));
@@ -121,12 +139,17 @@ impl Planned<'_> {
                     .to_owned(),
             );
         }
+        if let Some(reshape) = &self.open.reshape
+            && !(reshape.constraints.is_empty() && reshape.required.is_empty())
+        {
+            notes.push(format!("an index checks nothing: what {}@{} asks of its documents is checked on the way, and not by {}", reshape.schema, reshape.version, self.wanted.name));
+        }
         let dynamic = self.found.map(|found| &found.mappings["dynamic"]);
         let is_dynamic = dynamic.is_some_and(|dynamic| {
             !matches!(dynamic.as_str(), Some("false" | "strict")) && *dynamic != false
         });
         let missing = mapped.iter().filter(|column| !column.there);
-        if self.found.is_some() && !self.open.create {
+        if self.found.is_some() && !self.adds_fields() {
             for column in missing {
                 let name = &column.field.name;
                 notes.push(match dynamic.and_then(Json::as_str) {

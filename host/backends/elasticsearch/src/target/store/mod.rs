@@ -21,6 +21,7 @@ use serde_json::{Map, Value as Json, json};
 use xxhash_rust::xxh3::xxh3_128;
 
 use super::intent::Intent;
+use super::place::WRITERS;
 use crate::client::Client;
 use index::Index;
 pub(super) use index::{INDEX, On, Put, Seat};
@@ -105,12 +106,12 @@ impl Store {
 
     /// The alias through which the process of an epoch writes.
     pub fn alias(&self, epoch: u64) -> String {
-        format!("dkhost-writer-{}-{epoch}", self.key)
+        format!("{WRITERS}{}-{epoch}", self.key)
     }
 
     /// All such aliases, of whichever epoch.
     pub fn aliases(&self) -> String {
-        format!("dkhost-writer-{}-*", self.key)
+        format!("{WRITERS}{}-*", self.key)
     }
 
     fn part_id(&self, partition: u32) -> String {
