@@ -12,6 +12,7 @@
 //! server_sources   a server is read from, through a pooler too
 //! places    where on a server a target is: tables, indices (documents), objects
 //! outages   a cluster or an S3 server is ended    remote_sources   and read from
+//! in_place  a store is source and target at once
 //! ```
 //!
 //! A fixed sample runs in `cargo test`; `DKHOST_SEEDS=200`, which `cargo xtask torture` sets, runs all.
@@ -24,6 +25,7 @@ mod connections;
 mod doubts;
 mod faults;
 mod full;
+mod in_place;
 mod indices;
 mod kills;
 mod nth;
