@@ -231,5 +231,5 @@ impl<'a> Reader<'a> {
 
 /// Whatever the reason, trying again would find the set half changed.
 fn no_file(doing: &str, cause: std::io::Error) -> Error {
-    Error::io(doing, std::env::temp_dir(), cause).with_class(Class::Infrastructure)
+    Error::io(doing, tempfile::env::temp_dir(), cause).with_class(Class::Infrastructure)
 }
