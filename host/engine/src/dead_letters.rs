@@ -13,7 +13,7 @@ use sha2::{Digest, Sha256};
 use crate::history::{History, Letter, OpenLetter, OpenLetters};
 use crate::job::Job;
 use crate::plan::hash::hexadecimal;
-use crate::plan::{Plan, Purpose};
+use crate::plan::{Plan, PlannedStage, Purpose};
 use crate::registry::Registry;
 use crate::run::{Ended, RunOptions};
 
@@ -81,6 +81,7 @@ fn shortened(message: &str) -> String {
 /// old one, and the old one stays open with it.
 ///
 /// *Shape* – `None` when there is nothing to retry.
+/// *Errors* – `retry::remembers` if a step would have to know what was written before.
 pub fn retry(
     job: Job,
     registry: &Registry,
@@ -104,10 +105,26 @@ pub fn retry(
     if numbers.is_empty() {
         return Ok(None);
     }
+    refuse_memories(&plan.stages)?;
     plan.partitions = letters.partitions()?;
     plan.source = Box::new(letters);
     plan.job.source.limit = None;
     crate::run::run_resolving(&plan, history, options, numbers).map(Some)
+}
+
+/// Refuses steps whose answer depends on records that a retry does not read.
+fn refuse_memories(stages: &[PlannedStage]) -> Result<()> {
+    match stages.iter().find(|stage| stage.step.remembers()) {
+        None => Ok(()),
+        Some(stage) => Err(Error::config(
+            "retry::remembers",
+            format!(
+                "stage `{}` compares records with those before them, which a retry does not read",
+                stage.name
+            ),
+        )
+        .help("mend the source and run the whole job again, or take `unique` out of the schema and let the target's own key refuse what is there")),
+    }
 }
 
 /// How many letters one retry takes; the next one takes the rest.

@@ -194,3 +194,23 @@ fn records_of_several_versions_are_unique_among_each_other_however_often_they_ar
         }
     }
 }
+
+#[test]
+fn a_retry_does_not_guess_what_was_written_before() {
+    let world = World::new();
+    let toml = unique(&world, "retried", 1, 3);
+    world.run(&toml).unwrap();
+    let (job, history) = (world.job(&toml).unwrap(), world.history());
+    let options = world.options("retry");
+    let retried =
+        dkhost_engine::dead_letters::retry(job, &world.registry(), &history, None, &options);
+    let error = retried.map(|_| ()).unwrap_err();
+    assert_eq!(
+        (error.code(), error.to_string().as_str()),
+        (
+            "retry::remembers",
+            "stage `1:validate` compares records with those before them, which a retry does not read"
+        )
+    );
+    assert_eq!(rows("retried").len(), 7);
+}
