@@ -28,7 +28,8 @@ pub struct Request {
 /// The job that brings the target of `job` to another version.
 ///
 /// *Errors* – `schema::no_stamp` if nobody says which version the store is at, `schema::other_version`
-/// if the store says another than was asked for, and what opening the store may say.
+/// if the store says neither the one that was given nor the one that is asked for, and what opening
+/// the store may say.
 pub fn job_for(job: &Job, registry: &Registry, request: &Request) -> Result<Job> {
     let backend = registry.backend(&job.target.backend.0, &job.target.backend.1)?;
     let stamp = backend.stamp(job.target.options.clone(), &job.base)?;
@@ -68,6 +69,8 @@ fn starting_version(
     let stamped = stamp.filter(|stamp| stamp.schema == request.schema);
     let said = stamped.and_then(|stamp| Version::parse(&stamp.version).ok());
     match (&request.from, said) {
+        // The same command again, perhaps after it was killed when all but its last words was done.
+        (Some(_), Some(said)) if said == request.to => Ok(Some(said)),
         (Some(from), Some(said)) if *from != said => Err(at(Error::config(
             "schema::other_version",
             format!(

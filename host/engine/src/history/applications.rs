@@ -101,6 +101,22 @@ pub struct ApplicationCounts {
     pub rejected: u64,
 }
 
+impl ApplicationCounts {
+    /// Those of a run's report: what a stage kept had the version already. `None` if it counts
+    /// nothing.
+    pub fn of(report: &serde_json::Value) -> Option<ApplicationCounts> {
+        let counts = &report["counts"];
+        let counted = |name: &str| counts[name].as_u64();
+        let stages = report["stages"].as_array().into_iter().flatten();
+        let kept = stages.filter_map(|stage| stage["kept"].as_u64()).sum();
+        Some(ApplicationCounts {
+            changed: (counted("written")? + counted("unchanged")?).saturating_sub(kept),
+            unchanged: kept,
+            rejected: counted("dead_lettered")? + counted("skipped")?,
+        })
+    }
+}
+
 /// Which applications.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct ApplicationFilter<'a> {
@@ -201,7 +217,7 @@ impl History {
         let rows = self.read(doing, async |tx: &mut Connection| {
             let found = statement(
                 "SELECT a.run, a.\"schema\", a.from_version, a.to_version, a.direction, a.job, a.store, a.who, a.started_at, a.steps, a.counts,
-                     run.status, coalesce(a.duration_ms, run.busy_ms) AS duration_ms,
+                     run.status, a.duration_ms, run.busy_ms, run.report,
                      CASE WHEN run.status <> 'running' THEN coalesce(a.ended_at, run.finished_at) END AS ended_at,
                      CASE WHEN run.status <> 'running' THEN coalesce(a.message, run.message) END AS message
                  FROM schema_application a JOIN run ON run.id = a.run
@@ -252,10 +268,26 @@ impl History {
             status: Status::from_word(&row.text("status")?),
             started_at: row.text("started_at")?,
             ended_at: row.text_or_null("ended_at")?,
-            counts: self.parse_any(row.text_or_null("counts")?)?,
-            duration_ms: row.number("duration_ms")? as u64,
+            counts: self.application_counts(row)?,
+            // The run's is that of all its processes.
+            duration_ms: match row.number("busy_ms")? {
+                0 => row.number_or_null("duration_ms")?.unwrap_or_default() as u64,
+                busy => busy as u64,
+            },
             message: row.text_or_null("message")?,
         })
+    }
+
+    /// What a process said at its end, or what its run knows where it was killed before it could.
+    fn application_counts(&self, row: &Row) -> Result<Option<ApplicationCounts>, Refusal> {
+        if let Some(told) = self.parse_any(row.text_or_null("counts")?)? {
+            return Ok(Some(told));
+        }
+        let report: Option<serde_json::Value> = self.parse_any(row.text_or_null("report")?)?;
+        let is_over = row.text("status")? != Status::Running.word();
+        Ok(report
+            .filter(|_| is_over)
+            .and_then(|report| ApplicationCounts::of(&report)))
     }
 }
 
