@@ -32,8 +32,7 @@ impl Constant {
     }
 
     /// A constant of text that is known to be of its type.
-    #[cfg(test)]
-    pub(crate) fn of(text: &str) -> Self {
+    pub(crate) fn of_text(text: &str) -> Self {
         Constant(text.to_owned())
     }
 
@@ -203,7 +202,7 @@ mod tests {
     use super::*;
 
     fn order(logical: LogicalType, one: &str, two: &str) -> Option<Ordering> {
-        Constant::of(one).order(&Constant::of(two), &logical)
+        Constant::of_text(one).order(&Constant::of_text(two), &logical)
     }
 
     #[test]

@@ -13,6 +13,7 @@ pub mod migration;
 mod read;
 pub mod registry;
 pub mod rule;
+pub mod sample;
 mod tightening;
 pub mod types;
 pub mod version;

@@ -59,6 +59,24 @@ impl PartialEq for Pattern {
 }
 
 impl Rules {
+    /// Every rule in words: `range 0 to 150`.
+    pub fn words(&self) -> Vec<String> {
+        let one_of = (!self.one_of.is_empty()).then(|| format!("one of {}", shown(&self.one_of)));
+        let words = [
+            self.range.as_ref().map(|range| format!("range {range}")),
+            self.length
+                .as_ref()
+                .map(|length| format!("length {length}")),
+            self.pattern
+                .as_ref()
+                .map(|pattern| format!("pattern {}", pattern.text())),
+            one_of,
+            self.unique.then(|| "unique".to_owned()),
+            self.not_empty.then(|| "not empty".to_owned()),
+        ];
+        words.into_iter().flatten().collect()
+    }
+
     /// The first rule that a value breaks, in words; `None` if it satisfies all but `unique`, which
     /// one value alone cannot break.
     pub fn broken_by(&self, value: &Constant, logical: &LogicalType) -> Option<String> {
