@@ -16,6 +16,7 @@ pub mod preview;
 pub mod registry;
 pub mod run;
 pub mod steps;
+pub mod trial;
 pub mod validate;
 pub mod verify;
 
