@@ -9,6 +9,43 @@ use super::StateArgs;
 
 #[derive(Debug, Subcommand)]
 pub enum SchemaCommand {
+    /// List the versions there are
+    List {
+        /// Only this schema
+        name: Option<String>,
+        #[command(flatten)]
+        folder: FolderArgs,
+        /// JSON instead of text, one object per line
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show what a version says
+    Show {
+        /// A version, user@2.0.0, or a schema, whose newest version is shown
+        version: String,
+        #[command(flatten)]
+        folder: FolderArgs,
+        /// JSON instead of text
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show how two versions differ, and what each difference may do to records
+    Diff {
+        /// The older one: user@1.0.0
+        from: String,
+        /// The newer one: user@2.0.0
+        to: String,
+        #[command(flatten)]
+        folder: FolderArgs,
+        /// JSON instead of text, one object per line
+        #[arg(long)]
+        json: bool,
+    },
+    /// Check versions, migrations and what they promise; for CI
+    #[command(after_help = CHECK_EXAMPLES)]
+    Check(CheckArgs),
+    /// Write the migration between two versions, to be looked at and edited
+    Generate(GenerateArgs),
     /// Bring the store a job writes to to another version of its schema
     #[command(after_help = APPLY_EXAMPLES)]
     Apply(ApplyArgs),
@@ -35,6 +72,47 @@ pub struct FolderArgs {
     /// The folder of schemas; `schemas` when left out
     #[arg(long, value_name = "DIR")]
     pub schemas: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub struct CheckArgs {
+    /// Only this schema
+    pub name: Option<String>,
+    /// What every version is to promise to the one before; left out, what each declares
+    #[arg(long, value_name = "MODE", value_parser = clap::builder::PossibleValuesParser::new(dkhost_schema::compatibility::MODES))]
+    pub mode: Option<String>,
+    /// Promises hold towards all versions before, not only the last
+    #[arg(long)]
+    pub all: bool,
+    /// Made-up records each migration is tried on
+    #[arg(long, default_value_t = 1_000, value_name = "N")]
+    pub records: usize,
+    #[command(flatten)]
+    pub folder: FolderArgs,
+    /// JSON instead of text, one object per line
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct GenerateArgs {
+    /// The schema
+    pub name: String,
+    /// The older version
+    pub from: semver::Version,
+    /// The newer version
+    pub to: semver::Version,
+    /// Keep the values of fields that go, so that the way back gives them back
+    #[arg(long)]
+    pub keep_removed: bool,
+    /// Print it instead of writing the file
+    #[arg(long)]
+    pub stdout: bool,
+    /// Write over a file that is there
+    #[arg(long, conflicts_with = "stdout")]
+    pub force: bool,
+    #[command(flatten)]
+    pub folder: FolderArgs,
 }
 
 #[derive(Debug, Args)]
@@ -75,6 +153,12 @@ pub struct ApplyArgs {
     #[arg(long)]
     pub json: bool,
 }
+
+const CHECK_EXAMPLES: &str = "\
+Examples:
+  dkhost schema check                          every schema of the folder
+  dkhost schema check user --mode backward     exit code 2 when a promise is broken
+  dkhost schema check user --mode full --all   towards all versions before";
 
 const APPLY_EXAMPLES: &str = "\
 Examples:

@@ -58,6 +58,12 @@ fn manners(command: &Command) -> (bool, bool, Option<std::path::PathBuf>) {
             (of.state.json, false, of.run.as_deref().and_then(file))
         }
         Command::Errors(ErrorsCommand::Show { state, .. }) => (state.json, false, None),
+        Command::Schema(
+            SchemaCommand::List { json, .. }
+            | SchemaCommand::Show { json, .. }
+            | SchemaCommand::Diff { json, .. },
+        ) => (*json, false, None),
+        Command::Schema(SchemaCommand::Check(args)) => (args.json, false, None),
         Command::Schema(SchemaCommand::Apply(args)) => (args.json, true, Some(args.job.clone())),
         Command::Schema(SchemaCommand::History { state, job, .. }) => {
             (state.json, false, job.clone())

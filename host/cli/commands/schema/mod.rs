@@ -1,16 +1,34 @@
 //! `dkhost schema`: versions of schemas, and the stores that are brought to them.
 
 mod apply;
+mod check;
+mod generate;
 mod history;
+mod versions;
+
+use std::path::Path;
 
 use dkhost_core::Result;
+use dkhost_engine::job::DEFAULT_SCHEMAS;
+use dkhost_schema::Registry;
 
-use crate::args::SchemaCommand;
+use crate::args::{FolderArgs, SchemaCommand};
 use crate::screen::Screen;
 
 /// Runs one of the commands.
 pub fn schema(command: SchemaCommand, screen: &mut Screen) -> Result<i32> {
     match command {
+        SchemaCommand::List { name, folder, .. } => {
+            versions::list(&registry(&folder)?, name.as_deref(), screen)
+        }
+        SchemaCommand::Show {
+            version, folder, ..
+        } => versions::show(&registry(&folder)?, &version, screen),
+        SchemaCommand::Diff {
+            from, to, folder, ..
+        } => versions::diff(&registry(&folder)?, &from, &to, screen),
+        SchemaCommand::Check(args) => check::check(&registry(&args.folder)?, &args, screen),
+        SchemaCommand::Generate(args) => generate::write(&registry(&args.folder)?, &args, screen),
         SchemaCommand::Apply(args) => apply::apply(&args, screen),
         SchemaCommand::History {
             name,
@@ -27,4 +45,9 @@ pub fn schema(command: SchemaCommand, screen: &mut Screen) -> Result<i32> {
             screen,
         ),
     }
+}
+
+fn registry(folder: &FolderArgs) -> Result<Registry> {
+    let folder = folder.schemas.as_deref();
+    Registry::open(folder.unwrap_or(Path::new(DEFAULT_SCHEMAS)))
 }
