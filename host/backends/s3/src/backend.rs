@@ -1,8 +1,10 @@
 //! The backend `s3`: what it is called, which options it takes, how either end is opened.
 
+use std::path::Path;
+
 use dkhost_core::{
     Backend, Capabilities, OpenSource, OpenTarget, OptionSpec, OptionType, Options, Result, Sink,
-    Source,
+    Source, Stamp,
 };
 use dkhost_file::options::{SOURCE_OPTIONS as OF_FILES_READ, TARGET_OPTIONS as OF_FILES_WRITTEN};
 
@@ -83,5 +85,9 @@ impl Backend for S3Backend {
 
     fn open_target(&self, options: Options, open: &OpenTarget) -> Result<Box<dyn Sink>> {
         target::open(options, open)
+    }
+
+    fn stamp(&self, options: Options, base: &Path) -> Result<Option<Stamp>> {
+        target::stamp(options, base)
     }
 }

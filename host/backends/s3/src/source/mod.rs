@@ -12,7 +12,7 @@ pub(crate) mod records;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use dkhost_core::{Error, OpenSource, Options, Result, Source};
+use dkhost_core::{Error, OpenSource, Options, Result, Source, Stamp};
 use dkhost_file::identity::{Identity, Mark};
 use dkhost_file::options::{FileOptions, SourceOptions};
 
@@ -103,9 +103,8 @@ enum Found {
 /// *Errors* – `s3::unfinished`, `s3::bad_manifest`.
 fn published(client: &Client, found: Vec<Listed>) -> Result<Found> {
     let names = Names::under(&client.server.prefix);
-    let is_there = |key: &str| found.iter().any(|listed| listed.key == key);
-    if !is_there(&names.latest()) {
-        if is_there(&names.state()) {
+    let Some(manifest) = manifest(client, &found)? else {
+        if is_there(&found, &names.state()) {
             let label = client.server.label();
             return Err(Error::config(
                 "s3::unfinished",
@@ -114,9 +113,39 @@ fn published(client: &Client, found: Vec<Listed>) -> Result<Found> {
             .help("run its job again until it is done"));
         }
         return Ok(Found::Objects(found));
+    };
+    Ok(Found::Parts(parts(&names, &manifest, &found)?))
+}
+
+/// What the run that counts says of its records.
+///
+/// *Errors* – `s3::bad_manifest`, also when one of its parts is another by now.
+pub(crate) fn stamp(client: &Client) -> Result<Option<Stamp>> {
+    let names = Names::under(&client.server.prefix);
+    let found = under(client, &names.prefix)?;
+    let Some(manifest) = manifest(client, &found)? else {
+        return Ok(None);
+    };
+    parts(&names, &manifest, &found)?;
+    Ok(manifest.schema)
+}
+
+fn is_there(found: &[Listed], key: &str) -> bool {
+    found.iter().any(|listed| listed.key == key)
+}
+
+/// The manifest of the run that counts.
+fn manifest(client: &Client, found: &[Listed]) -> Result<Option<Manifest>> {
+    let names = Names::under(&client.server.prefix);
+    if !is_there(found, &names.latest()) {
+        return Ok(None);
     }
     let latest: Latest = read_json(client, &names.latest())?;
-    let manifest: Manifest = read_json(client, &format!("{}{}", names.prefix, latest.manifest))?;
+    read_json(client, &format!("{}{}", names.prefix, latest.manifest)).map(Some)
+}
+
+/// The parts that a manifest names.
+fn parts(names: &Names, manifest: &Manifest, found: &[Listed]) -> Result<Vec<Listed>> {
     let by_key: HashMap<&str, &Listed> = found
         .iter()
         .map(|listed| (listed.key.as_str(), listed))
@@ -136,8 +165,7 @@ fn published(client: &Client, found: Vec<Listed>) -> Result<Found> {
             .help("somebody removed or replaced it; run the job that wrote it again")),
         }
     };
-    let parts = manifest.parts.iter().cloned().map(listed);
-    Ok(Found::Parts(parts.collect::<Result<_>>()?))
+    manifest.parts.iter().cloned().map(listed).collect()
 }
 
 fn read_json<T: serde::de::DeserializeOwned>(client: &Client, key: &str) -> Result<T> {

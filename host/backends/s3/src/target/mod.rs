@@ -17,13 +17,14 @@ pub(crate) mod state;
 mod sweep;
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arrow::array::RecordBatch;
 use dkhost_core::takeover::LastLook;
 use dkhost_core::{
     Capabilities, Checkpoint, Claim, Claimed, Class, Conflict, Error, OpenTarget, Options,
-    Partition, Result, Sink, TargetPlan, TargetState, Writer,
+    Partition, Reshape, Result, Sink, Stamp, TargetPlan, TargetState, Writer,
 };
 use dkhost_file::format::Format;
 use dkhost_file::handle::Handle;
@@ -80,6 +81,7 @@ pub(crate) fn open(mut options: Options, open: &OpenTarget) -> Result<Box<dyn Si
         parts,
         conflict: open.conflict,
         create: open.create,
+        reshape: open.reshape.clone(),
         conditional,
         held: Mutex::default(),
         growing: Mutex::default(),
@@ -93,6 +95,20 @@ pub(crate) fn open(mut options: Options, open: &OpenTarget) -> Result<Box<dyn Si
     }))
 }
 
+/// What is under the prefix that a job names says of its records. Where each object is one, each says
+/// its own version, and nothing is said of all.
+///
+/// *Errors* – `s3::bad_manifest`; those of the server.
+pub(crate) fn stamp(mut options: Options, base: &Path) -> Result<Option<Stamp>> {
+    let server = Server::read(&mut options)?;
+    let span = server.span();
+    if is_of_records(&mut options)? {
+        return Ok(None);
+    }
+    let client = Client::open(server, base)?;
+    crate::source::stamp(&client).map_err(|error| error.at_least(span))
+}
+
 /// A target, shared by the sink and its writers.
 pub(crate) struct Target {
     client: Client,
@@ -100,6 +116,8 @@ pub(crate) struct Target {
     parts: Parts,
     conflict: Conflict,
     create: bool,
+    /// Which version of a schema the result is of, if it is to say one.
+    reshape: Option<Reshape>,
     /// Whether conditions keep processes apart.
     conditional: bool,
     held: Mutex<Option<Held>>,

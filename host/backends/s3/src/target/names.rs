@@ -8,6 +8,7 @@
 //! Readers of folders, our own included, pass over names that begin with a dot or an underscore; and
 //! those of `.dkhost` have no extension that a pattern could match.
 
+use dkhost_core::Stamp;
 use serde::{Deserialize, Serialize};
 
 /// The keys of a target.
@@ -92,6 +93,9 @@ pub(crate) struct Manifest {
     pub compression: String,
     /// Rows in all parts.
     pub rows: u64,
+    /// Which version of a schema the records are of, where a migration wrote them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub schema: Option<Stamp>,
     /// The parts, by partition and place in it.
     pub parts: Vec<Piece>,
 }

@@ -47,6 +47,12 @@ pub(crate) fn plan(target: &Target, found: &Found, job: &str) -> TargetPlan {
             left.job
         ));
     }
+    if let Some(reshape) = &target.reshape {
+        effects.push(format!(
+            "says in the manifest under {label} that its records are of {}@{}",
+            reshape.schema, reshape.version
+        ));
+    }
     let (promise, mechanism) = match target.conditional {
         true => (
             "effectively-once",
@@ -59,6 +65,14 @@ pub(crate) fn plan(target: &Target, found: &Found, job: &str) -> TargetPlan {
     };
     let mut notes = target.parts.notes();
     notes.push("readers that list the prefix see parts before the run is done; `_LATEST` names the manifest of those that count".to_owned());
+    if let Some(reshape) = &target.reshape
+        && !(reshape.constraints.is_empty() && reshape.required.is_empty())
+    {
+        notes.push(format!(
+            "objects check nothing: what {}@{} asks of their records is checked on the way",
+            reshape.schema, reshape.version
+        ));
+    }
     TargetPlan {
         label: format!("{label} ({})", target.parts.label()),
         promise: promise.to_owned(),

@@ -4,7 +4,7 @@
 //! which the next one goes on.
 
 use bytes::Bytes;
-use dkhost_core::{Error, Result, fail};
+use dkhost_core::{Error, Result, Stamp, fail};
 
 use super::names::{Latest, Manifest, Names, Piece};
 use super::state::State;
@@ -68,6 +68,11 @@ fn manifest(target: &Target, state: &State) -> Result<Manifest> {
         format: format.to_owned(),
         compression: compression.to_owned(),
         rows: parts.iter().map(|part| part.rows).sum(),
+        schema: target.reshape.as_ref().map(|reshape| Stamp {
+            schema: reshape.schema.clone(),
+            version: reshape.version.clone(),
+            run: state.run.clone(),
+        }),
         parts,
     })
 }

@@ -4,7 +4,8 @@
 use std::io::Write;
 
 use dkhost_core::{
-    Backend, Conflict, Nulls, OpenSource, OpenTarget, Options, Result, Schema, Sink, Source,
+    Backend, Conflict, Nulls, OpenSource, OpenTarget, Options, Reshape, Result, Schema, Sink,
+    Source,
 };
 use dkhost_s3::S3Backend;
 pub use dkhost_servers::Bucket;
@@ -69,6 +70,16 @@ pub fn target(
     schema: &Schema,
     conflict: Conflict,
 ) -> Result<Box<dyn Sink>> {
+    target_as(bucket, more, schema, conflict, None)
+}
+
+pub fn target_as(
+    bucket: &Bucket,
+    more: Value,
+    schema: &Schema,
+    conflict: Conflict,
+    reshape: Option<Reshape>,
+) -> Result<Box<dyn Sink>> {
     let open = OpenTarget {
         base: Default::default(),
         job: "job".into(),
@@ -77,7 +88,7 @@ pub fn target(
         create: true,
         nulls: Nulls::Keep,
         content: true,
-        reshape: None,
+        reshape,
     };
     let options = Options::from_json("[target]", &options(bucket, more)).unwrap();
     options.check(&[S3Backend.target_options()])?;
