@@ -293,3 +293,21 @@ fn an_index_that_was_swapped_in_is_not_swept_by_a_run_that_begins_anew() {
     assert_eq!(killed.code, -9, "{} {}", killed.last, killed.err);
     assert_eq!(world.records(), all(true));
 }
+
+#[test]
+fn objects_are_replaced_by_what_became_of_them() {
+    for (name, format) in [("s3", "jsonl"), ("s3-parquet-replace", "parquet")] {
+        let fresh = || {
+            let world = World::on(name, &format!("format = \"{format}\"\n"));
+            world.seed("insert");
+            world
+        };
+        let points = [
+            "s3.publish.flushed:1",
+            "s3.publish.manifest:1",
+            "s3.publish.latest:1",
+        ];
+        let points: Vec<&str> = OF_THE_RUN.into_iter().chain(points).collect();
+        check(&fresh, &points);
+    }
+}
