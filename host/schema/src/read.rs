@@ -6,6 +6,7 @@ use dkhost_core::{
 
 use crate::compatibility::{MODES, Mode};
 use crate::constant::{Constant, is_ordered};
+use crate::migration::REMOVED;
 use crate::rule::{Bounds, Pattern, Rules};
 use crate::version::{FieldVersion, SchemaId, SchemaVersion};
 
@@ -81,6 +82,10 @@ const BOUNDS: &[OptionSpec] = &[
     OptionSpec::optional("max", OptionType::Any, "the most"),
 ];
 
+/// What a migration removed and keeps, and the version of a record without metadata: a field of
+/// such a name would be overwritten.
+const RESERVED: [&str; 2] = [REMOVED, "_schema_version"];
+
 /// Reads the text of a schema file.
 ///
 /// *Errors* – at the place of the mistake: unknown keys, values of a wrong type, rules that do not
@@ -122,6 +127,11 @@ fn fields(options: &mut Options) -> Result<Vec<FieldVersion>> {
     }
     let mut fields: Vec<FieldVersion> = Vec::with_capacity(entries.len());
     for (name, place, node) in entries {
+        if RESERVED.contains(&name.as_str()) {
+            let message = format!("`{name}` is what migrations keep for themselves");
+            let error = Error::config("schema::reserved_name", message);
+            return Err(error.at(place, "this field").help("give it another name"));
+        }
         let field = field(&name, node)?;
         let before = field.was.as_ref();
         if before
@@ -336,4 +346,19 @@ fn wrong_shape(name: &str, node: &Node) -> Error {
     };
     Error::config("job::wrong_type", format!("`{name}` must be {wanted}"))
         .at(node.span.clone(), format!("this is {}", node.what()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fields_that_migrations_write_belong_to_no_version() {
+        for name in ["_removed", "_schema_version"] {
+            let text = format!("[fields.{name}]\ntype = \"json\"\n");
+            let error = read("user@1.0.0".parse().unwrap(), &text).unwrap_err();
+            assert_eq!(error.code(), "schema::reserved_name");
+            assert_eq!(&text[error.place().unwrap().0.clone()], name);
+        }
+    }
 }
