@@ -138,9 +138,13 @@ fn spelling(logical: &LogicalType) -> &'static str {
     }
 }
 
-/// By value, exactly: digits before the point first, then those behind it.
+/// By value, exactly: digits before the point first, then those behind it. Infinity is beyond all
+/// numbers, and NaN is nowhere.
 fn numbers(one: &str, two: &str) -> Option<Ordering> {
-    let (one, two) = (Digits::of(one)?, Digits::of(two)?);
+    let (Some(one), Some(two)) = (Digits::of(one), Digits::of(two)) else {
+        let float = |text: &str| text.parse::<f64>().ok();
+        return float(one)?.partial_cmp(&float(two)?);
+    };
     Some(match (one.is_negative(), two.is_negative()) {
         (true, false) => Ordering::Less,
         (false, true) => Ordering::Greater,
@@ -218,6 +222,9 @@ mod tests {
         assert_eq!(float("1e3", "999.5"), Some(Ordering::Greater));
         assert_eq!(float("0.10", "0.1"), Some(Ordering::Equal));
         assert_eq!(float("0.09", "0.1"), Some(Ordering::Less));
+        assert_eq!(float("inf", "1e300"), Some(Ordering::Greater));
+        assert_eq!(float("-inf", "inf"), Some(Ordering::Less));
+        assert_eq!(float("NaN", "0"), None);
     }
 
     #[test]

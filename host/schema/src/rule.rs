@@ -114,16 +114,17 @@ pub fn contains(list: &[Constant], value: &Constant, logical: &LogicalType) -> b
 }
 
 impl<T> Bounds<T> {
-    /// Whether a value lies between them; `order` compares it with a bound.
+    /// Whether a value lies between them; `order` compares it with a bound. What has no order lies
+    /// nowhere.
     fn admit(&self, order: impl Fn(&T) -> Option<Ordering>) -> bool {
         let above = self
             .min
             .as_ref()
-            .is_none_or(|min| order(min) != Some(Ordering::Less));
+            .is_none_or(|min| order(min).is_some_and(Ordering::is_ge));
         let below = self
             .max
             .as_ref()
-            .is_none_or(|max| order(max) != Some(Ordering::Greater));
+            .is_none_or(|max| order(max).is_some_and(Ordering::is_le));
         above && below
     }
 }
@@ -143,4 +144,32 @@ impl<T: fmt::Display> fmt::Display for Bounds<T> {
 pub fn shown(list: &[Constant]) -> String {
     let texts: Vec<&str> = list.iter().map(Constant::text).collect();
     texts.join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nan_is_in_no_range_and_infinity_beyond_every_end() {
+        let bounds = |min: Option<&str>, max: Option<&str>| Rules {
+            range: Some(Bounds {
+                min: min.map(Constant::of_text),
+                max: max.map(Constant::of_text),
+            }),
+            ..Rules::default()
+        };
+        let breaks = |rules: &Rules, value: &str| {
+            let broken = rules.broken_by(&Constant::of_text(value), &LogicalType::Float64);
+            broken.is_some()
+        };
+        for (value, min, max) in [
+            ("NaN", true, true),
+            ("inf", false, true),
+            ("-inf", true, false),
+        ] {
+            assert_eq!(breaks(&bounds(Some("0"), None), value), min, "{value}");
+            assert_eq!(breaks(&bounds(None, Some("0")), value), max, "{value}");
+        }
+    }
 }
