@@ -2,7 +2,8 @@
 //!
 //! A step knows its output schema, the columns whose values it looks at, and the columns it only
 //! carries; the engine follows the rest of a document by these ([`rest`]). At work it is a
-//! function of a batch without state, so a batch that is repeated comes out the same.
+//! function of a batch without state, so a batch that is repeated comes out the same; but the rule
+//! `unique` remembers the values of a run ([`Step::remembers`]).
 //!
 //! | verb | what happens to the reserved columns and the key |
 //! |---|---|
@@ -12,6 +13,7 @@
 //! | `drop` | drops what it names, reserved columns too |
 //! | `keep` | id, meta and rest stay; of the rest only what belongs to kept columns |
 //! | `filter` | nothing |
+//! | `validate` | looks through the rest; the key is the version's, if it has one |
 
 mod apply;
 mod assign;

@@ -128,8 +128,10 @@ impl Step for Validate {
     }
 
     fn note(&self) -> StepNote {
+        let unique = self.unique.iter().flat_map(|unique| &unique.fields);
+        let unique = unique.map(|field| self.bound.fields[*field].name.as_str());
         StepNote {
-            summary: self.bound.summary.clone(),
+            summary: self.bound.summary.clone() + &unique::turns(unique),
             ..StepNote::default()
         }
     }

@@ -12,7 +12,7 @@ use dkhost_core::{
 };
 use dkhost_schema::SchemaVersion;
 
-use super::unique::Unique;
+use super::unique::{Unique, turns};
 use super::violations::Violations;
 use super::work::{earlier, marked};
 
@@ -64,7 +64,14 @@ impl Step for Once {
     }
 
     fn note(&self) -> StepNote {
-        self.step.note()
+        let note = self.step.note();
+        let fields = &self.step.output().fields;
+        let names = self.unique.fields.iter();
+        let names = names.map(|index| fields[*index].name.as_str());
+        StepNote {
+            summary: note.summary + &turns(names),
+            ..note
+        }
     }
 
     fn open(&self, partition: u32) -> Result<Box<dyn Stage>> {

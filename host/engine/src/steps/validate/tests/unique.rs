@@ -62,6 +62,8 @@ fn a_step_remembers_over_batches_and_partitions_and_a_new_one_knows_nothing() {
     let toml = one("int64", "unique = true");
     let step = bind(&toml, false, &schema).unwrap();
     assert!(step.remembers());
+    let summary = step.note().summary;
+    assert_eq!(summary, "user@2.0.0; unique v: partitions take turns");
     let refused = |stage: &mut dyn dkhost_core::Stage| {
         let batch = batch(&schema, r#"{"v":1} {"v":2}"#);
         stage.apply(&batch).unwrap().rejects.len()
@@ -131,6 +133,8 @@ fn behind_a_step_only_rows_that_come_out_of_it_have_values() {
     ));
     let step = super::super::once(set(), &version);
     assert!(step.remembers());
+    let summary = step.note().summary;
+    assert_eq!(summary, "10 / a as v; unique b, v: partitions take turns");
     let records = r#"{"a":0,"b":1} {"a":1,"b":1} {"a":1,"b":2} {"a":5,"b":3} {"a":2,"b":3}"#;
     let (good, bad) = super::run(step.as_ref(), &schema, records);
     assert_eq!(good, [r#"{"a":1,"b":1,"v":10}"#, r#"{"a":5,"b":3,"v":2}"#]);

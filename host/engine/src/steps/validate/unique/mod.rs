@@ -84,6 +84,15 @@ impl Unique {
     }
 }
 
+/// What the plan says of unique fields: they cost the run its parallel partitions.
+pub(super) fn turns<'a>(names: impl Iterator<Item = &'a str>) -> String {
+    let names: Vec<&str> = names.collect();
+    match names.as_slice() {
+        [] => String::new(),
+        names => format!("; unique {}: partitions take turns", names.join(", ")),
+    }
+}
+
 /// The hashes of a column's values.
 struct Hashes<'a> {
     column: &'a ArrayRef,
