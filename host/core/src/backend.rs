@@ -111,6 +111,9 @@ pub struct OpenSource {
     /// Whether the target takes a record a second time without harm (upsert, skip): then a source
     /// that changes while it is read may yield the changed records again.
     pub repeatable: bool,
+    /// Whether the records go back to where they are read from: then a source that can keeps others
+    /// from writing there until it is released, as what they write would be lost.
+    pub in_place: bool,
 }
 
 /// What `incremental` asks of a source.

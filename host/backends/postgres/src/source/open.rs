@@ -103,7 +103,7 @@ impl PostgresSource {
         let relation = there.relation.clone();
         let order = Order::of(&relation)?;
         let (stored, selection) = wanted.select(&relation, &order, open)?;
-        let snapshots = Snapshots::of(server, &relation, wanted.settings())?;
+        let snapshots = Snapshots::of(server, &relation, wanted.settings(), open.in_place)?;
         // A filter is about fields of the documents, which have the names of other columns.
         let (conditions, pushed) = match wanted.layout {
             true => (Vec::new(), Vec::new()),

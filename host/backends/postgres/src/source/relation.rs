@@ -163,11 +163,13 @@ impl Relation {
         })
     }
 
-    /// What a transaction does first, so that nobody alters or empties what it reads.
-    pub(crate) fn lock(&self) -> Result<String> {
+    /// What a transaction does first, so that nobody alters or empties what it reads; nor, `alone`,
+    /// writes to it.
+    pub(crate) fn lock(&self, alone: bool) -> Result<String> {
+        let mode = if alone { "SHARE" } else { "ACCESS SHARE" };
         Ok(match &self.table {
             Some(table) if matches!(table.kind, Kind::Table | Kind::Partitioned | Kind::View) => {
-                format!("LOCK TABLE {} IN ACCESS SHARE MODE", table.sql()?)
+                format!("LOCK TABLE {} IN {mode} MODE", table.sql()?)
             }
             // What cannot be locked by name is by being looked at.
             _ => format!("SELECT FROM {} LIMIT 0", self.from),

@@ -105,13 +105,19 @@ pub(crate) struct Snapshots {
 }
 
 impl Snapshots {
-    /// Snapshots in which the relation can be read; `settings` are of its transactions.
-    pub(crate) fn of(server: Server, relation: &Arc<Relation>, settings: &str) -> Result<Self> {
+    /// Snapshots in which the relation can be read, and which `alone` keep others from writing to it;
+    /// `settings` are of its transactions.
+    pub(crate) fn of(
+        server: Server,
+        relation: &Arc<Relation>,
+        settings: &str,
+        alone: bool,
+    ) -> Result<Self> {
         let checked = relation.clone();
         Ok(Snapshots {
             settings: format!("{}; {settings}", server.settings()),
             server,
-            lock: relation.lock()?,
+            lock: relation.lock(alone)?,
             check: Box::new(move |session| checked.verify(session)),
             exporter: Mutex::new(None),
         })

@@ -11,7 +11,7 @@ use dkhost_core::{Claim, Claimed, Class, Conflict, Error, Result, fail};
 
 use super::spare::Spare;
 use super::state::{self, Memory, Owner, Whose};
-use super::{Target, knobs, plan, shape, sql, staging, stamps};
+use super::{Target, guard, knobs, plan, shape, sql, staging, stamps};
 use crate::catalog::Table;
 use crate::name::quote;
 use crate::session::Session;
@@ -57,8 +57,10 @@ pub(super) fn claim(
         seen.ensure_unmoved(&memory.clone().into_state(), &target.label())?;
         drop_leftovers(target, &mut session, whose, memory)?;
     }
+    guard::hold(target, &mut session, whose, epoch)?;
     prepare(target, &mut session, &doing, ours)?;
-    own(target, &mut session, whose, claim, epoch, ours)?;
+    let witness = guard::witness(target, &mut session, ours)?;
+    own(target, &mut session, whose, claim, epoch, (ours, witness))?;
     fail::point("postgres.claim.prepared")?;
     session.run(&doing, "COMMIT")?;
     fail::point("postgres.claim.committed")?;
@@ -84,7 +86,7 @@ fn own(
     whose: Whose<'_>,
     claim: &Claim,
     epoch: u64,
-    ours: Option<&Memory>,
+    (ours, witness): (Option<&Memory>, Option<String>),
 ) -> Result<()> {
     let replaces = target.conflict == Conflict::ReplaceAll;
     let fresh = match ours {
@@ -100,6 +102,7 @@ fn own(
         fresh,
         published: ours.is_some_and(|memory| memory.owner.published),
         replaces,
+        witness,
     };
     state::write_owner(session, whose, &owner)
 }

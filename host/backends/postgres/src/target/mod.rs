@@ -11,6 +11,7 @@ mod claim;
 mod columns;
 mod culprits;
 mod ddl;
+mod guard;
 mod halves;
 mod kept;
 mod keys;
@@ -41,6 +42,7 @@ use dkhost_core::{Conflict, Error, OpenTarget, Options, Result, Schema, Sink, Ta
 use crate::catalog::{Name, OUR_SCHEMA};
 use crate::name::quote;
 use crate::server::Server;
+use crate::session::Session;
 use knobs::Store;
 
 pub(crate) use stamps::of as stamp;
@@ -82,6 +84,8 @@ pub(crate) struct Target {
     pub plans: Plans,
     /// The run and epoch that were claimed.
     pub claimed: Mutex<Option<(String, u64)>>,
+    /// What keeps others from writing to the table while it is read and replaced.
+    guard: Mutex<Option<Session>>,
     /// Whether the claimed run's result was published.
     pub published: AtomicBool,
 }

@@ -124,6 +124,7 @@ fn laid_out(
         reshaped,
         plans,
         claimed: Mutex::new(None),
+        guard: Mutex::new(None),
         published: AtomicBool::new(false),
         server,
         name,
@@ -139,14 +140,11 @@ fn reshaped(
     is_store: bool,
     open: &OpenTarget,
 ) -> Result<(Option<Reshaped>, Option<Table>)> {
-    let Some(reshape) = &open.reshape else {
+    // Records that join others find the table as it was brought to the version before.
+    let replaces = open.conflict == Conflict::ReplaceAll;
+    let Some(reshape) = open.reshape.as_ref().filter(|_| replaces) else {
         return Ok((None, None));
     };
-    if open.conflict != Conflict::ReplaceAll {
-        return Err(Error::bug(
-            "a table is reshaped only where all rows are replaced",
-        ));
-    }
     match found {
         _ if is_store => Ok((Some(Reshaped::of_documents(reshape)), None)),
         None => Ok((Some(Reshaped::of_new(reshape, open)?), None)),

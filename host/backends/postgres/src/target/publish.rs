@@ -10,7 +10,7 @@ use tokio_postgres::types::Type;
 use super::claim::changed;
 use super::spare::Spare;
 use super::state::{self, Memory, Owner, Whose};
-use super::{Target, knobs, plan, reshape, sql, stamps};
+use super::{Target, guard, knobs, plan, reshape, sql, stamps};
 use crate::catalog::{Kind, Table};
 use crate::name::{literal, quote, quote_all};
 use crate::session::Session;
@@ -24,20 +24,17 @@ pub(super) fn publish(target: &Target, spare: &Spare) -> Result<()> {
         target: &id,
     };
     let doing = format!("publish {}", target.label());
-    let mut session = spare.take(&target.server)?;
-    session.run(
-        &doing,
-        &format!(
-            "BEGIN ISOLATION LEVEL READ COMMITTED; {}",
-            target.server.settings()
-        ),
-    )?;
+    let (mut session, is_guarded) = begun(target, spare, &doing)?;
     let owner = held(&mut session, &doing, whose, &run, epoch)?;
     if owner.published {
         session.run(&doing, "ROLLBACK")?;
         return finish(target, session, &doing, spare);
     }
     if target.conflict == Conflict::ReplaceAll {
+        if let Some(witness) = owner.witness.as_ref().filter(|_| !is_guarded) {
+            lock(target, &mut session, &doing)?;
+            guard::ensure_same(target, &mut session, witness)?;
+        }
         swap(target, &mut session, &doing)?;
         stamp(target, &mut session, &run)?;
     }
@@ -52,6 +49,26 @@ pub(super) fn publish(target: &Target, spare: &Spare) -> Result<()> {
     fail::point("postgres.publish.committed")?;
     target.published.store(true, Ordering::SeqCst);
     finish(target, session, &doing, spare)
+}
+
+/// A connection in a transaction, and whether nobody could write to the table before it.
+fn begun(target: &Target, spare: &Spare, doing: &str) -> Result<(Session, bool)> {
+    if let Some(session) = guard::take(target) {
+        return Ok((session, true));
+    }
+    let mut session = spare.take(&target.server)?;
+    let begin = format!(
+        "BEGIN ISOLATION LEVEL READ COMMITTED; {}",
+        target.server.settings()
+    );
+    session.run(doing, &begin)?;
+    Ok((session, false))
+}
+
+/// From now on nobody else uses the table.
+fn lock(target: &Target, session: &mut Session, doing: &str) -> Result<()> {
+    let lock = format!("LOCK TABLE {} IN ACCESS EXCLUSIVE MODE", sql(&target.name)?);
+    session.run(doing, &lock)
 }
 
 /// What keeps nobody waiting and can be done after the result is there.
@@ -106,8 +123,7 @@ fn swap(target: &Target, session: &mut Session, doing: &str) -> Result<()> {
     })?;
     let from = staging.sql()?;
     if target.reshaped.is_some() && target.found.is_some() {
-        let lock = format!("LOCK TABLE {} IN ACCESS EXCLUSIVE MODE", sql(&target.name)?);
-        session.run(doing, &lock)?;
+        lock(target, session, doing)?;
     }
     let now = Table::find(session, &target.name)?;
     if target.reshaped.is_some() && now.as_ref().map(plan::fingerprint) != target.found {

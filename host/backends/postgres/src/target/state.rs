@@ -36,6 +36,9 @@ pub(crate) struct Owner {
     pub published: bool,
     /// Whether it writes to a staging table that replaces the table at the end.
     pub replaces: bool,
+    /// Which rows a table held when a run began that reads it and replaces them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub witness: Option<String>,
 }
 
 /// Which target of which job.
@@ -291,6 +294,15 @@ pub(crate) fn show(whose: Whose<'_>, epoch: u64, partition: u32) -> String {
         "SELECT pg_advisory_xact_lock_shared({}, {epoch}), pg_advisory_xact_lock({}, {epoch})",
         whose.lock(),
         whose.partition_lock(partition),
+    )
+}
+
+/// The same for a connection that holds the target for all partitions.
+pub(crate) fn show_holder(whose: Whose<'_>, epoch: u64) -> String {
+    let epoch = epoch as u32 as i32;
+    format!(
+        "SELECT pg_advisory_xact_lock_shared({}, {epoch})",
+        whose.lock()
     )
 }
 

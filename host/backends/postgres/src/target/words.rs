@@ -76,8 +76,9 @@ impl Planned<'_> {
             (None, _) => format!("creates table {name} ({} columns)", self.definition.columns.len()),
             (Some(_), Conflict::ReplaceAll) => format!(
                 "collects the rows in a table of schema {OUR_SCHEMA} and, in one transaction at the end, \
-                 empties table {name}{} and puts them there; nobody can use it meanwhile",
-                if self.reshaped.is_some() { ", alters it" } else { "" }
+                 empties table {name}{} and puts them there; nobody can use it meanwhile{}",
+                if self.reshaped.is_some() { ", alters it" } else { "" },
+                if self.reshaped.is_some() { ", nor write to it while the run reads it" } else { "" }
             ),
             (Some(_), Conflict::Insert) => format!("adds rows to table {name}"),
             (Some(_), Conflict::Upsert) => {

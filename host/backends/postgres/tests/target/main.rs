@@ -4,6 +4,8 @@
 mod commits;
 mod conflicts;
 mod created;
+mod hanging;
+mod in_place;
 mod naming;
 mod policies;
 mod refusals;
