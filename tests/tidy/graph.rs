@@ -21,7 +21,7 @@ pub struct Crate {
 }
 
 /// What core may name: Arrow, and pure functions over bytes and text.
-const CORE_MAY_NAME: [&str; 10] = [
+const CORE_MAY_NAME: [&str; 11] = [
     "arrow",
     "base64",
     "itoa",
@@ -30,6 +30,7 @@ const CORE_MAY_NAME: [&str; 10] = [
     "serde_json",
     "simdutf8",
     "strsim",
+    "toml",
     "xxhash-rust",
     "zmij",
 ];
