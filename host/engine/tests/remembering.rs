@@ -5,9 +5,14 @@
 
 mod support;
 
-use std::sync::atomic::Ordering;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
+use dkhost_core::memory::Memory;
+use dkhost_core::*;
+use dkhost_engine::Plan;
 use dkhost_engine::history::LetterFilter;
+use dkhost_engine::plan::Purpose;
 use support::*;
 
 /// Three records to a batch, dead letters, and a schema with a unique field.
@@ -213,4 +218,88 @@ fn a_retry_does_not_guess_what_was_written_before() {
         )
     );
     assert_eq!(rows("retried").len(), 7);
+}
+
+/// The memory backend, whose partitions have lost their first records when `is_less` says so.
+struct Shrinking(Arc<AtomicBool>);
+
+struct ShrinkingSource(Box<dyn Source>, Arc<AtomicBool>);
+
+impl Backend for Shrinking {
+    fn name(&self) -> &'static str {
+        "memory"
+    }
+    fn summary(&self) -> &'static str {
+        "memory that shrinks"
+    }
+    fn source_options(&self) -> &'static [OptionSpec] {
+        Memory.source_options()
+    }
+    fn target_options(&self) -> &'static [OptionSpec] {
+        Memory.target_options()
+    }
+    fn target_capabilities(&self, options: &Options) -> Result<Capabilities> {
+        Memory.target_capabilities(options)
+    }
+    fn open_source(&self, options: Options, open: &OpenSource) -> Result<Box<dyn Source>> {
+        let source = Memory.open_source(options, open)?;
+        Ok(Box::new(ShrinkingSource(source, self.0.clone())))
+    }
+    fn open_target(&self, options: Options, open: &OpenTarget) -> Result<Box<dyn Sink>> {
+        Memory.open_target(options, open)
+    }
+}
+
+impl Source for ShrinkingSource {
+    fn schema(&self) -> &Schema {
+        self.0.schema()
+    }
+    fn partitions(&self) -> Result<Vec<Partition>> {
+        self.0.partitions()
+    }
+    fn fingerprint(&self, partitions: &[Partition]) -> Result<serde_json::Value> {
+        self.0.fingerprint(partitions)
+    }
+    fn notes(&self) -> Vec<String> {
+        self.0.notes()
+    }
+    fn read(&self, partition: &Partition, from: &Position) -> Result<Box<dyn BatchReader>> {
+        let mut partition = partition.clone();
+        if self.1.load(Ordering::SeqCst) && from.is_start() {
+            let to = partition.slice["to"].as_u64().unwrap();
+            partition.slice["from"] = (to - 1).into();
+        }
+        self.0.read(&partition, from)
+    }
+    fn decode(&self, letters: &[DeadLetter]) -> Result<Batch> {
+        self.0.decode(letters)
+    }
+}
+
+#[test]
+fn a_source_that_has_fewer_records_than_were_read_is_refused() {
+    let world = World::new();
+    let is_less = Arc::new(AtomicBool::new(false));
+    let mut registry = world.registry();
+    world.faults.commits.store(3, Ordering::SeqCst);
+    let toml = unique(&world, "shrinks", 1, 3);
+    assert!(world.run(&toml).unwrap().error.is_some());
+    registry.backends = vec![Arc::new(Shrinking(is_less.clone()))];
+    let run = || {
+        let plan = Plan::make(world.job(&toml).unwrap(), &registry, Purpose::Run).unwrap();
+        dkhost_engine::run::run(&plan, &world.history(), &world.options("run")).unwrap()
+    };
+    is_less.store(true, Ordering::SeqCst);
+    let error = run().error.unwrap();
+    assert_eq!(
+        (error.code(), error.class(), error.to_string().as_str()),
+        (
+            "run::source_changed",
+            Class::State,
+            "`records 0 to 20` has 1 records now, and 6 were read of it when the run was interrupted"
+        )
+    );
+    is_less.store(false, Ordering::SeqCst);
+    assert!(run().error.is_none());
+    assert_eq!(rows("shrinks").len(), 7);
 }
