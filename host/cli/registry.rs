@@ -9,9 +9,10 @@ use std::time::Duration;
 use dkhost_core::{Backend, Class, Node, Result, Schema, Step};
 use dkhost_engine::history::StateUrl;
 use dkhost_engine::job::PluginSettings;
-use dkhost_engine::registry::{LoadedPlugin, PluginLoader};
+use dkhost_engine::registry::{LoadedPlugin, MigrationStep, PluginLoader};
 use dkhost_engine::{Job, Registry};
-use dkhost_plugin::{CompileIn, Component, LoadOptions, LogSink, StageSpec};
+use dkhost_plugin::{CompileIn, Component, LoadOptions, LogSink, Migration, StageSpec};
+use dkhost_schema::Direction;
 
 /// The backends of this build.
 pub fn backends() -> Vec<Arc<dyn Backend>> {
@@ -110,5 +111,38 @@ impl LoadedPlugin for Loaded {
             config: config.to_json(),
             input,
         })
+    }
+
+    fn migrations(&self) -> Result<Vec<MigrationStep>> {
+        let step = |step: &Migration| MigrationStep {
+            plugin: step.plugin.clone(),
+            schema: step.schema.clone(),
+            from: step.from.clone(),
+            to: step.to.clone(),
+            reversible: step.reversible,
+            lossless: step.lossless,
+        };
+        Ok(self.0.migrations().iter().map(step).collect())
+    }
+
+    fn bind_migration(
+        &self,
+        stage: &str,
+        step: usize,
+        direction: Direction,
+        config: &Node,
+        input: &Schema,
+    ) -> Result<Box<dyn Step>> {
+        let direction = match direction {
+            Direction::Up => dkhost_plugin::Direction::Up,
+            Direction::Down => dkhost_plugin::Direction::Down,
+        };
+        let spec = StageSpec {
+            name: stage.to_owned(),
+            plugin: None,
+            config: config.to_json(),
+            input,
+        };
+        self.0.bind_migration(step, direction, &spec)
     }
 }

@@ -21,6 +21,7 @@ use crate::contract::Contract;
 use crate::descriptor::{self, Descriptor, Kind};
 use crate::limits::{Limits, size};
 use crate::log::LogSink;
+use crate::migration::{self, Direction, Migration};
 
 /// How a component is loaded and what its plugins may do.
 #[derive(Debug, Clone)]
@@ -80,6 +81,7 @@ struct Inner {
     contract: Contract,
     loaded: Loaded,
     plugins: Vec<Descriptor>,
+    migrations: Vec<Migration>,
     options: LoadOptions,
 }
 
@@ -101,6 +103,9 @@ pub struct Inspection {
     pub requests: Vec<String>,
     /// The plugins it describes.
     pub plugins: Vec<Descriptor>,
+    /// The steps of schemas' histories it can carry out.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub migrations: Vec<Migration>,
 }
 
 impl Component {
@@ -156,6 +161,7 @@ impl Component {
         )?;
         let loaded = abi::link(name, &contract.line, &compiled)?;
         let plugins = descriptor::verify(name, loaded.describe(name, &options.limits)?)?;
+        let migrations = migrations(name, &loaded, &plugins, &options.limits)?;
         Ok(Component(Arc::new(Inner {
             name: name.to_owned(),
             digest: format!("sha256:{digest}"),
@@ -163,6 +169,7 @@ impl Component {
             contract,
             loaded,
             plugins,
+            migrations,
             options: options.clone(),
         })))
     }
@@ -195,7 +202,42 @@ impl Component {
             contract: inner.contract.clone(),
             requests,
             plugins: inner.plugins.clone(),
+            migrations: inner.migrations.clone(),
         }
+    }
+
+    /// The steps of schemas' histories it can carry out.
+    pub fn migrations(&self) -> &[Migration] {
+        &self.0.migrations
+    }
+
+    /// Binds one of its migrations, by its index in [`Component::migrations`]; `spec.plugin` is not
+    /// looked at.
+    ///
+    /// *Errors* – as [`Component::bind`]; `plugin::one_way` for the way down of one that has none.
+    pub fn bind_migration(
+        &self,
+        step: usize,
+        direction: Direction,
+        spec: &StageSpec<'_>,
+    ) -> Result<Box<dyn Step>> {
+        let bug = || Error::bug("a migration that a component does not offer");
+        let migration = self.0.migrations.get(step).ok_or_else(bug)?;
+        if direction == Direction::Down && !migration.reversible {
+            let Migration {
+                schema, from, to, ..
+            } = migration;
+            return Err(Error::config(
+                "plugin::one_way",
+                format!(
+                    "plugin `{}` cannot go back from {schema} {to} to {from}",
+                    migration.plugin
+                ),
+            ));
+        }
+        let descriptor = self.choose(Some(&migration.plugin))?;
+        let step = u32::try_from(step).map_err(|_| bug())?;
+        self.bound(descriptor, Some((step, direction)), spec)
     }
 
     /// Binds one of its plugins to a schema: checks the configuration, opens it on a throw-away
@@ -204,9 +246,18 @@ impl Component {
     /// *Errors* – `plugin::unknown`, `plugin::not_granted`, `plugin::config` (with the JSON
     /// pointer), `plugin::schema`, and whatever a misbehaving plugin does.
     pub fn bind(&self, spec: &StageSpec<'_>) -> Result<Box<dyn Step>> {
-        let inner = &self.0;
         let descriptor = self.choose(spec.plugin.as_deref())?;
         self.check_kind(descriptor)?;
+        self.bound(descriptor, None, spec)
+    }
+
+    fn bound(
+        &self,
+        descriptor: &Descriptor,
+        going: Option<(u32, Direction)>,
+        spec: &StageSpec<'_>,
+    ) -> Result<Box<dyn Step>> {
+        let inner = &self.0;
         self.check_grants(descriptor)?;
         let empty = serde_json::Value::Object(serde_json::Map::new());
         let given = if spec.config.is_null() {
@@ -224,6 +275,7 @@ impl Component {
             loaded: inner.loaded.clone(),
             descriptor: descriptor.clone(),
             stage: spec.name.clone(),
+            going,
             config: given.to_string(),
             digest: inner.digest.clone(),
             limits: inner.options.limits.clone(),
@@ -286,7 +338,7 @@ impl Component {
             )
             .help("build it again for the right world")),
             Kind::Migration => Err(Error::config("plugin::not_a_step", format!("plugin `{plugin}` is a schema migration, not a step"))
-                .help("this dkhost runs transforms and filters; migrations come with `migrate`")),
+                .help("write `migrate = { schema = \"…\", to = \"…\" }`: it takes the migrations of all components of the job")),
             Kind::Unknown(_) => Err(Error::plugin(
                 "plugin::contract",
                 format!("plugin `{plugin}` is of the kind `{}`, which this dkhost does not know", word.escape_debug()),
@@ -325,6 +377,24 @@ impl Component {
             .help("use a plugin without it, or update dkhost")),
         }
     }
+}
+
+/// What it offers, asked twice: a component that answers differently is not to be planned with.
+fn migrations(
+    name: &str,
+    loaded: &Loaded,
+    plugins: &[Descriptor],
+    limits: &Limits,
+) -> Result<Vec<Migration>> {
+    let told = loaded.steps(name, limits)?;
+    if !told.is_empty() && loaded.steps(name, limits)? != told {
+        return Err(Error::plugin(
+            "plugin::nondeterministic",
+            format!("`{name}` named other migrations when it was asked again"),
+        )
+        .help("tell the plugin's author; nothing was read or written yet"));
+    }
+    migration::verify(name, plugins, told)
 }
 
 fn hexadecimal(bytes: &[u8]) -> String {

@@ -26,6 +26,7 @@ mod diff;
 mod engine;
 mod limits;
 mod log;
+mod migration;
 mod shape;
 
 pub use compile::{CompileIn, CompileLimits, SUBCOMMAND, compile_child};
@@ -34,3 +35,4 @@ pub use contract::{Contract, LINES, WIT_V0_1};
 pub use descriptor::{Descriptor, Kind};
 pub use limits::{Limits, size};
 pub use log::{Level, LogLine, LogSink, MESSAGE_MAX};
+pub use migration::{Direction, Migration};

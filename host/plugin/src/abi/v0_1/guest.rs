@@ -10,7 +10,7 @@ use wasmtime::{Store, Trap};
 
 use super::bindings::Every;
 use super::bindings::dkhost::plugin::{columnar, types};
-use super::bindings::exports::dkhost::plugin::{filter, plugin, transform};
+use super::bindings::exports::dkhost::plugin::{filter, migration, plugin, transform};
 use super::imports::{State, Voice};
 use super::promise::{Promise, SchemaText};
 use super::receive::Received;
@@ -20,6 +20,7 @@ use crate::descriptor::{Descriptor, Kind};
 use crate::engine::{self, TICK};
 use crate::limits::{Limits, size};
 use crate::log::in_an_error;
+use crate::migration::{Direction, Told};
 
 /// A compiled component, linked and ready to be instantiated.
 #[derive(Clone)]
@@ -28,6 +29,7 @@ pub(crate) struct Loaded {
     plugin: plugin::GuestIndices,
     transform: Option<transform::GuestIndices>,
     filter: Option<filter::GuestIndices>,
+    migration: Option<migration::GuestIndices>,
 }
 
 impl Loaded {
@@ -51,6 +53,7 @@ impl Loaded {
             plugin: plugin::GuestIndices::new(&pre).map_err(refused)?,
             transform: transform::GuestIndices::new(&pre).ok(),
             filter: filter::GuestIndices::new(&pre).ok(),
+            migration: migration::GuestIndices::new(&pre).ok(),
             pre,
         })
     }
@@ -60,7 +63,8 @@ impl Loaded {
         match kind {
             Kind::Transform => self.transform.is_some(),
             Kind::Filter => self.filter.is_some(),
-            _ => false,
+            Kind::Migration => self.migration.is_some(),
+            Kind::Unknown(_) => false,
         }
     }
 
@@ -78,6 +82,25 @@ impl Loaded {
         });
         let described = described.map_err(|cause| explain(&store, limits, &speaker, cause))?;
         Ok(described.into_iter().map(descriptor).collect())
+    }
+
+    /// Asks the component for the migrations it offers, on an instance that is dropped afterwards;
+    /// none if it does not export the interface.
+    pub(crate) fn steps(&self, component: &str, limits: &Limits) -> Result<Vec<Told>> {
+        let Some(indices) = &self.migration else {
+            return Ok(Vec::new());
+        };
+        let speaker = Speaker {
+            plugin: component.to_owned(),
+            place: "when asked for its migrations".into(),
+        };
+        let mut store = self.store(limits, None);
+        let steps = deadline(&mut store, limits).and_then(|()| {
+            let instance = self.pre.instantiate(&mut store)?;
+            indices.load(&mut store, &instance)?.call_steps(&mut store)
+        });
+        let steps = steps.map_err(|cause| explain(&store, limits, &speaker, cause))?;
+        Ok(steps.into_iter().map(told).collect())
     }
 
     fn store(&self, limits: &Limits, voice: Option<Voice>) -> Store<State> {
@@ -98,6 +121,17 @@ fn descriptor(from: types::Descriptor) -> Descriptor {
         config_schema: from.config_schema,
         requests: from.requests,
         extra: from.extra,
+    }
+}
+
+fn told(from: migration::Step) -> Told {
+    Told {
+        plugin: from.plugin,
+        schema: from.schema,
+        from: from.from,
+        to: from.to,
+        reversible: from.reversible,
+        lossless: from.lossless,
     }
 }
 
@@ -127,10 +161,15 @@ impl Speaker {
     }
 }
 
+/// A step of a migration, by its index, and which way it is gone.
+pub(crate) type Going = (u32, Direction);
+
 /// What one stage is opened with.
 pub(crate) struct Opening<'a> {
     pub(crate) plugin: &'a str,
     pub(crate) kind: &'a Kind,
+    /// For a migration: which of its steps, and which way.
+    pub(crate) going: Option<Going>,
     pub(crate) config: &'a str,
     pub(crate) input: &'a Schema,
     pub(crate) text: &'a SchemaText,
@@ -140,6 +179,7 @@ pub(crate) struct Opening<'a> {
 enum Serves {
     Transform(transform::Guest),
     Filter(filter::Guest),
+    Migration(migration::Guest),
 }
 
 /// What one call of `apply` gave.
@@ -175,13 +215,13 @@ impl Guest {
             Opened::Filter(opened) => Promise::filter(opening.input.clone(), &opened.reads),
             Opened::Transform(opened) => {
                 let fields = opened.output.fields;
-                Promise::transform(
-                    opening.input.clone(),
-                    fields,
-                    &opened.reads,
-                    &opened.carries,
-                    limits,
-                )
+                let (reads, carries) = (&opened.reads, &opened.carries);
+                Promise::transform(opening.input.clone(), fields, reads, carries, limits)
+            }
+            Opened::Migration(opened) => {
+                let fields = opened.output.fields;
+                let (reads, carries) = (&opened.reads, &opened.carries);
+                Promise::transform(opening.input.clone(), fields, reads, carries, limits)
             }
         };
         let promise = promise.map_err(|why| speaker.bad_promise(&why))?;
@@ -221,6 +261,7 @@ impl Guest {
         let applied = deadline(store, limits).and_then(|()| match &self.serves {
             Serves::Transform(guest) => Ok(guest.call_apply(&mut *store, batch)?.map(transformed)),
             Serves::Filter(guest) => Ok(guest.call_apply(&mut *store, batch)?.map(judged)),
+            Serves::Migration(guest) => Ok(guest.call_apply(&mut *store, batch)?.map(transformed)),
         });
         match applied {
             Ok(Ok(applied)) => Ok(applied),
@@ -246,6 +287,7 @@ impl Guest {
 enum Opened {
     Transform(transform::Opened),
     Filter(filter::Opened),
+    Migration(migration::Opened),
 }
 
 type OpenedOr<T> = std::result::Result<T, types::Failure>;
@@ -272,6 +314,19 @@ fn open(
                 .load(&mut *store, &instance)?;
             let opened = guest.call_open(&mut *store, stage)?.map(Opened::Filter);
             return Ok((Serves::Filter(guest), opened));
+        }
+        if let Some((step, direction)) = opening.going {
+            let guest = loaded
+                .migration
+                .as_ref()
+                .ok_or_else(missing)?
+                .load(&mut *store, &instance)?;
+            let direction = match direction {
+                Direction::Up => migration::Direction::Up,
+                Direction::Down => migration::Direction::Down,
+            };
+            let opened = guest.call_open(&mut *store, step, direction, stage)?;
+            return Ok((Serves::Migration(guest), opened.map(Opened::Migration)));
         }
         let guest = loaded
             .transform

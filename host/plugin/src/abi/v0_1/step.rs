@@ -5,7 +5,7 @@ use std::sync::Arc;
 use arrow::array::RecordBatch;
 use dkhost_core::{Error, Result, Role, Schema, Stage, StageKind, Step, StepNote};
 
-use super::guest::{Guest, Loaded, Opening, Speaker};
+use super::guest::{Going, Guest, Loaded, Opening, Speaker};
 use super::imports::Voice;
 use super::promise::{Promise, SchemaText};
 use super::stage::PluginStage;
@@ -19,6 +19,8 @@ pub(crate) struct Bound {
     pub(crate) descriptor: Descriptor,
     /// The step's name in the plan.
     pub(crate) stage: String,
+    /// For a migration: which of its steps, and which way.
+    pub(crate) going: Option<Going>,
     /// JSON text.
     pub(crate) config: String,
     pub(crate) digest: String,
@@ -35,6 +37,7 @@ pub(crate) struct Binding {
     pub(crate) loaded: Loaded,
     pub(crate) descriptor: Descriptor,
     pub(crate) stage: String,
+    pub(crate) going: Option<Going>,
     pub(crate) config: String,
     pub(crate) digest: String,
     pub(crate) limits: Limits,
@@ -55,6 +58,7 @@ impl Bound {
         Opening {
             plugin: &self.descriptor.name,
             kind: &self.descriptor.kind,
+            going: self.going,
             config: &self.config,
             input: &self.promise.input,
             text: &self.text,
@@ -92,6 +96,7 @@ impl PluginStep {
             loaded,
             descriptor,
             stage,
+            going,
             config,
             digest,
             limits,
@@ -114,6 +119,7 @@ impl PluginStep {
         let opening = Opening {
             plugin: &descriptor.name,
             kind: &descriptor.kind,
+            going,
             config: &config,
             input,
             text: &text,
@@ -124,6 +130,7 @@ impl PluginStep {
             loaded,
             descriptor,
             stage,
+            going,
             config,
             digest,
             limits,
