@@ -331,3 +331,79 @@ fn only_an_owner_alters() {
     open(&["!id int32"]).unwrap();
     crate::tables::forget_user(&database);
 }
+
+#[test]
+fn an_owner_of_the_whole_must_own_every_partition_and_may_make_indexes() {
+    let database = database(
+        "CREATE TABLE t (id int, v int) PARTITION BY RANGE (id); CREATE TABLE t1 PARTITION OF t FOR VALUES FROM (0) TO (10); \
+         CREATE TABLE u (id int, v int)",
+    );
+    let name = &database.name;
+    let mut options = crate::tables::as_user(
+        &database,
+        &format!(
+            "ALTER TABLE t OWNER TO USER_; ALTER TABLE u OWNER TO USER_; GRANT CREATE ON DATABASE {name} TO USER_"
+        ),
+    );
+    let unique = Reshape {
+        constraints: vec![rule("user_v_unique", "v", "int32", ConstraintRule::Unique)],
+        ..reshape()
+    };
+    let open = |options: &serde_json::Value, fields: &[&str], reshape: &Reshape| {
+        crate::support::sink_at(
+            options.clone(),
+            &schema(fields),
+            Conflict::ReplaceAll,
+            |open| {
+                open.reshape = Some(reshape.clone());
+            },
+        )
+    };
+    let error = refused(open(&options, &["id int32", "v int64"], &reshape()));
+    assert!(
+        error.to_string().contains("only the owner of table `t1`"),
+        "{error}"
+    );
+    options["table"] = "u".into();
+    // Since version 15 nobody may but the owner of the database.
+    database.sql("REVOKE CREATE ON SCHEMA public FROM PUBLIC");
+    let error = refused(open(&options, &["id int32", "v int32"], &unique));
+    assert_eq!(error.code(), "postgres::denied");
+    assert_eq!(
+        error.help_text(),
+        Some("GRANT CREATE ON SCHEMA \"public\" TO …")
+    );
+    database.sql(&format!("GRANT CREATE ON SCHEMA public TO user_{name}"));
+    open(&options, &["id int32", "v int32"], &unique).unwrap();
+    crate::tables::forget_user(&database);
+}
+
+#[test]
+fn everything_that_goes_along_with_a_column_is_told() {
+    let database = database(
+        "CREATE TABLE t (id int PRIMARY KEY, v serial, w int, CONSTRAINT ordered CHECK (v < w), CONSTRAINT pair UNIQUE (v, w)); \
+         CREATE INDEX t_v ON t (v) WHERE w > 0; CREATE STATISTICS together ON v, w FROM t",
+    );
+    let removes = Reshape {
+        removed: texts(&["v", "w"]),
+        ..reshape()
+    };
+    let sink = open(&database, &schema(&["!id int32"]), &removes).unwrap();
+    assert_eq!(
+        told(sink.as_ref())[..7],
+        [
+            "ALTER TABLE t DROP COLUMN v",
+            "ALTER TABLE t DROP COLUMN w",
+            "drops constraint ordered along with column v",
+            "drops constraint pair along with column v",
+            "drops index t_v along with column v",
+            "drops sequence t_v_seq along with column v",
+            "drops statistics object together along with column v",
+        ]
+    );
+    load(sink, &schema(&["!id int32"]), &[&[Some("1")]]);
+    assert_eq!(
+        database.sql("SELECT count(*) FROM pg_constraint WHERE conrelid = 't'::regclass AND contype <> 'n'; SELECT to_regclass('t_v') IS NULL, to_regclass('t_v_seq') IS NULL; SELECT count(*) FROM pg_statistic_ext"),
+        "1\nt|t\n0"
+    );
+}

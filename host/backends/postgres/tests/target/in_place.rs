@@ -208,3 +208,49 @@ fn whoever_dies_at_whichever_point_leaves_the_old_table_or_the_new_one() {
         assert!(points.contains("postgres.publish.committed"), "{points:?}");
     }
 }
+
+/// A run of which everything is staged and whose connections are gone.
+fn staged(database: &Database) -> Run {
+    let to = schema(&["!id int32", "w int32"]);
+    let mut run = Run::start(sink(database).unwrap(), 1);
+    run.write(&rows(&to, &[&[Some("1"), Some("0")]]));
+    run.commit();
+    cut(database);
+    run
+}
+
+#[test]
+fn a_table_that_is_altered_meanwhile_is_not_replaced() {
+    let database = database(TABLE);
+    let run = staged(&database);
+    database.sql("ALTER TABLE t ADD COLUMN more int");
+    assert_eq!(refused(run.sink.publish()).code(), "target::changed");
+    drop(run);
+    // Whoever goes on would find the rows in a table of another shape.
+    let claim = Claim {
+        job: "job".into(),
+        run: "run 1".into(),
+        plan_hash: "hash".into(),
+        epoch_floor: 0,
+    };
+    let error = refused(sink(&database).unwrap().claim(&claim));
+    assert_eq!(error.code(), "target::changed");
+    assert!(error.help_text().unwrap().contains("--no-resume"));
+    assert_eq!(database.sql("SELECT * FROM t ORDER BY id"), "1|10|\n2|20|");
+}
+
+#[test]
+fn records_that_are_tried_again_join_a_table_that_is_at_the_version() {
+    let database =
+        database("CREATE TABLE t (id int PRIMARY KEY, w int); INSERT INTO t VALUES (1, 10)");
+    let to = schema(&["!id int32", "w int32"]);
+    let options = serde_json::json!({"url": database.url, "table": "t"});
+    let sink = sink_at(options, &to, Conflict::Insert, |open| {
+        open.reshape = Some(reshape())
+    });
+    let mut run = Run::start(sink.unwrap(), 1);
+    run.write(&rows(&to, &[&[Some("2"), Some("20")]]));
+    run.commit();
+    run.finish();
+    assert_eq!(database.sql("SELECT * FROM t ORDER BY id"), "1|10\n2|20");
+}

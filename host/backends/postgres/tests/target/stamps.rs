@@ -138,5 +138,88 @@ fn who_may_not_read_or_write_stamps_is_told_what_is_missing() {
     ));
     open().unwrap();
     assert_eq!(stamp_at(&options).unwrap().unwrap().version, "2.0.0");
+    let migrates = || {
+        crate::support::sink_at(options.clone(), &plain, Conflict::ReplaceAll, |open| {
+            open.reshape = Some(reshape());
+        })
+    };
+    let help = refused(migrates()).help_text().unwrap().to_owned();
+    assert_eq!(
+        help,
+        "GRANT USAGE ON SCHEMA dkhost TO …; GRANT SELECT, INSERT, UPDATE, DELETE ON dkhost.schema_version TO …"
+    );
+    database.sql(&format!(
+        "GRANT INSERT, UPDATE ON dkhost.schema_version TO user_{name}"
+    ));
+    migrates().unwrap();
+    database.sql("DROP TABLE dkhost.schema_version");
+    let error = refused(migrates());
+    assert_eq!(error.code(), "postgres::denied");
+    assert_eq!(
+        error.help_text(),
+        Some("GRANT USAGE, CREATE ON SCHEMA dkhost TO …")
+    );
+    open().unwrap();
     forget_user(&database);
+}
+
+#[test]
+fn a_table_of_that_name_that_is_not_ours_is_said_to_be_in_the_way() {
+    let database = database(
+        "CREATE TABLE t (id int PRIMARY KEY); CREATE SCHEMA dkhost; \
+         CREATE TABLE dkhost.schema_version (target oid, schema int, version int, run int); \
+         INSERT INTO dkhost.schema_version VALUES ('t'::regclass, 1, 2, 3)",
+    );
+    let options = serde_json::json!({"url": database.url, "table": "t"});
+    let error = refused(stamp_at(&options));
+    assert_eq!(error.code(), "state::corrupt");
+    assert!(error.help_text().unwrap().starts_with("rename it"));
+}
+
+#[test]
+fn a_store_of_documents_is_stamped_and_keeps_its_columns() {
+    let database = database("");
+    let options = serde_json::json!({"url": database.url, "layout": "dataknobs"});
+    let schema = schema(&["!id utf8", "age int32"]);
+    let with_rule = dkhost_core::Reshape {
+        constraints: vec![crate::reshape::rule(
+            "user_age_range",
+            "age",
+            "int32",
+            crate::reshape::range("0", "9"),
+        )],
+        removed: vec!["data".to_owned()],
+        ..reshape()
+    };
+    for number in 1..=2 {
+        let sink =
+            crate::support::sink_at(options.clone(), &schema, Conflict::ReplaceAll, |open| {
+                open.reshape = Some(with_rule.clone());
+            })
+            .unwrap();
+        let notes = sink.plan().notes.join("\n");
+        assert!(
+            notes.contains("the table does not check the schema's rules itself"),
+            "{notes}"
+        );
+        let effects = sink.plan().effects.join("\n");
+        assert!(!effects.contains("ALTER TABLE"), "{effects}");
+        assert!(
+            effects.contains("the records of table records are user@2.0.0"),
+            "{effects}"
+        );
+        let mut run = Run::start(sink, number);
+        run.write(&rows(&schema, &[&[Some("a"), Some("10")]]));
+        run.commit();
+        run.finish();
+        let said = stamp_at(&options).unwrap().unwrap();
+        assert_eq!(
+            (said.version, said.run),
+            ("2.0.0".to_owned(), format!("run {number}"))
+        );
+        assert_eq!(
+            database.sql("SELECT id, data ->> 'age' IS NOT NULL FROM records"),
+            "a|t"
+        );
+    }
 }
