@@ -325,3 +325,22 @@ fn the_plan_says_what_will_happen() {
     assert_eq!(sink.plan().effects.len(), 1);
     assert!(bucket.keys("").is_empty(), "planning wrote something");
 }
+
+#[test]
+fn a_record_without_a_value_that_the_others_must_have_is_replaced() {
+    for server in BOTH {
+        let bucket = bucket(server);
+        bucket.put("out/1.json", b"{\"id\":1}");
+        bucket.put("out/2.json", b"{\"id\":2,\"v\":\"a\"}");
+        let mut schema = schema(FIELDS);
+        schema.fields[1].nullable = false;
+        let more = json!({"prefix": "out", "object": "record"});
+        let sink = target(&bucket, more, &schema, Conflict::Upsert).unwrap();
+        let mut run = Run::start(sink, 1);
+        let some = rows(&schema, &[&[Some("1"), Some("a")], &[Some("2"), Some("a")]]);
+        assert_eq!(fates(&run.write(&some), 2), "wu", "{server:?}");
+        run.commit();
+        run.finish();
+        assert_eq!(text(&bucket, "out/1.json"), "{\"id\":1,\"v\":\"a\"}");
+    }
+}

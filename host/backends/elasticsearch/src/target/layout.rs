@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use arrow::array::{Array, AsArray, Int64Array, RecordBatch};
 use dkhost_core::dataknobs::{self, Form};
 use dkhost_core::json::{self, DecodeOptions, Decoder, Encoder, RowError, Scanner};
-use dkhost_core::{Error, Nulls, Result, Role, Schema};
+use dkhost_core::{Error, Field, Nulls, Result, Role, Schema};
 
 use super::ids::{IdFrom, Ids};
 use super::lines::{Action, Lines, Writing};
@@ -98,7 +98,7 @@ impl Layout {
         };
         Back {
             layout: self,
-            decoder: Decoder::new(&self.schema, options),
+            decoder: Decoder::new(&as_found(&self.schema), options),
             knobs: match self.form {
                 Shape::Documents(_) => None,
                 Shape::Dataknobs(_) => Some(Knobs::new(&self.schema)),
@@ -111,6 +111,16 @@ impl Layout {
             text: Vec::new(),
         }
     }
+}
+
+/// The columns as documents of others have them, which may lack what the plan's records never do.
+fn as_found(schema: &Schema) -> Schema {
+    let fields = schema.fields.iter().cloned();
+    let fields = fields.map(|field| Field {
+        nullable: true,
+        ..field
+    });
+    Schema::new(fields.collect())
 }
 
 fn no_version() -> RowError {

@@ -134,3 +134,24 @@ fn a_paused_process_can_neither_write_nor_commit_nor_undo() {
         assert_eq!(names, [json!("taker")]);
     });
 }
+
+#[test]
+fn a_document_without_a_value_that_the_records_must_have_is_replaced() {
+    on_both(|index| {
+        index.create(json!({"dynamic": false}));
+        index.put("1", &json!({"id": 1}));
+        index.put("2", &json!({"id": 2, "seen": "yes"}));
+        let mut schema = schema(&["!id int64", "seen utf8"]);
+        schema.fields[1].nullable = false;
+        let mut run = Run::start(index.open(&schema, Conflict::Upsert), 1);
+        let some = rows(
+            &schema,
+            &[&[Some("1"), Some("yes")], &[Some("2"), Some("yes")]],
+        );
+        assert_eq!(fates(&run.write(&some), 2), "wu");
+        run.commit();
+        run.finish();
+        let now = |id: i64| (id.to_string(), json!({"id": id, "seen": "yes"}));
+        assert_eq!(index.found(), [now(1), now(2)]);
+    });
+}

@@ -57,7 +57,7 @@ impl Codec {
         Ok((0..records.num_rows()).map(one).collect())
     }
 
-    /// Objects as rows of the plan's schema.
+    /// Objects as rows of the plan's columns, any of which may be null.
     pub(crate) fn decode<'a>(
         &self,
         objects: impl Iterator<Item = (&'a str, &'a [u8])>,
@@ -68,7 +68,8 @@ impl Codec {
             bare_nan: is_dataknobs,
             ..DecodeOptions::default()
         };
-        let mut decoder = Decoder::new(&self.held(), options);
+        let held = self.held();
+        let mut decoder = Decoder::new(&held, options);
         let mut reader = Reader::new(&self.schema);
         for (id, body) in objects {
             let pushed = match is_dataknobs {
@@ -83,7 +84,7 @@ impl Codec {
         let options = RecordBatchOptions::new().with_row_count(Some(rows.num_rows()));
         let columns = rows.columns().to_vec();
         Ok(RecordBatch::try_new_with_options(
-            self.schema.to_arrow(),
+            as_found(&self.schema).to_arrow(),
             columns,
             &options,
         )?)
@@ -91,8 +92,9 @@ impl Codec {
 
     /// The columns as an object holds them: metadata is a field of a plain document.
     fn held(&self) -> Schema {
+        let schema = as_found(&self.schema);
         if self.plain.is_none() {
-            return self.schema.clone();
+            return schema;
         }
         let field = |field: &Field| match field.role {
             Some(Role::Meta) => Field {
@@ -102,8 +104,18 @@ impl Codec {
             },
             _ => field.clone(),
         };
-        Schema::new(self.schema.fields.iter().map(field).collect())
+        Schema::new(schema.fields.iter().map(field).collect())
     }
+}
+
+/// The columns as records of others have them, which may lack what the plan's never do.
+fn as_found(schema: &Schema) -> Schema {
+    let fields = schema.fields.iter().cloned();
+    let fields = fields.map(|field| Field {
+        nullable: true,
+        ..field
+    });
+    Schema::new(fields.collect())
 }
 
 fn unreadable(id: &str, cause: RowError) -> Error {
