@@ -91,17 +91,17 @@ fn a_misspelt_backend_or_verb_or_section_is_named() {
         "rename =",
         "renmae =",
         expect![[r#"
-        job::unknown_key at "renmae": did you mean `rename`?
-        a step has no key `renmae`
-        known keys: rename, set, apply, drop, keep, filter, plugin"#]],
+            job::unknown_key at "renmae": did you mean `rename`?
+            a step has no key `renmae`
+            known keys: rename, set, apply, drop, keep, filter, plugin, validate, migrate"#]],
     );
     check(
         "[[steps]]",
         "[[step]]",
         expect![[r#"
-        job::unknown_key at "step": did you mean `steps`?
-        the job file has no key `step`
-        known keys: name, source, steps, target, run, plugins, state"#]],
+            job::unknown_key at "step": did you mean `steps`?
+            the job file has no key `step`
+            known keys: name, source, steps, target, run, plugins, schemas, state"#]],
     );
 }
 
@@ -200,9 +200,9 @@ fn a_step_has_exactly_one_verb() {
         "rename = { title = \"name\" }",
         "name = \"nothing\"",
         expect![[r#"
-        job::no_verb at "[[steps]]": a step needs one verb
-        this step does nothing
-        one of: rename, set, apply, drop, keep, filter, plugin"#]],
+            job::no_verb at "[[steps]]": a step needs one verb
+            this step does nothing
+            one of: rename, set, apply, drop, keep, filter, plugin, validate, migrate"#]],
     );
 }
 
