@@ -1,10 +1,12 @@
 //! What `export!` expands to calls here: dispatch by name, one opened plugin per instance.
 
+use std::any::TypeId;
 use std::cell::RefCell;
 
 use crate::builder::Built;
 use crate::errors::Failure;
 use crate::log::report_panics;
+use crate::migration::{Irreversible, Migration};
 use crate::plan::{Inputs, Plan, Write};
 use crate::plugin::{Descriptor, Filter, Output, Rows, Transformer, Verdict};
 use crate::types::Field;
@@ -84,6 +86,11 @@ pub fn transformer<T: Transformer>(
     if !is_named(T::descriptor, stage) {
         return Ok(None);
     }
+    opened::<T>(stage).map(Some)
+}
+
+/// Opens `T`, whatever it is called.
+fn opened<T: Transformer>(stage: &types::Stage) -> Result<OpenedTransform, Failure> {
     let mut plan = Plan::new(inputs(stage));
     let mut plugin = T::open(config(stage)?, &mut plan)?;
     let opened = OpenedTransform {
@@ -103,7 +110,71 @@ pub fn transformer<T: Transformer>(
         finish(&plan, batch.rows(), output)
     });
     TRANSFORM.with_borrow_mut(|slot| *slot = Some(apply));
-    Ok(Some(opened))
+    Ok(opened)
+}
+
+/// A step of a schema's history, as the contract tells it.
+pub struct MigrationStep {
+    pub plugin: String,
+    pub schema: &'static str,
+    pub from: &'static str,
+    pub to: &'static str,
+    pub reversible: bool,
+    pub lossless: bool,
+}
+
+/// The descriptor of a migration.
+pub fn describe_migration<M: Migration>() -> types::Descriptor {
+    M::Up::descriptor().into_raw("migration")
+}
+
+/// Several steps may belong to one plugin, which is described once.
+pub fn each_once(described: Vec<types::Descriptor>) -> Vec<types::Descriptor> {
+    let mut once: Vec<types::Descriptor> = Vec::with_capacity(described.len());
+    for descriptor in described {
+        if once.iter().all(|known| known.name != descriptor.name) {
+            once.push(descriptor);
+        }
+    }
+    once
+}
+
+/// What a migration is a step of.
+pub fn migration_step<M: Migration>() -> MigrationStep {
+    let reversible = TypeId::of::<M::Down>() != TypeId::of::<Irreversible>();
+    MigrationStep {
+        plugin: M::Up::descriptor().name().to_owned(),
+        schema: M::SCHEMA,
+        from: M::FROM,
+        to: M::TO,
+        reversible,
+        lossless: M::LOSSLESS && reversible,
+    }
+}
+
+/// Opens one of a component's migrations, up or down.
+pub type OpenMigration = fn(bool, &types::Stage) -> Result<OpenedTransform, Failure>;
+
+/// Opens a migration, up or down.
+pub fn migration<M: Migration>(up: bool, stage: &types::Stage) -> Result<OpenedTransform, Failure> {
+    match up {
+        true => opened::<M::Up>(stage),
+        false => opened::<M::Down>(stage),
+    }
+}
+
+/// Opens the migration of this index.
+pub fn open_migration(
+    step: u32,
+    up: bool,
+    stage: &types::Stage,
+    known: &[OpenMigration],
+) -> Result<OpenedTransform, types::Failure> {
+    report_panics();
+    let open = known.get(step as usize).ok_or_else(|| {
+        Failure::config(format!("this component has no migration {step}")).into_raw()
+    })?;
+    open(up, stage).map_err(Failure::into_raw)
 }
 
 /// Opens `T` if the stage names it.

@@ -48,6 +48,7 @@ extern crate self as dkhost_sdk;
 mod builder;
 mod cell;
 mod errors;
+mod migration;
 mod plan;
 mod plugin;
 mod record;
@@ -74,6 +75,7 @@ pub use builder::{
 pub use cell::Cell;
 pub use dkhost_sdk_derive::{Row, export};
 pub use errors::{Failure, Reject};
+pub use migration::{Irreversible, Migration, PerRow};
 pub use plan::{Edit, Inputs, Plan, Read, Write};
 pub use plugin::{Descriptor, Filter, NoConfig, Output, Transformer, Verdict};
 pub use record::{Record, RecordBound};

@@ -16,6 +16,7 @@ const WIT: &str = include_str!("../../../../wit/v0.1/dkhost-plugin.wit");
 pub(crate) struct Plugins {
     transformers: Vec<TokenStream>,
     filters: Vec<TokenStream>,
+    migrations: Vec<TokenStream>,
 }
 
 impl Parse for Plugins {
@@ -31,6 +32,9 @@ impl Parse for Plugins {
                 "transformers" => plugins
                     .transformers
                     .extend(types.iter().map(|ty| quote!(#ty))),
+                "migrations" => plugins
+                    .migrations
+                    .extend(types.iter().map(|ty| quote!(#ty))),
                 "filters" => plugins.filters.extend(types.iter().map(|ty| quote!(#ty))),
                 "row_transformers" => plugins.transformers.extend(
                     types
@@ -43,7 +47,7 @@ impl Parse for Plugins {
                         .map(|ty| quote!(::dkhost_sdk::ByRow<::dkhost_sdk::Filtering<#ty>>)),
                 ),
                 _ => {
-                    let known = "known are transformers, row_transformers, filters, row_filters";
+                    let known = "known are transformers, row_transformers, filters, row_filters, migrations";
                     return Err(Error::new(list.span(), known));
                 }
             }
@@ -51,7 +55,8 @@ impl Parse for Plugins {
                 input.parse::<Token![,]>()?;
             }
         }
-        match plugins.transformers.is_empty() && plugins.filters.is_empty() {
+        let lists = [&plugins.transformers, &plugins.filters, &plugins.migrations];
+        match lists.iter().all(|list| list.is_empty()) {
             true => Err(input.error("name at least one plugin: `transformers: [MyPlugin]`")),
             false => Ok(plugins),
         }
@@ -62,6 +67,7 @@ pub(crate) fn expand(plugins: Plugins) -> TokenStream {
     let Plugins {
         transformers,
         filters,
+        migrations,
     } = plugins;
     let mut world = String::from("\nworld this-component { include base;");
     let mut guests = Vec::new();
@@ -72,6 +78,10 @@ pub(crate) fn expand(plugins: Plugins) -> TokenStream {
     if !filters.is_empty() {
         world.push_str(" export filter;");
         guests.push(filter(&filters));
+    }
+    if !migrations.is_empty() {
+        world.push_str(" export migration;");
+        guests.push(migration(&migrations));
     }
     world.push_str(" }\n");
     let wit = format!("{WIT}{world}");
@@ -88,6 +98,8 @@ pub(crate) fn expand(plugins: Plugins) -> TokenStream {
                 &[#(::dkhost_sdk::export::transformer::<#transformers>),*];
             pub const FILTERS: &[::dkhost_sdk::export::OpenFilter] =
                 &[#(::dkhost_sdk::export::filter::<#filters>),*];
+            pub const MIGRATIONS: &[::dkhost_sdk::export::OpenMigration] =
+                &[#(::dkhost_sdk::export::migration::<#migrations>),*];
         }
 
         #[doc(hidden)]
@@ -114,10 +126,11 @@ pub(crate) fn expand(plugins: Plugins) -> TokenStream {
 
             impl exports::dkhost::plugin::plugin::Guest for Component {
                 fn describe() -> ::std::vec::Vec<::dkhost_sdk::wit::types::Descriptor> {
-                    ::std::vec![
+                    ::dkhost_sdk::export::each_once(::std::vec![
                         #(::dkhost_sdk::export::describe_transformer::<#transformers>(),)*
                         #(::dkhost_sdk::export::describe_filter::<#filters>(),)*
-                    ]
+                        #(::dkhost_sdk::export::describe_migration::<#migrations>(),)*
+                    ])
                 }
             }
 
@@ -177,6 +190,53 @@ fn filter(plugins: &[TokenStream]) -> TokenStream {
                     keep: verdict.keep,
                     rejects: verdict.rejects,
                 })
+            }
+        }
+    }
+}
+
+fn migration(plugins: &[TokenStream]) -> TokenStream {
+    quote! {
+        impl exports::dkhost::plugin::migration::Guest for Component {
+            fn steps() -> ::std::vec::Vec<exports::dkhost::plugin::migration::Step> {
+                let steps = [#(::dkhost_sdk::export::migration_step::<#plugins>()),*];
+                steps
+                    .into_iter()
+                    .map(|step| exports::dkhost::plugin::migration::Step {
+                        plugin: step.plugin,
+                        schema: step.schema.into(),
+                        from: step.from.into(),
+                        to: step.to.into(),
+                        reversible: step.reversible,
+                        lossless: step.lossless,
+                    })
+                    .collect()
+            }
+
+            fn open(
+                step: u32,
+                direction: exports::dkhost::plugin::migration::Direction,
+                stage: ::dkhost_sdk::wit::types::Stage,
+            ) -> ::core::result::Result<exports::dkhost::plugin::migration::Opened, ::dkhost_sdk::wit::types::Failure> {
+                let up = direction == exports::dkhost::plugin::migration::Direction::Up;
+                let opened = ::dkhost_sdk::export::open_migration(
+                    step,
+                    up,
+                    &stage,
+                    &[#(::dkhost_sdk::export::migration::<#plugins>),*],
+                )?;
+                ::core::result::Result::Ok(exports::dkhost::plugin::migration::Opened {
+                    output: opened.output,
+                    reads: opened.reads,
+                    carries: opened.carries,
+                    extra: ::std::vec::Vec::new(),
+                })
+            }
+
+            fn apply(
+                input: ::dkhost_sdk::wit::columnar::Batch,
+            ) -> ::core::result::Result<::dkhost_sdk::wit::columnar::Output, ::dkhost_sdk::wit::types::Failure> {
+                ::dkhost_sdk::export::apply_transform(&input)
             }
         }
     }
