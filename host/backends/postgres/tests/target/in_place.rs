@@ -178,8 +178,8 @@ fn a_process_that_is_paused_keeps_nobody_from_going_on() {
     let mut taker = Run::over(sink(&database).unwrap(), 1, 1);
     taker.write(&rows(&to, &[&[Some("1"), Some("2")]]));
     taker.commit();
-    assert_eq!(refused(paused.sink.publish()).code(), "run::fenced");
     taker.finish();
+    assert_eq!(refused(paused.sink.publish()).code(), "run::fenced");
     assert_eq!(database.sql("SELECT id, w FROM t"), "1|2");
 }
 
