@@ -113,11 +113,7 @@ impl Registry {
             return Ok(version);
         }
         let versions = self.versions(&id.name)?;
-        let Some(before) = versions
-            .into_iter()
-            .filter(|one| *one < id.version)
-            .next_back()
-        else {
+        let Some(before) = versions.into_iter().rfind(|one| *one < id.version) else {
             return Ok(version);
         };
         let before = self.version_alone(&SchemaId {

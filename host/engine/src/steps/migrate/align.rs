@@ -258,7 +258,7 @@ impl Align {
             From::Column(at) => return Ok(records.column(*at).clone()),
             From::Nothing => return nothing(),
             From::Converted(at) => (records.column(*at).clone(), &self.input.fields[*at].logical),
-            From::Rest => match self.from_rest(records, &field.name)? {
+            From::Rest => match self.in_rest(records, &field.name)? {
                 Some(values) => (values, &LogicalType::Json),
                 None => return nothing(),
             },
@@ -275,7 +275,7 @@ impl Align {
     }
 
     /// A field's values in the rest, as JSON; `None` if no record has it.
-    fn from_rest(&self, records: &RecordBatch, name: &str) -> Result<Option<ArrayRef>> {
+    fn in_rest(&self, records: &RecordBatch, name: &str) -> Result<Option<ArrayRef>> {
         let Some(rest) = self.rest.map(|at| records.column(at)) else {
             return Ok(None);
         };

@@ -102,6 +102,9 @@ impl Step for Versions {
     }
 }
 
+/// Rows by index of the candidate.
+type Groups = BTreeMap<usize, Vec<u32>>;
+
 struct AtWork {
     stages: Vec<Option<Box<dyn Stage>>>,
     counts: Vec<u64>,
@@ -164,8 +167,8 @@ impl AtWork {
     }
 
     /// Rows by candidate, and what is said to those without a way.
-    fn groups(&self, batch: &Batch) -> Result<(BTreeMap<usize, Vec<u32>>, Vec<RowReject>)> {
-        let mut groups: BTreeMap<usize, Vec<u32>> = BTreeMap::new();
+    fn groups(&self, batch: &Batch) -> Result<(Groups, Vec<RowReject>)> {
+        let mut groups = Groups::new();
         let mut rejects = Vec::new();
         let mut known: BTreeMap<Option<String>, Result<usize, (String, String)>> = BTreeMap::new();
         let said = self.at.read(&batch.records, &self.input)?;
