@@ -242,7 +242,7 @@ pub enum PluginCommand {
         /// Language of the plugin
         #[arg(long, default_value = "rust", value_name = "LANG")]
         lang: String,
-        /// What it is: transformer or record-filter
+        /// What it is: transformer, record-filter or schema-migration
         #[arg(long, default_value = "transformer", value_name = "WORLD")]
         world: String,
         /// Folder of the SDK's source; the one beside this program when left out

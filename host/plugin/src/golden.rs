@@ -7,7 +7,11 @@
 //! | `case.config.json` | the step's `config`; `{}` without it |
 //! | `case.fields.json` | declared types, `{"price": "decimal(10, 2)"}`; inferred without it |
 //!
-//! A case called like one of the component's plugins runs that plugin, others run the first.
+//! A case called like one of the component's plugins runs that plugin, others run the first. Of a
+//! migration it is the way up, and then, where there is one, the way down: what comes back must be
+//! the records that went in if the migration is lossless, else what `case.back.jsonl` holds. Of
+//! several steps a case called `1.0.0--2.0.0` runs that one, others the first.
+//!
 //! Every case is applied twice in a row, so that the host's check for hidden state runs too.
 
 use std::collections::BTreeMap;
@@ -15,16 +19,19 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use arrow::array::RecordBatch;
+use arrow::array::{RecordBatch, UInt32Array};
+use arrow::compute::take_record_batch;
 use dkhost_core::json::{DecodeOptions, Decoder, Encoder, Inference};
 use dkhost_core::{
     Batch, Changed, Error, Field, Locator, LogicalType, Nulls, Payload, Position, Result, Role,
-    RowReject, Schema, SourceRows,
+    RowReject, Schema, SourceRows, StageKind,
 };
 use serde_json::{Map, Value, json};
 
 use crate::component::{Component, StageSpec};
+use crate::descriptor::Kind;
 use crate::diff;
+use crate::migration::{Direction, Migration};
 
 const INPUT: &str = ".in.jsonl";
 
@@ -90,6 +97,9 @@ impl Case {
             Some(text) => parse(&text, &self.path(".config.json"))?,
             None => json!({}),
         };
+        if let Some(at) = self.migration(component) {
+            return self.migrate(component, at, config, &schema, records, bless);
+        }
         let plugins = component.describe();
         let plugin = plugins
             .iter()
@@ -107,7 +117,76 @@ impl Case {
         let changed = stage.apply(&batch)?;
         stage.apply(&batch)?;
         let got = lines(step.output(), changed)?;
-        self.compare(got, bless)
+        self.compare(".out.jsonl", got, bless)
+    }
+
+    /// The migration the case is about; `None` for plugins of other kinds.
+    fn migration(&self, component: &Component) -> Option<usize> {
+        let steps = component.migrations();
+        let plugins = component.describe();
+        let is_other = plugins
+            .iter()
+            .any(|plugin| plugin.name == self.name && plugin.kind != Kind::Migration);
+        let called = |step: &Migration| format!("{}--{}", step.from, step.to) == self.name;
+        let first = || {
+            let first = plugins.first()?;
+            steps.iter().position(|step| step.plugin == first.name)
+        };
+        match is_other {
+            true => None,
+            false => steps.iter().position(called).or_else(first),
+        }
+    }
+
+    fn migrate(
+        &self,
+        component: &Component,
+        at: usize,
+        config: Value,
+        schema: &Schema,
+        records: RecordBatch,
+        bless: bool,
+    ) -> Result<Verdict> {
+        let step = &component.migrations()[at];
+        let spec = |input| StageSpec {
+            name: self.name.clone(),
+            plugin: None,
+            config: config.clone(),
+            input,
+        };
+        let up = component.bind_migration(at, Direction::Up, &spec(schema))?;
+        let mut stage = up.open(0)?;
+        let batch = as_batch(records);
+        let told = self.compare(
+            ".out.jsonl",
+            lines(up.output(), stage.apply(&batch)?)?,
+            bless,
+        )?;
+        if !step.reversible || matches!(told, Verdict::Different { .. }) {
+            return Ok(told);
+        }
+        let there = batch
+            .clone()
+            .advance(stage.apply(&batch)?, StageKind::Plugin, "up")?;
+        let down = component.bind_migration(at, Direction::Down, &spec(up.output()))?;
+        let back = down.open(0)?.apply(&as_batch(there.records.clone()))?;
+        let back = lines(down.output(), back)?;
+        if !step.lossless {
+            let came = self.compare(".back.jsonl", back, bless)?;
+            return Ok(match came {
+                Verdict::Different { .. } => came,
+                Verdict::Same { .. } | Verdict::Blessed => told,
+            });
+        }
+        let rows: UInt32Array = (0..there.records.num_rows())
+            .map(|row| there.source_row(row))
+            .collect();
+        let went = Changed::columns(take_record_batch(&batch.records, &rows)?);
+        let went = lines(schema, went)?;
+        Ok(match returned(went, back) {
+            Some(diff) => Verdict::Different { diff },
+            None => told,
+        })
     }
 
     /// The input's schema and its records.
@@ -173,8 +252,8 @@ impl Case {
         Ok(())
     }
 
-    fn compare(&self, got: Vec<Value>, bless: bool) -> Result<Verdict> {
-        let path = self.path(".out.jsonl");
+    fn compare(&self, end: &str, got: Vec<Value>, bless: bool) -> Result<Verdict> {
+        let path = self.path(end);
         let text: Vec<String> = got.iter().map(Value::to_string).collect();
         if bless {
             let all: String = text.iter().flat_map(|line| [line.as_str(), "\n"]).collect();
@@ -213,6 +292,32 @@ impl Case {
             diff: diff::lines(&expected, &got, matches),
         })
     }
+}
+
+/// How records that came back differ from those that went; a null is as good as no field.
+fn returned(went: Vec<Value>, back: Vec<Value>) -> Option<String> {
+    let plain = |line: Value| match line {
+        Value::Object(fields) => fields
+            .into_iter()
+            .filter(|(_, value)| !value.is_null())
+            .collect(),
+        other => other,
+    };
+    let [went, back] =
+        [went, back].map(|lines| lines.into_iter().map(plain).collect::<Vec<Value>>());
+    if went == back {
+        return None;
+    }
+    let shown = |lines: Vec<Value>| {
+        lines
+            .into_iter()
+            .map(|line| (line.to_string(), line))
+            .collect::<Vec<_>>()
+    };
+    let diff = diff::lines(&shown(went), &shown(back), |one, two| one == two);
+    Some(format!(
+        "it says that it is lossless, and after up and down:\n{diff}"
+    ))
 }
 
 /// A reject may leave out what does not matter to the case: the message, the column.
@@ -315,5 +420,27 @@ fn as_batch(records: RecordBatch) -> Batch {
         rejects: Vec::new(),
         until: Position::start(),
         source_bytes: 0,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn records_that_do_not_come_back_are_shown() {
+        let went = || vec![json!({ "id": 1, "name": "Ada " }), json!({ "id": 2 })];
+        let back = vec![
+            json!({ "name": "Ada ", "id": 1 }),
+            json!({ "id": 2, "name": null }),
+        ];
+        assert_eq!(returned(went(), back), None);
+        let trimmed = vec![json!({ "id": 1, "name": "Ada" }), json!({ "id": 2 })];
+        let diff = returned(went(), trimmed).unwrap();
+        assert!(
+            diff.contains("lossless") && diff.contains("+ {\"id\":1,\"name\":\"Ada\"}"),
+            "{diff}"
+        );
+        assert!(returned(went(), Vec::new()).is_some());
     }
 }

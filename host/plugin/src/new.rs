@@ -12,11 +12,13 @@ pub enum World {
     Transformer,
     /// Keeps or drops records.
     RecordFilter,
+    /// One step of a schema's history, up and down.
+    SchemaMigration,
 }
 
 impl World {
     /// The names a user may write.
-    pub const NAMES: [&'static str; 2] = ["transformer", "record-filter"];
+    pub const NAMES: [&'static str; 3] = ["transformer", "record-filter", "schema-migration"];
 
     /// Reads a world's name.
     ///
@@ -25,11 +27,7 @@ impl World {
         match name {
             "transformer" => Ok(World::Transformer),
             "record-filter" => Ok(World::RecordFilter),
-            "schema-migration" => Err(Error::config(
-                "plugin::later",
-                "plugins for schema migrations come later",
-            )
-            .help("write a transformer or a record-filter")),
+            "schema-migration" => Ok(World::SchemaMigration),
             other => Err(Error::config(
                 "plugin::unknown_world",
                 format!("there is no world `{other}`"),
@@ -78,6 +76,16 @@ pub fn new(parent: &Path, name: &str, world: World, sdk: &Sdk) -> Result<PathBuf
             "changes records",
         ),
         World::RecordFilter => (FILTER, FILTER_IN, FILTER_OUT, "keeps or drops records"),
+        World::SchemaMigration => (
+            MIGRATION,
+            MIGRATION_IN,
+            MIGRATION_OUT,
+            "brings records from one version of their schema to another, and back",
+        ),
+    };
+    let readme = match world {
+        World::SchemaMigration => README_MIGRATION,
+        World::Transformer | World::RecordFilter => README,
     };
     let fill = |text: &str| {
         text.replace("{name}", name)
@@ -87,7 +95,7 @@ pub fn new(parent: &Path, name: &str, world: World, sdk: &Sdk) -> Result<PathBuf
     };
     write(&folder, "Cargo.toml", &fill(CARGO))?;
     write(&folder, "src/lib.rs", &fill(source))?;
-    write(&folder, "README.md", &fill(README))?;
+    write(&folder, "README.md", &fill(readme))?;
     write(&folder, ".gitignore", "/target\n*.wasm\n")?;
     write(&folder, "case.in.jsonl", input)?;
     write(&folder, "case.out.jsonl", output)?;
@@ -141,6 +149,10 @@ const README: &str = include_str!("../template/README.md");
 const TRANSFORMER: &str = include_str!("../template/transformer.rs.txt");
 const TRANSFORMER_IN: &str = include_str!("../template/transformer.in.jsonl");
 const TRANSFORMER_OUT: &str = include_str!("../template/transformer.out.jsonl");
+const README_MIGRATION: &str = include_str!("../template/README.migration.md");
+const MIGRATION: &str = include_str!("../template/migration.rs.txt");
+const MIGRATION_IN: &str = include_str!("../template/migration.in.jsonl");
+const MIGRATION_OUT: &str = include_str!("../template/migration.out.jsonl");
 const FILTER: &str = include_str!("../template/filter.rs.txt");
 const FILTER_IN: &str = include_str!("../template/filter.in.jsonl");
 const FILTER_OUT: &str = include_str!("../template/filter.out.jsonl");

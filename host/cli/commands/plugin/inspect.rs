@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use dkhost_core::Result;
-use dkhost_plugin::{Component, Inspection};
+use dkhost_plugin::{Component, Inspection, Migration};
 
 use super::load_options;
 use crate::escape::escape;
@@ -57,12 +57,28 @@ fn text(found: &Inspection, paint: Paint) -> Vec<String> {
             ]);
         }
         lines.extend(table.lines());
+        let steps = found.migrations.iter();
+        for step in steps.filter(|step| step.plugin == plugin.name) {
+            lines.push(format!("  {}", escape(&migration(step))));
+        }
         if !plugin.config_schema.trim().is_empty() {
             lines.push(format!("  {}", paint.dim("config")));
             lines.extend(schema(&plugin.config_schema));
         }
     }
     lines
+}
+
+fn migration(step: &Migration) -> String {
+    let Migration {
+        schema, from, to, ..
+    } = step;
+    let back = match (step.reversible, step.lossless) {
+        (false, _) => "only up",
+        (true, false) => "reversible",
+        (true, true) => "reversible, lossless",
+    };
+    format!("migrates {schema} {from} to {to}: {back}")
 }
 
 fn or_none(names: &[String]) -> String {

@@ -14,6 +14,7 @@ mod amounts;
 mod contract;
 mod crashes;
 mod lies;
+mod migrations;
 mod rows;
 mod words;
 
@@ -21,6 +22,7 @@ use amounts::*;
 use contract::*;
 use crashes::*;
 use lies::*;
+use migrations::*;
 use rows::*;
 use words::*;
 

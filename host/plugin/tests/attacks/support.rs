@@ -8,7 +8,7 @@ use dkhost_core::{
     Batch, Changed, Error, Field, Locator, LogicalType, Payload, Position, Result, Schema,
     SourceRows, Stage, Step,
 };
-use dkhost_plugin::{CompileIn, Component, Limits, LoadOptions, StageSpec};
+use dkhost_plugin::{CompileIn, Component, Direction, Limits, LoadOptions, StageSpec};
 use serde_json::json;
 
 use crate::guests::{GUESTS, guest};
@@ -78,14 +78,28 @@ pub fn batch() -> Batch {
     batch_of(&[&"one".repeat(300), "two", "three!", "four", "five"])
 }
 
-/// The step that a component makes.
+/// The step that a component makes: its plugin, or the way up of its first migration.
 pub fn bind(bytes: &[u8], options: &LoadOptions) -> Result<Box<dyn Step>> {
-    Component::from_bytes("attack.wasm", bytes, options)?.bind(&StageSpec {
+    let component = Component::from_bytes("attack.wasm", bytes, options)?;
+    match component.migrations().is_empty() {
+        true => component.bind(&spec(&schema())),
+        false => component.bind_migration(0, Direction::Up, &spec(&schema())),
+    }
+}
+
+/// The way down of a component's first migration.
+pub fn bind_down(bytes: &[u8]) -> Result<Box<dyn Step>> {
+    let component = Component::from_bytes("attack.wasm", bytes, &options())?;
+    component.bind_migration(0, Direction::Down, &spec(&schema()))
+}
+
+fn spec(input: &Schema) -> StageSpec<'_> {
+    StageSpec {
         name: "1:attack".into(),
         plugin: None,
         config: json!({}),
-        input: &schema(),
-    })
+        input,
+    }
 }
 
 /// The same with little time.
@@ -134,7 +148,7 @@ pub fn check(name: &str, says: &str) {
     assert_eq!(again.map(|error| error.code()), Some(code), "`{name}`");
 }
 
-fn said(name: &str, error: &Error, code: &str, says: &str) {
+pub fn said(name: &str, error: &Error, code: &str, says: &str) {
     let chain = error.chain();
     assert_eq!(error.code(), code, "`{name}`: {chain}");
     assert!(chain.contains(says), "`{name}`: {chain}");
