@@ -15,6 +15,7 @@ mod world;
 mod beyond;
 mod encodings;
 mod in_place;
+mod migrations;
 mod refusals;
 mod support;
 mod zoo;
