@@ -2,7 +2,7 @@
 //!
 //! A json column holds values of several kinds as JSON text. `trim` or `>` on that text would work
 //! on quotes and brackets, silently. So such a column may be passed on as it is, asked whether it
-//! is null, and cast; everything else is refused when planning. Its casts are ours (see
+//! is null, given another value of its type where it is, and cast; everything else is refused when planning. Its casts are ours (see
 //! [`super::convert`]): `cast(title as text)` gives 300 for `300` and `a` for `"a"`.
 
 use std::ops::ControlFlow;
@@ -45,7 +45,13 @@ pub(crate) fn bind_marked(expr: Expr, schema: &DFSchema) -> Result<Expr, Misuse>
     let expr = expr
         .transform_up(|node| {
             Ok(match replace_cast(node, schema) {
-                ControlFlow::Continue(node) => node,
+                ControlFlow::Continue(node) if node.transformed => node,
+                ControlFlow::Continue(node) => match first_value_of(&node.data, schema) {
+                    Some(kept) => {
+                        node.update_data(|node| call_convert(node, kept.clone(), kept, true))
+                    }
+                    None => node,
+                },
                 ControlFlow::Break((node, why)) => {
                     misuse.get_or_insert(Misuse {
                         message: why,
@@ -57,7 +63,7 @@ pub(crate) fn bind_marked(expr: Expr, schema: &DFSchema) -> Result<Expr, Misuse>
         })?
         .data;
     expr.apply(|node| {
-        if misuse.is_none() && !may_hold_marked(node) {
+        if misuse.is_none() && !may_hold_marked(node) && first_value_of(node, schema).is_none() {
             node.apply_children(|child| {
                 if let Some(logical) = mark(child, schema) {
                     misuse.get_or_insert_with(|| not_as_it_is(child, &logical));
@@ -79,6 +85,17 @@ fn may_hold_marked(node: &Expr) -> bool {
         Expr::ScalarFunction(call) => call.func.inner().is::<Convert>(),
         _ => false,
     }
+}
+
+/// The type of a `coalesce` all of whose values are json, uuid or number: they go on as they are.
+fn first_value_of(node: &Expr, schema: &DFSchema) -> Option<LogicalType> {
+    let Expr::ScalarFunction(call) = node else {
+        return None;
+    };
+    let first = call.args.first().filter(|_| call.name() == "coalesce")?;
+    let kept = mark(first, schema)?;
+    let is_it = |value: &Expr| mark(value, schema).as_ref() == Some(&kept);
+    call.args.iter().all(is_it).then_some(kept)
 }
 
 fn not_as_it_is(child: &Expr, logical: &LogicalType) -> Misuse {
@@ -179,8 +196,8 @@ impl ScalarUDFImpl for Convert {
     }
 
     fn return_field_from_args(&self, args: ReturnFieldArgs) -> Result<FieldRef, DataFusionError> {
-        let nullable =
-            !self.strict || self.from == LogicalType::Json || args.arg_fields[0].is_nullable();
+        let loses_null = self.from == LogicalType::Json && self.to != LogicalType::Json;
+        let nullable = !self.strict || loses_null || args.arg_fields[0].is_nullable();
         let field = Field {
             nullable,
             ..Field::new(self.name(), self.to.clone())

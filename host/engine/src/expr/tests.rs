@@ -451,8 +451,14 @@ fn json_uuid_and_number_need_a_cast_before_anything_is_done_with_them() {
         ("u", "uuid"),
         ("n", "number"),
         ("J K", "json"),
+        ("k", "json"),
+        ("m", "number"),
+        ("null_u", "uuid"),
     ];
     for text in [
+        "coalesce(j, u)",
+        "coalesce(n, 1)",
+        "lower(coalesce(j, k))",
         "lower(j)",
         "j = 'x'",
         "u = '00000000-0000-0000-0000-000000000001'",
@@ -490,6 +496,14 @@ fn json_uuid_and_number_need_a_cast_before_anything_is_done_with_them() {
         ),
         ("cast(n as decimal(5, 2)) * 2", "25.00 decimal(26, 2)"),
         ("cast('{\"a\":1}' as json)", r#"{"a":1} json"#),
+        ("coalesce(j, cast('[]' as json))", r#""a \"b\"" json"#),
+        ("coalesce(k, cast('\"x\"' as json), j)", r#""x" json"#),
+        ("coalesce(k, k)", "null json"),
+        ("coalesce(m, cast('1e1' as number))", "1e1 number"),
+        (
+            "coalesce(null_u, u)",
+            "6ba7b8109dad11d180b400c04fd430c8 uuid",
+        ),
         (
             "cast('6BA7B8109DAD11D180B400C04FD430C8' as uuid)",
             "6ba7b8109dad11d180b400c04fd430c8 uuid",

@@ -53,8 +53,15 @@ pub(crate) fn sql_value(value: &Constant, logical: &LogicalType) -> String {
         LogicalType::Float32 | LogicalType::Float64 => format!("cast({quoted} as double)"),
         LogicalType::UInt64 => format!("cast({quoted} as bigint unsigned)"),
         LogicalType::Decimal(precision, scale) => {
-            format!("cast({quoted} as decimal({precision}, {scale}))")
+            // SQL's own decimals have no exponent.
+            let number = match text.contains(['e', 'E']) {
+                true => format!("cast({quoted} as number)"),
+                false => quoted,
+            };
+            format!("cast({number} as decimal({precision}, {scale}))")
         }
+        // In whatever zone it is shown.
+        LogicalType::Timestamp(Some(_)) => format!("cast({quoted} as timestamp with time zone)"),
         LogicalType::Timestamp(None) => format!("cast({quoted} as timestamp)"),
         other => format!("cast({quoted} as {other})"),
     }
