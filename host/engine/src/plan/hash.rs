@@ -14,9 +14,13 @@ use crate::job::Job;
 /// What the source checks itself is named only if there is something: a resumed run counts records
 /// where the first process counted them.
 pub fn plan_hash(job: &Job, schema: &Schema, stages: &[PlannedStage], pushed: &[String]) -> String {
+    // Where records get another version one by one, the store has other columns as soon as some of
+    // them have it; a run that goes on is told by each record which version that is.
+    let is_mixed = job.stamps && !job.reshapes;
     let columns: Vec<String> = schema
         .fields
         .iter()
+        .filter(|_| !is_mixed)
         .map(|f| format!("{}:{}", f.name, f.logical))
         .collect();
     let plugins: Vec<Option<String>> = stages
