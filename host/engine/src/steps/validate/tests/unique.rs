@@ -160,3 +160,60 @@ fn each_record_alone_is_not_asked_for_values_of_others() {
     let (good, bad) = super::run(step.as_ref(), &schema, r#"{"v":1} {"v":1} {"v":10}"#);
     assert_eq!((good.len(), bad.len(), step.remembers()), (2, 1, false));
 }
+
+/// Leaves out the first row, refuses the second and leaves it to the engine to take it out.
+struct Careless(dkhost_core::Schema);
+
+impl dkhost_core::Step for Careless {
+    fn kind(&self) -> StageKind {
+        StageKind::Step
+    }
+    fn output(&self) -> &dkhost_core::Schema {
+        &self.0
+    }
+    fn reads(&self) -> Vec<String> {
+        Vec::new()
+    }
+    fn carries(&self) -> Vec<(String, String)> {
+        Vec::new()
+    }
+    fn note(&self) -> dkhost_core::StepNote {
+        dkhost_core::StepNote::default()
+    }
+    fn open(&self, _partition: u32) -> dkhost_core::Result<Box<dyn dkhost_core::Stage>> {
+        Ok(Box::new(Careless(self.0.clone())))
+    }
+}
+
+impl dkhost_core::Stage for Careless {
+    fn apply(&mut self, batch: &dkhost_core::Batch) -> dkhost_core::Result<dkhost_core::Changed> {
+        let rows = batch.records.num_rows();
+        Ok(dkhost_core::Changed {
+            records: batch.records.slice(1, rows - 1),
+            origin: Some((1..rows as u32).collect()),
+            rejects: vec![dkhost_core::RowReject {
+                row: 1,
+                column: None,
+                code: "test::refused".into(),
+                message: "refused".into(),
+            }],
+        })
+    }
+}
+
+#[test]
+fn a_refused_row_that_is_still_there_has_no_value_and_rows_are_told_by_their_input() {
+    let schema = input(&[("v", "int64")]);
+    let version = super::version(&one("int64", "unique = true"));
+    let step = super::super::once(Box::new(Careless(schema.clone())), &version);
+    let records = r#"{"v":1} {"v":1} {"v":1} {"v":2} {"v":1}"#;
+    let (good, bad) = super::run(step.as_ref(), &schema, records);
+    assert_eq!(good, [r#"{"v":1}"#, r#"{"v":2}"#]);
+    assert_eq!(
+        bad,
+        [
+            "1 test::refused - refused",
+            "4 schema::unique v `v` is 1, which an earlier record has",
+        ]
+    );
+}
