@@ -84,7 +84,7 @@
     (i32.const 1024))
 
   ;; result<opened, failure>: output 4, reads 12, carries 20, extra 28.
-  (func (export "dkhost:plugin/transform@0.1.0#open")
+  (func $open (export "dkhost:plugin/transform@0.1.0#open")
     (param i32 i32 i32 i32) (param $fields i32) (param $width i32) (param i32) (param $extras i32)
     (result i32)
     (local $r i32) (local $at i32) (local $i i32)
@@ -113,7 +113,7 @@
   (func (export "cabi_post_dkhost:plugin/transform@0.1.0#open") (param i32) (call $forget))
 
   ;; result<output, failure>: rows 4, columns 16, rejects 24. An output column has 28 bytes.
-  (func (export "dkhost:plugin/transform@0.1.0#apply")
+  (func $apply (export "dkhost:plugin/transform@0.1.0#apply")
     (param $rows i32) (param $columns i32) (param i32) (result i32)
     (local $r i32) (local $at i32) (local $i i32)
     (call $in_apply (local.get $rows) (local.get $columns))

@@ -127,6 +127,27 @@ macro_rules! foreach_guest {
             hidden_state_in_the_rows => "plugin::nondeterministic",
             hidden_state_in_the_rejects => "plugin::nondeterministic",
             another_schema_in_the_run => "plugin::bad_output",
+            // Migrations.
+            migration_wrong_type => "plugin::bad_output",
+            migration_wrong_rows => "plugin::bad_output",
+            migration_hidden_state => "plugin::nondeterministic",
+            migration_another_schema_in_the_run => "plugin::bad_output",
+            migration_trap_in_steps => "plugin::trap",
+            migration_trap_in_apply => "plugin::trap",
+            migration_trap_on_the_way_down => "plugin::trap",
+            migration_loop_in_steps => "plugin::out_of_time",
+            migration_loop_in_apply => "plugin::out_of_time",
+            migration_of_nobody => "plugin::bad_output",
+            migration_backwards => "plugin::bad_output",
+            migration_from_nowhere => "plugin::bad_output",
+            migration_of_a_path => "plugin::bad_output",
+            migration_in_bad_utf8 => "plugin::bad_output",
+            migration_twice => "plugin::bad_output",
+            migration_of_two_plugins => "plugin::bad_output",
+            migration_by_the_thousand => "plugin::bad_output",
+            migration_lossless_one_way => "plugin::bad_output",
+            migration_one_way => "plugin::one_way",
+            migration_that_changes => "plugin::nondeterministic",
             // The contract.
             unknown_import => "plugin::unknown_import",
             unknown_function => "plugin::unknown_import",
@@ -150,6 +171,9 @@ macro_rules! foreach_guest {
 /// The text of a good plugin with hooks.
 const BASE: &str = include_str!("base.wat");
 
+/// What it needs to be a migration.
+const MIGRATION: &str = include_str!("migration.wat");
+
 /// What an attack may define instead of these.
 const DEFAULTS: &[(&str, &str)] = &[
     ("(memory $memory", "(memory $memory 2)"),
@@ -169,6 +193,7 @@ const DEFAULTS: &[(&str, &str)] = &[
         "(func $in_verdict (param $r i32) (param $rows i32))",
     ),
     ("(func $in_post", "(func $in_post)"),
+    ("(func $in_steps", "(func $in_steps)"),
     (
         "(func $realloc",
         "(func $realloc (param i32 i32 i32 i32) (result i32) (call $alloc (local.get 3)))",
@@ -206,11 +231,17 @@ pub fn good() -> Vec<u8> {
     Text::read("").component()
 }
 
+/// A migration that behaves: `user` 1.0.0 to 2.0.0, up and down.
+pub fn good_migration() -> Vec<u8> {
+    Text::read(";; migration").component()
+}
+
 /// An attack, read.
 ///
 /// ```text
 /// ;; world: import acme:db/query@1.0.0;   adds to the world, with packages before it
 /// ;; package: package acme:db@1.0.0 { … }
+/// ;; migration                            the base is a migration, by `migration.wat`
 /// ;; line: 0.3.0                          the contract line instead of 0.1.0
 /// ;; times 5000: local.get {i}            so many copies of the rest of the line, {i} counts from 1
 /// (import …)                              imports go to the front
@@ -222,6 +253,7 @@ struct Text {
     world: String,
     packages: String,
     line: String,
+    is_migration: bool,
 }
 
 impl Text {
@@ -232,12 +264,16 @@ impl Text {
             world: String::new(),
             packages: String::new(),
             line: "0.1.0".into(),
+            is_migration: false,
         };
         for line in text.lines() {
             if let Some(more) = line.strip_prefix(";; world: ") {
                 read.world.push_str(more);
             } else if let Some(package) = line.strip_prefix(";; package: ") {
                 read.packages.push_str(package);
+            } else if line == ";; migration" {
+                read.is_migration = true;
+                read.world.push_str(" export migration;");
             } else if let Some(line) = line.strip_prefix(";; line: ") {
                 read.line = line.into();
             } else if let Some(times) = line.trim_start().strip_prefix(";; times ") {
@@ -276,10 +312,12 @@ impl Text {
             .filter(|(starts, _)| !defines(&self.body, starts))
             .map(|(_, default)| *default)
             .collect();
+        let more = if self.is_migration { MIGRATION } else { "" };
+        // Later data replaces earlier: the attack stands last.
         BASE.replace(";; IMPORTS", &self.imports)
             .replace(
                 ";; ATTACK",
-                &format!("{}\n{}", missing.join("\n"), self.body),
+                &format!("{}\n{more}\n{}", missing.join("\n"), self.body),
             )
             .replace("@0.1.0", &format!("@{}", self.line))
     }

@@ -233,6 +233,9 @@ impl Component {
                     "plugin `{}` cannot go back from {schema} {to} to {from}",
                     migration.plugin
                 ),
+            )
+            .help(
+                "a backup, or a migration file with a `[[down]]`, brings the older version back",
             ));
         }
         let descriptor = self.choose(Some(&migration.plugin))?;
@@ -386,8 +389,8 @@ fn migrations(
     plugins: &[Descriptor],
     limits: &Limits,
 ) -> Result<Vec<Migration>> {
-    let told = loaded.steps(name, limits)?;
-    if !told.is_empty() && loaded.steps(name, limits)? != told {
+    let [told, again] = loaded.steps(name, limits)?;
+    if told != again {
         return Err(Error::plugin(
             "plugin::nondeterministic",
             format!("`{name}` named other migrations when it was asked again"),

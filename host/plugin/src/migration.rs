@@ -69,9 +69,9 @@ pub(crate) fn verify(
     let mut found: Vec<Migration> = Vec::with_capacity(told.len());
     for step in told {
         let step = checked(plugins, step).map_err(refused)?;
+        // Also by two plugins of it: a way names the component, and one of them would be taken by chance.
         let is_same = |other: &Migration| {
-            (&other.plugin, &other.schema, &other.from, &other.to)
-                == (&step.plugin, &step.schema, &step.from, &step.to)
+            (&other.schema, &other.from, &other.to) == (&step.schema, &step.from, &step.to)
         };
         if found.iter().any(is_same) {
             let Migration {
@@ -108,7 +108,8 @@ fn checked(plugins: &[Descriptor], told: Told) -> Result<Migration, String> {
         _ => Err(format!("`{}` is no semantic version", in_an_error(text))),
     };
     let (from, to) = (version(&told.from)?, version(&told.to)?);
-    if from >= to {
+    // By precedence: what is behind a `+` makes no version newer.
+    if from.cmp_precedence(&to).is_ge() {
         return Err(format!(
             "a step of {name} leads from {from} to {to}, which is not newer"
         ));
@@ -192,6 +193,7 @@ mod tests {
             ("no semantic version", vec![step("1", "2.0.0")]),
             ("not newer", vec![step("2.0.0", "2.0.0")]),
             ("not newer", vec![step("2.0.0", "1.0.0")]),
+            ("not newer", vec![step("2.0.0", "2.0.0+b")]),
             (
                 "no way down",
                 vec![Told {

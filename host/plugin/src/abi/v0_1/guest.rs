@@ -84,11 +84,13 @@ impl Loaded {
         Ok(described.into_iter().map(descriptor).collect())
     }
 
-    /// Asks the component for the migrations it offers, on an instance that is dropped afterwards;
-    /// none if it does not export the interface.
-    pub(crate) fn steps(&self, component: &str, limits: &Limits) -> Result<Vec<Told>> {
+    /// Asks the component for the migrations it offers, twice, on one instance that is dropped
+    /// afterwards; none if it does not export the interface.
+    ///
+    /// A second instance would repeat the first word for word: it is given nothing to differ by.
+    pub(crate) fn steps(&self, component: &str, limits: &Limits) -> Result<[Vec<Told>; 2]> {
         let Some(indices) = &self.migration else {
-            return Ok(Vec::new());
+            return Ok([Vec::new(), Vec::new()]);
         };
         let speaker = Speaker {
             plugin: component.to_owned(),
@@ -97,10 +99,13 @@ impl Loaded {
         let mut store = self.store(limits, None);
         let steps = deadline(&mut store, limits).and_then(|()| {
             let instance = self.pre.instantiate(&mut store)?;
-            indices.load(&mut store, &instance)?.call_steps(&mut store)
+            let guest = indices.load(&mut store, &instance)?;
+            let first = guest.call_steps(&mut store)?;
+            deadline(&mut store, limits)?;
+            Ok([first, guest.call_steps(&mut store)?])
         });
         let steps = steps.map_err(|cause| explain(&store, limits, &speaker, cause))?;
-        Ok(steps.into_iter().map(told).collect())
+        Ok(steps.map(|answer| answer.into_iter().map(told).collect()))
     }
 
     fn store(&self, limits: &Limits, voice: Option<Voice>) -> Store<State> {

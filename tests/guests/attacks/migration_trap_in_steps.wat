@@ -1,0 +1,3 @@
+;; migration
+;; Crashes when asked for its migrations.
+(func $in_steps (unreachable))
