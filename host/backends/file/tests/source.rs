@@ -793,3 +793,20 @@ fn options_that_mean_nothing_for_a_format_are_refused() {
     "#]],
     );
 }
+
+#[test]
+fn a_folder_that_a_run_moved_aside_is_named() {
+    let scratch = Scratch::new();
+    scratch.write(".out.dkhost-old/part-00000-00000.jsonl", b"{}\n");
+    let error = scratch.open(json!({"path": "out/"})).err().unwrap();
+    assert_eq!(error.code(), "file::not_found");
+    let (aside, out) = (scratch.path(".out.dkhost-old"), scratch.path("out/"));
+    assert_eq!(
+        error.help_text().unwrap(),
+        format!(
+            "a run that was to replace it was interrupted where folders cannot be swapped: mv '{}' '{}', and run its job again",
+            aside.display(),
+            out.display()
+        )
+    );
+}

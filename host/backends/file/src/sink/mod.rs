@@ -63,6 +63,8 @@ pub fn capabilities(options: &TargetOptions) -> Result<Capabilities> {
     })
 }
 
+pub use self::place::moved_aside;
+
 /// Opens a file or a folder as a target. Nothing is written.
 ///
 /// *Errors* – `target::…` for what cannot become a target: it exists, its folder cannot be written,

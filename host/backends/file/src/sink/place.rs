@@ -28,6 +28,9 @@ use crate::format;
 /// The longest file name of the usual file systems, in bytes.
 const NAME_MAX_BYTES: usize = 255;
 
+/// What the name ends in of a folder that is about to be replaced.
+const OLD: &str = "old";
+
 /// Where a target lies.
 #[derive(Debug, Clone)]
 pub struct Place {
@@ -115,7 +118,7 @@ impl Place {
 
     /// Where the old folder waits to be removed, on file systems that cannot swap.
     pub fn old(&self) -> PathBuf {
-        self.hidden("old")
+        self.hidden(OLD)
     }
 
     /// Where a text file's version is said (see `beside`).
@@ -129,10 +132,7 @@ impl Place {
     }
 
     fn hidden(&self, what: &str) -> PathBuf {
-        let mut name = OsString::from(".");
-        name.push(&self.name);
-        name.push(format!(".dkhost-{what}"));
-        self.parent.join(name)
+        self.parent.join(hidden(&self.name, what))
     }
 
     /// What is at the target's place now.
@@ -297,6 +297,19 @@ fn is_folder(path: &Path, label: &str) -> Result<bool> {
         Ok(_) => Ok(false),
         Err(_) => Ok(says_folder),
     }
+}
+
+/// Where a run put a folder that it was about to replace, if it left it there.
+pub fn moved_aside(path: &Path) -> Option<PathBuf> {
+    let aside = path.with_file_name(hidden(path.file_name()?, OLD));
+    aside.is_dir().then_some(aside)
+}
+
+fn hidden(name: &OsStr, what: &str) -> OsString {
+    let mut hidden = OsString::from(".");
+    hidden.push(name);
+    hidden.push(format!(".dkhost-{what}"));
+    hidden
 }
 
 /// The file a symbolic link means: it is replaced, not the link.

@@ -15,6 +15,7 @@ use crate::format::{self, Format};
 use crate::handle::Handle;
 use crate::identity::Identity;
 use crate::options::{FileOptions, Layout};
+use crate::sink;
 use crate::store::Store;
 
 /// One file of a source.
@@ -270,12 +271,20 @@ fn not_found(options: &FileOptions, path: &Path) -> Error {
         Some(near) => format!("did you mean `{near}`?"),
         None => "not there".to_owned(),
     };
+    let help = match sink::moved_aside(path) {
+        Some(aside) => format!(
+            "a run that was to replace it was interrupted where folders cannot be swapped: mv '{}' '{}', and run its job again",
+            aside.display(),
+            path.display()
+        ),
+        None => "relative paths start at the folder of the job file".to_owned(),
+    };
     Error::config(
         "file::not_found",
         format!("there is no file `{}`", options.path),
     )
     .at(options.path_span.clone(), label)
-    .help("relative paths start at the folder of the job file")
+    .help(help)
 }
 
 /// Opens a file to see that it is what its name or the job says.
