@@ -11,24 +11,25 @@ use std::process::{Command, Stdio};
 
 use serde_json::Value;
 
+use super::nth::strace;
 use super::places::Place;
 use super::targets::target;
 use super::world::{Answer, scratch};
 
-const RECORDS: usize = 30;
+pub const RECORDS: usize = 30;
 
 /// A folder with jobs that read and write one store.
-struct World {
+pub struct World {
     folder: tempfile::TempDir,
     /// On a server, for as long as it is looked at.
     _place: Option<Place>,
     /// `[source]` and `[target]`, as the store is named in both.
-    store: String,
+    pub store: String,
 }
 
 impl World {
     /// A file or a folder in `store/`.
-    fn file(path: &str) -> World {
+    pub fn file(path: &str) -> World {
         let format = match path.ends_with('/') {
             true => "format = \"jsonl\"\n",
             false => "",
@@ -40,7 +41,7 @@ impl World {
     }
 
     /// On a server that all tests share; the keys of `more` are for both ends.
-    fn on(name: &str, more: &str) -> World {
+    pub fn on(name: &str, more: &str) -> World {
         let place = Place::of(target(name)).unwrap();
         let store = format!("{}{more}", place.toml());
         World::of(Some(place), store)
@@ -59,15 +60,15 @@ impl World {
         world
     }
 
-    fn write(&self, name: &str, text: &str) {
+    pub fn write(&self, name: &str, text: &str) {
         fs::write(self.path(name), text).unwrap();
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    pub fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
 
-    fn job(&self, name: &str, source: &str, conflict: &str, steps: &str) -> String {
+    pub fn job(&self, name: &str, source: &str, conflict: &str, steps: &str) -> String {
         format!(
             "name = \"{name}\"\n[source]\n{source}key = [\"id\"]\n{steps}[target]\n{}on_conflict = \"{conflict}\"\n\
              [run]\nbatch = {{ rows = 5 }}\nparallel = 1\nverify = \"checksum\"\n",
@@ -76,7 +77,7 @@ impl World {
     }
 
     /// Fills the store; under `replace-all` what has its name is an alias.
-    fn seed(&self, conflict: &str) {
+    pub fn seed(&self, conflict: &str) {
         let lines: String = (0..RECORDS).map(|i| line(i, false)).collect();
         self.write("seed.jsonl", &lines);
         let source = "backend = \"file\"\npath = \"seed.jsonl\"\n";
@@ -85,7 +86,7 @@ impl World {
         assert_eq!(answer.code, 0, "{} {}", answer.last, answer.err);
     }
 
-    fn run(&self, words: &[&str], fail: &str) -> Answer {
+    pub fn run(&self, words: &[&str], fail: &str) -> Answer {
         let mut command = Command::new(env!("CARGO_BIN_EXE_dkhost"));
         command
             .args(words)
@@ -100,7 +101,7 @@ impl World {
     }
 
     /// What the store holds, as anybody reads it.
-    fn records(&self) -> BTreeSet<String> {
+    pub fn records(&self) -> BTreeSet<String> {
         let _ = fs::remove_dir_all(self.path("copy"));
         let text = format!(
             "name = \"copy\"\n[source]\n{}[target]\nbackend = \"file\"\npath = \"copy/out.jsonl\"\n",
@@ -134,7 +135,7 @@ fn all(after: bool) -> BTreeSet<String> {
 }
 
 /// A record with its fields by their names, without the id a store gives it beside them.
-fn sorted(line: &str) -> String {
+pub fn sorted(line: &str) -> String {
     let mut record: BTreeMap<String, Value> = serde_json::from_str(line).unwrap();
     record.remove("_id");
     serde_json::to_string(&record).unwrap()
@@ -251,6 +252,41 @@ fn a_file_that_somebody_else_changed_is_still_refused() {
         fs::read_to_string(world.path("store/t.jsonl")).unwrap(),
         theirs
     );
+}
+
+#[test]
+fn a_folder_that_was_moved_aside_is_named_and_put_back_by_hand() {
+    let world = World::file("t/");
+    world.seed("insert");
+    // As on a file system that cannot swap two folders.
+    let mut around = strace(&[
+        "-e",
+        "trace=renameat2",
+        "-e",
+        "inject=renameat2:error=EINVAL",
+    ]);
+    around.extend([env!("CARGO_BIN_EXE_dkhost"), "run", "job.toml"].map(str::to_owned));
+    let killed = Command::new(&around[0])
+        .args(&around[1..])
+        .current_dir(world.folder.path())
+        .env("DKHOST_FAIL", "file.rename.moved-aside:1:kill")
+        .output()
+        .unwrap();
+    assert!(!killed.status.success(), "{killed:?}");
+    assert!(!world.path("store/t").exists());
+    let refused = world.run(&["run", "job.toml"], "");
+    assert_eq!(refused.error(), "file::not_found", "{}", refused.last);
+    assert!(
+        refused.help().contains("/store/.t.dkhost-old'"),
+        "{}",
+        refused.help()
+    );
+    assert!(refused.help().contains("mv '"), "{}", refused.help());
+    fs::rename(world.path("store/.t.dkhost-old"), world.path("store/t")).unwrap();
+    let ended = world.run(&["run", "job.toml"], "");
+    assert_eq!(ended.code, 0, "{} {}", ended.last, ended.err);
+    assert_eq!(world.records(), all(true));
+    assert_eq!(hidden(&world.path("store")), Vec::<String>::new());
 }
 
 /// Those of a target that is an index.

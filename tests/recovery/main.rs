@@ -12,7 +12,7 @@
 //! server_sources   a server is read from, through a pooler too
 //! places    where on a server a target is: tables, indices (documents), objects
 //! outages   a cluster or an S3 server is ended    remote_sources   and read from
-//! in_place  a store is source and target at once   applications   and gets another version
+//! in_place  a store is source and target at once    applied   and brought to another version   applications   and gets another version
 //! ```
 //!
 //! A fixed sample runs in `cargo test`; `DKHOST_SEEDS=200`, which `cargo xtask torture` sets, runs all.
@@ -22,6 +22,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
 mod applications;
+mod applied;
 mod connections;
 mod doubts;
 mod faults;
