@@ -16,7 +16,7 @@ use std::str::FromStr;
 use dkhost_core::{Error, Result};
 
 use crate::difference::{Difference, Verdict, differences};
-use crate::version::SchemaVersion;
+use crate::version::{FieldVersion, SchemaVersion};
 
 /// What a version promises to those before it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -110,9 +110,20 @@ pub fn breaks(older: &SchemaVersion, newer: &SchemaVersion, mode: Mode) -> Vec<B
         found.extend(refused(Mode::Backward, older, newer));
     }
     if matches!(mode, Mode::Forward | Mode::Full) {
-        found.extend(refused(Mode::Forward, newer, older));
+        found.extend(refused(Mode::Forward, newer, &as_reader(older, newer)));
     }
     found
+}
+
+/// The older version, as its readers meet newer records: a field of its own name comes before one of
+/// its former name, which may be another's by now.
+fn as_reader(older: &SchemaVersion, newer: &SchemaVersion) -> SchemaVersion {
+    let mut reader = older.clone();
+    let known = |field: &&mut FieldVersion| newer.field(&field.name).is_some();
+    for field in reader.fields.iter_mut().filter(known) {
+        field.was = None;
+    }
+    reader
 }
 
 /// Refuses a version that breaks the mode it declares, against one before it.
@@ -209,5 +220,17 @@ mod tests {
             error.to_string(),
             "user@2.0.0 does not keep compatibility = \"full\" with 1.0.0: not backward: `id` type (narrower) (int64 to int32), may reject"
         );
+    }
+
+    #[test]
+    fn a_reader_takes_a_field_of_its_own_name_before_one_of_a_former_name() {
+        let older = format!("{ID}[fields.age]\ntype = 'int64'\nwas = 'years'\n");
+        let another = format!("{ID}[fields.age]\ntype = 'utf8'\n[fields.years]\ntype = 'int64'\n");
+        assert_eq!(
+            broken(&older, &another, Mode::Forward),
+            ["not forward: `age` type (narrower) (utf8 to int64), may reject"]
+        );
+        let back = format!("{ID}[fields.years]\ntype = 'int64'\nwas = 'age'\n");
+        assert!(broken(&older, &back, Mode::Full).is_empty());
     }
 }
