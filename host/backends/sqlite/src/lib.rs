@@ -18,9 +18,11 @@ mod source;
 mod target;
 mod value;
 
+use std::path::Path;
+
 use dkhost_core::{
     Backend, Capabilities, Error, OpenSource, OpenTarget, OptionSpec, OptionType, Options, Result,
-    Sink, Source,
+    Sink, Source, Stamp,
 };
 
 /// The table dataknobs uses when none is named.
@@ -106,6 +108,10 @@ impl Backend for SqliteBackend {
 
     fn open_target(&self, options: Options, open: &OpenTarget) -> Result<Box<dyn Sink>> {
         target::open(options, open)
+    }
+
+    fn stamp(&self, options: Options, base: &Path) -> Result<Option<Stamp>> {
+        target::stamp(options, base)
     }
 }
 

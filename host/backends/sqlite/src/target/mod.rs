@@ -8,20 +8,26 @@
 mod attempt;
 mod bind;
 mod columns;
+mod constraint;
 mod ddl;
 mod knobs;
 mod layout;
 mod plan;
+mod reshape;
 mod sink;
+pub(crate) mod stamps;
 mod state;
 mod statements;
 mod upsert;
 mod writer;
 
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 
-use dkhost_core::{Conflict, Error, OpenTarget, Options, Result, Schema, Sink, TargetPlan};
+use dkhost_core::{
+    Conflict, Error, OpenTarget, Options, Reshape, Result, Schema, Sink, Stamp, TargetPlan,
+};
 
 use crate::place::Place;
 use layout::Layout;
@@ -31,6 +37,11 @@ pub(crate) fn open(options: Options, open: &OpenTarget) -> Result<Box<dyn Sink>>
     Ok(Box::new(sink::SqliteSink::new(plan::target(
         options, open,
     )?)))
+}
+
+/// What the database says of the version of a target's records.
+pub(crate) fn stamp(options: Options, base: &Path) -> Result<Option<Stamp>> {
+    plan::stamp(options, base)
 }
 
 /// What a sink and its writers share.
@@ -50,6 +61,10 @@ pub(crate) struct Target {
     /// What creates the table, under a name.
     pub create: fn(&Target, &str) -> Result<String>,
     pub plans: Plans,
+    /// What becomes of the table itself, when its records get another version.
+    pub reshaped: Option<reshape::Reshaped>,
+    /// The version they get.
+    pub reshape: Option<Reshape>,
     /// The run and epoch that were claimed.
     pub claimed: Mutex<Option<(String, u64)>>,
     /// Whether the claimed run's result was published.

@@ -1,17 +1,20 @@
 //! Plans a target: finds the table or lays it out, and says all that can be known to go wrong.
 
+use std::path::Path;
 use std::sync::Mutex;
 use std::sync::atomic::AtomicBool;
 
 use dkhost_core::{
-    Conflict, Error, Field, OpenTarget, Options, Result, Role, Schema, Span, TargetPlan, dataknobs,
+    Conflict, Error, Field, Nulls, OpenTarget, Options, Result, Role, Schema, Span, Stamp,
+    TargetPlan, dataknobs,
 };
 use rusqlite::Connection;
 
 use super::columns::{self, TargetColumn};
 use super::layout::Layout;
+use super::reshape::{self, Reshaped};
 use super::state::Memory;
-use super::{Plans, Target, ddl, knobs};
+use super::{Plans, Target, ddl, knobs, stamps};
 use crate::catalog::{Kind, OUR_PREFIX, Table};
 use crate::fault::{fault, words};
 use crate::name::{quote, quote_all, same};
@@ -45,9 +48,16 @@ pub(super) fn target(mut options: Options, open: &OpenTarget) -> Result<Target> 
         Layout::Table => |target, name| ddl::create(name, &target.schema),
         Layout::Dataknobs(_) => |_, name| knobs::create(name),
     };
-    let definition = match &found {
-        Some(table) => table.clone(),
-        None => draft(&layout, &table, &open.schema)?,
+    let reshaped = match (&db, &found, &open.reshape) {
+        (Some(db), Some(found), Some(to)) if layout == Layout::Table => {
+            Some(reshape::reshape(db, &place, found, to, &open.schema)?)
+        }
+        _ => None,
+    };
+    let definition = match (&reshaped, &found) {
+        (Some(reshaped), _) => reshaped.table.clone(),
+        (None, Some(table)) => table.clone(),
+        (None, None) => draft(&layout, &table, &open.schema)?,
     };
     let held = columns::find(&definition, &layout.columns(&open.schema))?;
     let key = key(&definition, &layout, open)?;
@@ -64,6 +74,7 @@ pub(super) fn target(mut options: Options, open: &OpenTarget) -> Result<Target> 
         layout: &layout,
         held: &held,
         key: &key,
+        reshaped: reshaped.as_ref(),
     };
     let plans = planned.plans(db.as_ref(), memory)?;
     Ok(Target {
@@ -76,10 +87,26 @@ pub(super) fn target(mut options: Options, open: &OpenTarget) -> Result<Target> 
         plans,
         claimed: Mutex::new(None),
         published: AtomicBool::new(false),
+        reshaped,
+        reshape: open.reshape.clone(),
         place,
         layout,
         key,
     })
+}
+
+/// What the database says of the target's records.
+pub(super) fn stamp(mut options: Options, base: &Path) -> Result<Option<Stamp>> {
+    let place = Place::take(&mut options, base)?;
+    let layout = match crate::take_layout(&mut options)? {
+        true => Layout::Dataknobs(Nulls::Keep),
+        false => Layout::Table,
+    };
+    let (table, _) = table_name(&mut options, &layout)?;
+    match place.exists() {
+        true => stamps::read(&place.open_to_look()?, &table),
+        false => Ok(None),
+    }
 }
 
 /// The table that is named, else the one of a dataknobs store, and its place in the job.
@@ -314,6 +341,7 @@ struct Planned<'a> {
     layout: &'a Layout,
     held: &'a [TargetColumn],
     key: &'a [String],
+    reshaped: Option<&'a Reshaped>,
 }
 
 impl Planned<'_> {
@@ -371,13 +399,27 @@ impl Planned<'_> {
             (Some(_), Conflict::Upsert) => format!("adds rows to table {name} and replaces those with the same {}", self.key.join(", ")),
             (Some(_), Conflict::Skip) => format!("adds rows to table {name} and keeps those with the same {}", self.key.join(", ")),
         });
+        effects.extend(
+            self.reshaped
+                .into_iter()
+                .flat_map(|reshaped| reshaped.effects.clone()),
+        );
+        if let Some(to) = &self.open.reshape {
+            let (schema, version) = (&to.schema, &to.version);
+            effects.push(format!(
+                "says in table dkhost_schema_version that its records are of {schema}@{version}"
+            ));
+        }
         effects
             .push("keeps checkpoints in table dkhost_checkpoint until the run is done".to_owned());
         Ok(effects)
     }
 
     fn notes(&self) -> Vec<String> {
-        let mut notes = Vec::new();
+        let mut notes: Vec<String> = self
+            .reshaped
+            .map(|reshaped| reshaped.notes.clone())
+            .unwrap_or_default();
         let table = self.definition;
         if self.found.is_some() && table.triggers > 0 {
             notes.push(format!(

@@ -16,7 +16,7 @@ use rusqlite::{Connection, TransactionBehavior};
 use super::layout::Layout;
 use super::state::{self, Memory, Owner};
 use super::writer::SqliteWriter;
-use super::{Target, ddl, knobs};
+use super::{Target, ddl, knobs, stamps};
 use crate::catalog::Table;
 use crate::fault::fault;
 use crate::name::{quote, quote_all};
@@ -196,6 +196,7 @@ impl Sink for SqliteSink {
         }
         if target.conflict == Conflict::ReplaceAll {
             swap(target, &tx)?;
+            stamps::write(&tx, &target.table, target.reshape.as_ref(), &run)?;
         }
         state::write_owner(
             &tx,
@@ -351,21 +352,33 @@ fn create(target: &Target, db: &Connection, name: &str, old: Option<&Table>) -> 
         }
         return Ok(());
     };
-    let sql = ddl::renamed(&old.sql, name)?.ok_or_else(|| {
+    let definition = match &target.reshaped {
+        Some(reshaped) => &reshaped.table.sql,
+        None => &old.sql,
+    };
+    let sql = ddl::renamed(definition, name)?.ok_or_else(|| {
         Error::bug(format!(
             "the definition of table `{}` cannot be read: {}",
             old.name, old.sql
         ))
     })?;
     run(db, &sql, name)?;
-    for attached in ddl::attached(db, &old.name)
-        .map_err(|cause| fault(format!("read the indexes of table `{}`", old.name), cause))?
-    {
+    for attached in attached(target, db)? {
         if let Some(index) = ddl::staged_index(&attached, name)? {
             run(db, &index, name)?;
         }
     }
     Ok(())
+}
+
+/// The indexes and triggers that the table has in the end.
+fn attached(target: &Target, db: &Connection) -> Result<Vec<ddl::Attached>> {
+    if let Some(reshaped) = &target.reshaped {
+        return Ok(reshaped.attached.clone());
+    }
+    let table = &target.table;
+    ddl::attached(db, table)
+        .map_err(|cause| fault(format!("read the indexes of table `{table}`"), cause))
 }
 
 /// Puts the staging table in the place of the old one, with the old one's indexes and triggers.
@@ -378,8 +391,7 @@ fn swap(target: &Target, db: &Connection) -> Result<()> {
         )
         .help("start over with `dkhost run --no-resume`"));
     }
-    let reading = |cause| fault(format!("read the indexes of table `{table}`"), cause);
-    let old = ddl::attached(db, table).map_err(reading)?;
+    let old = attached(target, db)?;
     // The unique indexes of the staging table stand in for the old ones under other names.
     for attached in &old {
         if let Some(index) = &attached.unique_on {

@@ -5,7 +5,8 @@
 use std::path::Path;
 
 use dkhost_core::{
-    Backend, Conflict, Nulls, OpenSource, OpenTarget, Options, Result, Schema, Sink, Source,
+    Backend, Conflict, Nulls, OpenSource, OpenTarget, Options, Reshape, Result, Schema, Sink,
+    Source,
 };
 #[allow(unused_imports, reason = "no test uses all of it")]
 pub use dkhost_drive::{
@@ -81,6 +82,26 @@ impl Folder {
         schema: &Schema,
         conflict: Conflict,
     ) -> Result<Box<dyn Sink>> {
+        self.sink_with(options, schema, conflict, None)
+    }
+
+    /// A target that takes the shape of another version.
+    pub fn reshaping(
+        &self,
+        options: Value,
+        schema: &Schema,
+        reshape: Reshape,
+    ) -> Result<Box<dyn Sink>> {
+        self.sink_with(options, schema, Conflict::ReplaceAll, Some(reshape))
+    }
+
+    fn sink_with(
+        &self,
+        options: Value,
+        schema: &Schema,
+        conflict: Conflict,
+        reshape: Option<Reshape>,
+    ) -> Result<Box<dyn Sink>> {
         let open = OpenTarget {
             base: self.path().into(),
             job: "job".into(),
@@ -89,7 +110,7 @@ impl Folder {
             create: true,
             nulls: Nulls::Keep,
             content: true,
-            reshape: None,
+            reshape,
         };
         SqliteBackend.open_target(with_path(options, "[target]"), &open)
     }
