@@ -13,7 +13,7 @@ use dkhost_core::{
 };
 use dkhost_schema::{FieldVersion, REMOVED, SchemaVersion};
 
-use super::VERSION_FIELD;
+use super::{VERSION_FIELD, are_documents};
 use crate::expr::Scope;
 use crate::expr::convert::{convert, refusal};
 use crate::steps::built_in::{Facts, Work, changed, step};
@@ -61,8 +61,8 @@ pub(super) fn align(
     span: &Span,
     scope: &Scope,
 ) -> Result<Option<Box<dyn Step>>> {
-    let has_rest = scope.input.role(Role::Rest).is_some();
-    let strictness = match has_rest {
+    let documents = are_documents(scope.input);
+    let strictness = match documents {
         true => Strictness::Records,
         false => strictness,
     };
@@ -78,7 +78,7 @@ pub(super) fn align(
         take(input.fields[id].clone(), From::Column(id));
     }
     for wanted in &version.fields {
-        let (field, from) = source_of(wanted, version, strictness, has_rest, span, scope)?;
+        let (field, from) = source_of(wanted, version, strictness, documents, span, scope)?;
         take(field, from);
     }
     let mut unknown = Vec::new();
@@ -148,7 +148,7 @@ fn source_of(
     wanted: &FieldVersion,
     version: &SchemaVersion,
     strictness: Strictness,
-    has_rest: bool,
+    documents: bool,
     span: &Span,
     scope: &Scope,
 ) -> Result<(Field, From)> {
@@ -163,10 +163,10 @@ fn source_of(
             return Err(lacking(wanted, version, span, scope));
         }
         let fresh = Field {
-            null_is_absent: has_rest,
+            null_is_absent: documents,
             ..Field::new(wanted.name.clone(), wanted.logical.clone())
         };
-        let from = match has_rest {
+        let from = match documents {
             true => From::Rest,
             false => From::Nothing,
         };

@@ -37,6 +37,12 @@ use crate::registry::LoadedPlugin;
 /// The field that holds a record's version where records have no metadata.
 pub const VERSION_FIELD: &str = "_schema_version";
 
+/// Whether records with these columns are documents, each of which has fields of its own.
+fn are_documents(input: &Schema) -> bool {
+    let mut fields = input.data_fields();
+    input.role(Role::Rest).is_some() && fields.any(|(_, field)| field.null_is_absent)
+}
+
 /// From one version to the wanted one.
 pub struct Way {
     /// The version it starts from.
@@ -278,9 +284,7 @@ impl Binding<'_> {
 fn united(candidates: &mut [Candidate], to: &SchemaVersion) -> Schema {
     let mut fields: Vec<Field> = Vec::new();
     let ways = candidates.iter().filter_map(|one| one.way.as_ref().ok());
-    let has_rest = ways
-        .clone()
-        .all(|way| way.schema().role(Role::Rest).is_some());
+    let documents = ways.clone().all(|way| are_documents(way.schema()));
     for way in ways {
         for field in &way.schema().fields {
             match fields.iter_mut().find(|known| known.name == field.name) {
@@ -289,7 +293,7 @@ fn united(candidates: &mut [Candidate], to: &SchemaVersion) -> Schema {
                     // Ways without it have nothing to put there.
                     nullable: field.nullable || to.field(&field.name).is_none(),
                     null_is_absent: field.null_is_absent
-                        || (to.field(&field.name).is_none() && has_rest && field.role.is_none()),
+                        || (to.field(&field.name).is_none() && documents && field.role.is_none()),
                     ..field.clone()
                 }),
             }

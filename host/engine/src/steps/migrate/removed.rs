@@ -12,6 +12,7 @@ use dkhost_core::{
 use dkhost_schema::REMOVED;
 use serde_json::value::RawValue;
 
+use super::are_documents;
 use crate::expr::Scope;
 use crate::expr::convert::{convert, refusal};
 use crate::steps::built_in::{Facts, Work, changed, step};
@@ -61,7 +62,7 @@ pub(super) fn keep(names: &[String], span: &Span, scope: &Scope) -> Result<Box<d
     let is_last = |field: &Field| matches!(field.role, Some(Role::Meta | Role::Rest));
     let at = output.iter().position(is_last).unwrap_or(output.len());
     let removed_field = Field {
-        null_is_absent: input.role(Role::Rest).is_some(),
+        null_is_absent: are_documents(input),
         ..Field::new(REMOVED, LogicalType::Json)
     };
     output.insert(at, removed_field);
@@ -102,7 +103,7 @@ pub(super) fn restore(fields: Vec<Field>, span: &Span, scope: &Scope) -> Result<
     let names: Vec<&str> = fields.iter().map(|field| field.name.as_str()).collect();
     let mut output = input.fields.clone();
     output.extend(fields.iter().map(|field| Field {
-        null_is_absent: input.role(Role::Rest).is_some(),
+        null_is_absent: are_documents(input),
         ..field.clone()
     }));
     let facts = Facts {
