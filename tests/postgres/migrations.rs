@@ -153,3 +153,45 @@ fn a_view_of_a_column_that_goes_stands_in_the_way_and_is_named() {
     );
     assert_eq!(database.sql("SELECT count(years) FROM t"), "50");
 }
+
+#[test]
+fn the_plan_says_statement_by_statement_what_becomes_of_the_table() {
+    let (world, database) = fresh();
+    database.sql("ALTER TABLE t ADD COLUMN note text DEFAULT 'x'");
+    for (version, text) in [("1.0.0", ONE), ("2.0.0", TWO)] {
+        world.write(
+            &format!("schemas/user/{version}.toml"),
+            format!("open = true\n{text}"),
+        );
+    }
+    let words = [
+        "schema",
+        "apply",
+        "user",
+        "--from",
+        "1.0.0",
+        "--to",
+        "2.0.0",
+        "--job",
+        "job.toml",
+        "--dry-run",
+    ];
+    let plan = world.expect(0, &words).out;
+    let statements = "  - ALTER TABLE t DROP COLUMN legacy
+  - ALTER TABLE t RENAME COLUMN years TO age
+  - ALTER TABLE t ALTER COLUMN age TYPE bigint
+  - ALTER TABLE t ADD COLUMN status text NOT NULL
+  - ALTER TABLE t ADD COLUMN _removed json
+  - ALTER TABLE t ADD CONSTRAINT user_age_range CHECK (age >= 0 AND age <= 150) NOT VALID
+  - ALTER TABLE t ADD CONSTRAINT user_mail_unique UNIQUE (mail)
+  - ALTER TABLE t ADD CONSTRAINT user_status_one_of CHECK (status IN ('new', 'old')) NOT VALID
+  - writes into dkhost.schema_version that the records of table t are user@2.0.0
+  - ALTER TABLE t VALIDATE CONSTRAINT user_age_range, in a transaction of its own at the very end
+  - ALTER TABLE t VALIDATE CONSTRAINT user_status_one_of, in a transaction of its own at the very end
+";
+    assert!(plan.contains(statements), "{plan}");
+    assert_eq!(
+        database.sql("SELECT count(years) FROM t; SELECT to_regnamespace('dkhost') IS NULL"),
+        "50\nt"
+    );
+}

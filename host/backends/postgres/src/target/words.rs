@@ -3,13 +3,13 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::AtomicBool;
 
-use dkhost_core::{Conflict, Field, OpenTarget, Result, TargetPlan};
+use dkhost_core::{Conflict, Field, OpenTarget, Result, Stamp, TargetPlan};
 
 use super::columns::Held;
 use super::plan::{has_schema, is_empty};
 use super::reshape::Reshaped;
 use super::state::{Memory, Whose};
-use super::{Plans, shown};
+use super::{Plans, shown, stamps};
 use crate::catalog::{Name, OUR_SCHEMA, Table};
 use crate::server::Server;
 use crate::session::Session;
@@ -90,11 +90,26 @@ impl Planned<'_> {
         });
         if let Some(reshaped) = self.reshaped {
             effects.extend(reshaped.effects(&name, self.found.is_none()));
+        } else if let Some(stamp) = self.forgotten(session)? {
+            effects.push(format!(
+                "removes from {} that the records of table {name} are {}@{}",
+                stamps::LABEL,
+                stamp.schema,
+                stamp.version
+            ));
         }
         effects.push(format!(
             "keeps checkpoints in schema {OUR_SCHEMA} until the run is done"
         ));
         Ok(effects)
+    }
+
+    /// The version that the records of the table are of, and the job's need not be.
+    fn forgotten(&self, session: &mut Session) -> Result<Option<Stamp>> {
+        match (self.found, self.open.conflict) {
+            (Some(table), Conflict::ReplaceAll) => stamps::read(session, table.oid),
+            _ => Ok(None),
+        }
     }
 
     fn notes(&self) -> Vec<String> {

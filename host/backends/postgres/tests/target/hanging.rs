@@ -2,8 +2,8 @@
 
 use dkhost_core::{Conflict, ConstraintRule, Reshape};
 
-use crate::reshape::{load, open, pairs, range, reshape, rule, texts, told};
 use crate::support::{Cells, assert_no_leftovers, database, refused, schema};
+use crate::versions::{load, open, pairs, range, reshape, rule, texts, told};
 
 /// The error of a migration that the plan refuses: code, message and help.
 fn why(sql: &str, fields: &[&str], reshape: &Reshape) -> String {
@@ -273,6 +273,26 @@ fn names_that_others_have_are_not_taken() {
         column.starts_with("postgres::name_taken `v` of table `t` is to be called `w`"),
         "{column}"
     );
+}
+
+#[test]
+fn a_generated_column_that_records_have_is_named_with_a_way_out() {
+    let sql = "CREATE TABLE t (id int PRIMARY KEY, twice int GENERATED ALWAYS AS (id * 2) STORED)";
+    let why = why(sql, &["!id int32", "twice int32"], &reshape());
+    assert!(
+        why.starts_with("postgres::generated_column `twice` of table `t`"),
+        "{why}"
+    );
+    let way_out = "ALTER TABLE \"public\".\"t\" ALTER COLUMN \"twice\" DROP EXPRESSION";
+    assert!(why.ends_with(way_out), "{why}");
+    let database = database(sql);
+    database.sql(way_out);
+    open(
+        &database,
+        &schema(&["!id int32", "twice int32"]),
+        &reshape(),
+    )
+    .unwrap();
 }
 
 #[test]

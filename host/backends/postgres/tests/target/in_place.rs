@@ -7,8 +7,8 @@ use dkhost_core::{
 use dkhost_postgres::PostgresBackend;
 use dkhost_servers::Database;
 
-use crate::reshape::{NEW_ROWS, OLD, definition, new_version, open, pairs, reshape};
-use crate::support::{Run, database, interrupted_anywhere, refused, rows, schema, sink_at};
+use crate::support::{Run, database, refused, rows, schema, sink_at};
+use crate::versions::{pairs, reshape};
 
 /// What both ends are told: a wait for themselves is over soon.
 fn options(database: &Database) -> Options {
@@ -181,32 +181,6 @@ fn a_process_that_is_paused_keeps_nobody_from_going_on() {
     taker.finish();
     assert_eq!(refused(paused.sink.publish()).code(), "run::fenced");
     assert_eq!(database.sql("SELECT id, w FROM t"), "1|2");
-}
-
-#[test]
-fn whoever_dies_at_whichever_point_leaves_the_old_table_or_the_new_one() {
-    let (to, reshape) = new_version();
-    let batches: Vec<_> = NEW_ROWS
-        .iter()
-        .map(|row| rows(&to, std::slice::from_ref(row)))
-        .collect();
-    for before in [OLD, "SELECT"] {
-        let points = interrupted_anywhere(
-            &batches,
-            || database(before),
-            |database| open(database, &to, &reshape),
-            |database| {
-                let rows = database.sql("SELECT id, age, price, code, status FROM t ORDER BY id");
-                let stamps =
-                    database.sql("SELECT target, schema, version, run FROM dkhost.schema_version");
-                let ours = database.sql("SELECT relname FROM pg_class WHERE relnamespace = 'dkhost'::regnamespace AND relkind = 'r'");
-                let unchecked =
-                    database.sql("SELECT count(*) FROM pg_constraint WHERE NOT convalidated");
-                [definition(database), rows, stamps, ours, unchecked]
-            },
-        );
-        assert!(points.contains("postgres.publish.committed"), "{points:?}");
-    }
 }
 
 /// A run of which everything is staged and whose connections are gone.

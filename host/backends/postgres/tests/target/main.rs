@@ -13,3 +13,4 @@ mod reshape;
 mod stamps;
 mod support;
 mod tables;
+mod versions;

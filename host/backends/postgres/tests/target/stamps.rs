@@ -6,9 +6,9 @@ use dkhost_core::{Backend, Conflict, Options, Result, Stamp};
 use dkhost_postgres::PostgresBackend;
 use dkhost_servers::Database;
 
-use crate::reshape::{open, reshape};
 use crate::support::{Run, assert_no_leftovers, database, refused, rows, schema, sink};
 use crate::tables::{as_user, forget_user};
+use crate::versions::{open, reshape};
 
 fn stamp_at(options: &serde_json::Value) -> Result<Option<Stamp>> {
     let options = Options::from_json("[target]", options).unwrap();
@@ -94,6 +94,11 @@ fn a_stamp_goes_along_with_its_table() {
 fn a_table_that_is_replaced_by_a_job_is_of_no_version_any_more() {
     let database = database("CREATE TABLE t (id int PRIMARY KEY)");
     replace(&database, 1, true);
+    let plain = schema(&["!id int32"]);
+    let sink = sink(&database, "t", &plain, Conflict::ReplaceAll).unwrap();
+    let effects = &sink.plan().effects;
+    let told = "removes from dkhost.schema_version that the records of table t are user@2.0.0";
+    assert!(effects.iter().any(|effect| effect == told), "{effects:?}");
     replace(&database, 2, false);
     assert_eq!(stamp(&database, "t"), None);
     assert_no_leftovers(&database);
@@ -182,11 +187,11 @@ fn a_store_of_documents_is_stamped_and_keeps_its_columns() {
     let options = serde_json::json!({"url": database.url, "layout": "dataknobs"});
     let schema = schema(&["!id utf8", "age int32"]);
     let with_rule = dkhost_core::Reshape {
-        constraints: vec![crate::reshape::rule(
+        constraints: vec![crate::versions::rule(
             "user_age_range",
             "age",
             "int32",
-            crate::reshape::range("0", "9"),
+            crate::versions::range("0", "9"),
         )],
         removed: vec!["data".to_owned()],
         ..reshape()

@@ -2,9 +2,7 @@
 
 use dkhost_core::{Backend, Conflict, Nulls, OpenTarget, Options, Result, Schema, Sink};
 #[allow(unused_imports, reason = "the tests of dataknobs stores use fewer")]
-pub use dkhost_drive::{
-    Cells, Run, batch, fates, interrupted_anywhere, partition, refused, rows, scan, schema, whys,
-};
+pub use dkhost_drive::{Cells, Run, batch, fates, partition, refused, rows, scan, schema, whys};
 use dkhost_postgres::PostgresBackend;
 use dkhost_servers::Database;
 

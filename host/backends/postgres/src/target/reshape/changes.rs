@@ -90,17 +90,36 @@ pub(super) fn find(
         let is_required = reshape.required.contains(&field.name);
         match there.get(field.name.as_str()) {
             None => add(&mut columns, field, ty, is_required || field.key.is_some())?,
+            Some(column) if column.generated => return Err(generated(table, column)),
             Some(column) => {
                 retype(&mut columns, field, column, ty)?;
                 let must_be = column.identity.is_some() || primary.contains(&column.name.as_str());
                 let stays = must_be || (field.key.is_some() && column.not_null);
-                if !column.generated && !stays {
+                if !stays {
                     null(&mut columns, field, column, is_required)?;
                 }
             }
         }
     }
     Ok(columns)
+}
+
+fn generated(table: &Table, column: &ColumnDef) -> Error {
+    let alter = match (table.sql(), quote(&column.name)) {
+        (Ok(table), Ok(column)) => {
+            format!("ALTER TABLE {table} ALTER COLUMN {column} DROP EXPRESSION")
+        }
+        _ => "ALTER TABLE … ALTER COLUMN … DROP EXPRESSION".to_owned(),
+    };
+    Error::config(
+        "postgres::generated_column",
+        format!(
+            "`{}` of {} is generated from other columns and cannot be written, and it is among the fields of the records",
+            column.name,
+            table.label()
+        ),
+    )
+    .help(format!("make it a column of its own: {alter}"))
 }
 
 /// The renames that are still to be done, old name and new.
@@ -192,7 +211,7 @@ fn add(columns: &mut Columns, field: &Field, ty: String, is_required: bool) -> R
 }
 
 fn retype(columns: &mut Columns, field: &Field, column: &ColumnDef, ty: String) -> Result<()> {
-    if column.generated || suits(field, column) || column.ty.spelled == ty {
+    if suits(field, column) || column.ty.spelled == ty {
         return Ok(());
     }
     let told = format!("ALTER COLUMN {} TYPE {ty}", plain(&field.name));
