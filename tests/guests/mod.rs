@@ -148,6 +148,7 @@ macro_rules! foreach_guest {
             migration_lossless_one_way => "plugin::bad_output",
             migration_one_way => "plugin::one_way",
             migration_that_changes => "plugin::nondeterministic",
+            migration_loses_a_record => "",
             // The contract.
             unknown_import => "plugin::unknown_import",
             unknown_function => "plugin::unknown_import",

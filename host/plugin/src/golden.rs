@@ -9,8 +9,8 @@
 //!
 //! A case called like one of the component's plugins runs that plugin, others run the first. Of a
 //! migration it is the way up, and then, where there is one, the way down: what comes back must be
-//! the records that went in if the migration is lossless, else what `case.back.jsonl` holds. Of
-//! several steps a case called `1.0.0--2.0.0` runs that one, others the first.
+//! the records that went in and were not refused if the migration is lossless, else what
+//! `case.back.jsonl` holds. Of several steps a case called `1.0.0--2.0.0` runs that one, others the first.
 //!
 //! Every case is applied twice in a row, so that the host's check for hidden state runs too.
 
@@ -24,12 +24,11 @@ use arrow::compute::take_record_batch;
 use dkhost_core::json::{DecodeOptions, Decoder, Encoder, Inference};
 use dkhost_core::{
     Batch, Changed, Error, Field, Locator, LogicalType, Nulls, Payload, Position, Result, Role,
-    RowReject, Schema, SourceRows, StageKind,
+    RowReject, Schema, SourceRows,
 };
 use serde_json::{Map, Value, json};
 
 use crate::component::{Component, StageSpec};
-use crate::descriptor::Kind;
 use crate::diff;
 use crate::migration::{Direction, Migration};
 
@@ -92,12 +91,15 @@ impl Case {
     ///
     /// *Errors* – whatever the plugin or the case's files do wrong.
     pub fn run(&self, component: &Component, bless: bool) -> Result<Verdict> {
-        let (schema, records) = self.records()?;
+        let migration = self.migration(component);
+        // A run takes the written null of a field along with the field; alone, a migration does not
+        // see the rest that holds it.
+        let (schema, records) = self.records(migration.is_none())?;
         let config = match read_optional(&self.path(".config.json"))? {
             Some(text) => parse(&text, &self.path(".config.json"))?,
             None => json!({}),
         };
-        if let Some(at) = self.migration(component) {
+        if let Some(at) = migration {
             return self.migrate(component, at, config, &schema, records, bless);
         }
         let plugins = component.describe();
@@ -122,20 +124,17 @@ impl Case {
 
     /// The migration the case is about; `None` for plugins of other kinds.
     fn migration(&self, component: &Component) -> Option<usize> {
-        let steps = component.migrations();
-        let plugins = component.describe();
-        let is_other = plugins
-            .iter()
-            .any(|plugin| plugin.name == self.name && plugin.kind != Kind::Migration);
+        let (steps, plugins) = (component.migrations(), component.describe());
         let called = |step: &Migration| format!("{}--{}", step.from, step.to) == self.name;
-        let first = || {
-            let first = plugins.first()?;
-            steps.iter().position(|step| step.plugin == first.name)
-        };
-        match is_other {
-            true => None,
-            false => steps.iter().position(called).or_else(first),
+        let named = plugins.iter().find(|plugin| plugin.name == self.name);
+        if named.is_none()
+            && let Some(at) = steps.iter().position(called)
+        {
+            return Some(at);
         }
+        let plugin = named.or(plugins.first())?;
+        let is_its = |step: &Migration| step.plugin == plugin.name;
+        steps.iter().position(is_its)
     }
 
     fn migrate(
@@ -157,20 +156,20 @@ impl Case {
         let up = component.bind_migration(at, Direction::Up, &spec(schema))?;
         let mut stage = up.open(0)?;
         let batch = as_batch(records);
-        let told = self.compare(
-            ".out.jsonl",
-            lines(up.output(), stage.apply(&batch)?)?,
-            bless,
-        )?;
-        if !step.reversible || matches!(told, Verdict::Different { .. }) {
+        let went = stage.apply(&batch)?;
+        let refused: Vec<u32> = went.rejects.iter().map(|reject| reject.row).collect();
+        let told = self.compare(".out.jsonl", lines(up.output(), went)?, bless)?;
+        if matches!(told, Verdict::Different { .. }) {
             return Ok(told);
         }
-        let there = batch
-            .clone()
-            .advance(stage.apply(&batch)?, StageKind::Plugin, "up")?;
+        let there = as_batch(stage.apply(&batch)?.records);
+        if !step.reversible {
+            return Ok(told);
+        }
         let down = component.bind_migration(at, Direction::Down, &spec(up.output()))?;
-        let back = down.open(0)?.apply(&as_batch(there.records.clone()))?;
-        let back = lines(down.output(), back)?;
+        let mut stage = down.open(0)?;
+        let back = lines(down.output(), stage.apply(&there)?)?;
+        stage.apply(&there)?;
         if !step.lossless {
             let came = self.compare(".back.jsonl", back, bless)?;
             return Ok(match came {
@@ -178,8 +177,9 @@ impl Case {
                 Verdict::Same { .. } | Verdict::Blessed => told,
             });
         }
-        let rows: UInt32Array = (0..there.records.num_rows())
-            .map(|row| there.source_row(row))
+        // All that were not refused: one that was left out did not come back either.
+        let rows: UInt32Array = (0..batch.records.num_rows() as u32)
+            .filter(|row| !refused.contains(row))
             .collect();
         let went = Changed::columns(take_record_batch(&batch.records, &rows)?);
         let went = lines(schema, went)?;
@@ -189,8 +189,9 @@ impl Case {
         })
     }
 
-    /// The input's schema and its records.
-    fn records(&self) -> Result<(Schema, RecordBatch)> {
+    /// The input's schema and its records; `nulls` that are written out are told from fields that
+    /// are not there.
+    fn records(&self, nulls: bool) -> Result<(Schema, RecordBatch)> {
         let path = self.path(INPUT);
         let text = fs::read_to_string(&path).map_err(|cause| Error::io("read", &path, cause))?;
         let wrong = |line: usize, why: String| {
@@ -218,7 +219,7 @@ impl Case {
         let mut decoder = Decoder::new(
             &schema,
             DecodeOptions {
-                explicit_nulls: true,
+                explicit_nulls: nulls,
                 ..DecodeOptions::default()
             },
         );

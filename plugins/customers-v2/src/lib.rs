@@ -7,10 +7,12 @@
 mod age;
 mod name;
 
-use dkhost_sdk::{Descriptor, Failure, Migration, PerRow, Plan, Reject, Row, RowTransformer, Rows};
+use dkhost_sdk::{
+    Descriptor, Failure, Migration, PerRow, Plan, Read, Reject, Row, RowTransformer, Rows,
+};
 use serde::Deserialize;
 
-use crate::age::Day;
+use crate::age::{Birthdate, Day};
 
 /// From 1.0.0 to 2.0.0.
 struct SplitNames;
@@ -43,13 +45,13 @@ fn descriptor() -> Descriptor {
 /// The way up.
 struct Split {
     today: Day,
+    birthdate: Read,
 }
 
 #[derive(Row)]
 struct Customer<'a> {
     name: Option<&'a str>,
-    /// Days since 1970-01-01.
-    birthdate: Option<i32>,
+    birthdate: Option<Birthdate<'a>>,
     #[row(add)]
     first_name: Option<String>,
     #[row(add)]
@@ -72,6 +74,7 @@ impl RowTransformer for Split {
         plan.drop("name")?;
         Ok(Split {
             today: config.today,
+            birthdate: plan.read("birthdate")?,
         })
     }
 
@@ -81,20 +84,27 @@ impl RowTransformer for Split {
         out: &mut Rows<'_, Customer<'static>>,
     ) -> Result<(), Reject> {
         let parts = name::split(customer.name);
-        customer.age = match customer.birthdate.map(Day::from_days) {
+        customer.age = match customer.birthdate {
             None => None,
-            Some(born) if born > self.today => {
-                return Err(Reject::new(
-                    "not-born-yet",
-                    "the birthdate is after `today`",
-                ));
-            }
-            Some(born) => Some(born.years_until(self.today)),
+            Some(birthdate) => Some(self.age(birthdate)?),
         };
         customer.first_name = parts.first;
         customer.last_name = parts.last;
         customer.full_name = parts.full;
         out.emit(&customer)
+    }
+}
+
+impl Split {
+    fn age(&self, birthdate: Birthdate<'_>) -> Result<i64, Reject> {
+        let refuse = |code, why| Reject::new(code, why).column(self.birthdate);
+        let born = birthdate
+            .day()
+            .ok_or_else(|| refuse("no-date", "the birthdate is no day like 1815-12-10"))?;
+        match born > self.today {
+            true => Err(refuse("not-born-yet", "the birthdate is after `today`")),
+            false => Ok(born.years_until(self.today)),
+        }
     }
 }
 
@@ -130,10 +140,7 @@ impl RowTransformer for Join {
         mut named: Named<'_>,
         out: &mut Rows<'_, Named<'static>>,
     ) -> Result<(), Reject> {
-        named.name = match named.full_name {
-            Some(full) => Some(full.to_owned()),
-            None => name::join(named.first_name, named.last_name),
-        };
+        named.name = name::restore(named.first_name, named.last_name, named.full_name);
         out.emit(&named)
     }
 }

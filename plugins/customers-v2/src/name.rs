@@ -27,8 +27,21 @@ pub fn split(name: Option<&str>) -> Parts {
     }
 }
 
+/// The name that was split: the full one if it was kept, and is still that of the parts; who changed
+/// the parts since means another name.
+pub fn restore(first: Option<&str>, last: Option<&str>, full: Option<&str>) -> Option<String> {
+    let is_of_these = |full: &&str| {
+        let parts = split(Some(full));
+        (parts.first.as_deref(), parts.last.as_deref()) == (first, last)
+    };
+    match full.filter(is_of_these) {
+        Some(full) => Some(full.to_owned()),
+        None => join(first, last),
+    }
+}
+
 /// Puts a name together.
-pub fn join(first: Option<&str>, last: Option<&str>) -> Option<String> {
+fn join(first: Option<&str>, last: Option<&str>) -> Option<String> {
     match (first, last) {
         (Some(first), Some(last)) => Some(format!("{first} {last}")),
         (Some(name), None) | (None, Some(name)) => Some(name.to_owned()),
@@ -69,9 +82,10 @@ mod tests {
             "\t",
         ] {
             let Parts { first, last, full } = split(Some(name));
-            let back = full.or_else(|| join(first.as_deref(), last.as_deref()));
+            let back = restore(first.as_deref(), last.as_deref(), full.as_deref());
             assert_eq!(back.as_deref(), Some(name));
         }
+        assert_eq!(restore(None, None, None), None);
         assert_eq!(
             split(None),
             Parts {
@@ -80,5 +94,14 @@ mod tests {
                 full: None
             }
         );
+    }
+
+    #[test]
+    fn a_name_that_was_changed_since_is_not_taken_back() {
+        let was = Some("  Grace   Hopper ");
+        let back = |first, last| restore(Some(first), Some(last), was).unwrap();
+        assert_eq!(back("Grace", "Hopper"), "  Grace   Hopper ");
+        assert_eq!(back("Grace", "Murray"), "Grace Murray");
+        assert_eq!(restore(Some("Grace"), None, Some("")).unwrap(), "Grace");
     }
 }

@@ -1,6 +1,7 @@
 //! Migrations that lie about their steps, and migrations that misbehave as a transformer may: the
 //! same border stands before both.
 
+use dkhost_plugin::golden::{Verdict, cases};
 use dkhost_plugin::{Component, Direction, Migration};
 
 use crate::guests::{good_migration, guest};
@@ -55,6 +56,40 @@ pub fn migration_trap_on_the_way_down() {
     );
     let up = bind(&bytes, &options()).unwrap();
     assert!(up.open(0).unwrap().apply(&batch()).is_ok());
+}
+
+#[test]
+pub fn migration_loses_a_record() {
+    // A run may leave records out, and counts them; a lossless migration may not.
+    let folder = tempfile::tempdir().unwrap();
+    let write = |file: &str, text| std::fs::write(folder.path().join(file), text).unwrap();
+    write(
+        "case.in.jsonl",
+        "{\"id\":1,\"name\":\"a\"}\n{\"id\":2,\"name\":\"b\"}\n",
+    );
+    let tried = |bytes: Vec<u8>, out| {
+        write("case.out.jsonl", out);
+        let component = Component::from_bytes("attack.wasm", &bytes, &options()).unwrap();
+        cases(folder.path()).unwrap()[0]
+            .run(&component, false)
+            .unwrap()
+    };
+    let both = "{\"id\":1,\"name\":\"a\"}\n{\"id\":2,\"name\":\"b\"}\n";
+    let same = Verdict::Same {
+        records: 2,
+        rejects: 0,
+    };
+    assert_eq!(tried(good_migration(), both), same);
+    let Verdict::Different { diff } = tried(
+        guest("migration_loses_a_record"),
+        "{\"id\":2,\"name\":\"b\"}\n",
+    ) else {
+        panic!("a record was lost and nobody missed it")
+    };
+    assert!(
+        diff.contains("lossless") && diff.contains("- {\"id\":1,\"name\":\"a\"}"),
+        "{diff}"
+    );
 }
 
 #[test]
