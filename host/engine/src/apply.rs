@@ -6,7 +6,7 @@
 //! one, each with its version, so that a resumed run knows which are done.
 
 use dkhost_core::{
-    Backend, Conflict, Error, LogicalType, Node, NodeKind, OpenSource, Options, Result, Stamp,
+    Backend, Conflict, Error, LogicalType, Node, NodeKind, OpenSource, Options, Result,
 };
 use dkhost_schema::{Registry as Schemas, SchemaVersion};
 use semver::Version;
@@ -25,16 +25,27 @@ pub struct Request {
     pub to: Version,
 }
 
+/// The run that an application is.
+pub struct Applied {
+    /// What is run: source and target are the store.
+    pub job: Job,
+    /// Whether the store says that it is there already, and no record of it could say otherwise.
+    pub is_there: bool,
+}
+
 /// The job that brings the target of `job` to another version.
 ///
 /// *Errors* – `schema::no_stamp` if nobody says which version the store is at, `schema::other_version`
 /// if the store says neither the one that was given nor the one that is asked for, and what opening
 /// the store may say.
-pub fn job_for(job: &Job, registry: &Registry, request: &Request) -> Result<Job> {
+pub fn job_for(job: &Job, registry: &Registry, request: &Request) -> Result<Applied> {
     let backend = registry.backend(&job.target.backend.0, &job.target.backend.1)?;
     let stamp = backend.stamp(job.target.options.clone(), &job.base)?;
-    let from = starting_version(request, stamp.as_ref(), job)?;
     let capabilities = backend.target_capabilities(&job.target.options)?;
+    let stamp = stamp.filter(|stamp| stamp.schema == request.schema);
+    let said = stamp.and_then(|stamp| Version::parse(&stamp.version).ok());
+    let is_there = said.as_ref() == Some(&request.to) && !capabilities.documents;
+    let from = starting_version(request, said, capabilities.documents, job)?;
     let versions = versions(job, &request.schema)?;
     let source = source(job, backend.as_ref(), &versions, capabilities.documents)?;
     let mut target = job.target.clone();
@@ -47,7 +58,7 @@ pub fn job_for(job: &Job, registry: &Registry, request: &Request) -> Result<Job>
     let mut canonical = job.canonical.clone();
     canonical["source"] = canonical["target"].clone();
     canonical["steps"] = serde_json::json!([step.node.to_json()]);
-    Ok(Job {
+    let job = Job {
         name: format!("{}.{}", job.name, request.schema),
         source,
         steps: vec![step],
@@ -56,29 +67,31 @@ pub fn job_for(job: &Job, registry: &Registry, request: &Request) -> Result<Job>
         reshapes: !capabilities.only_one_by_one,
         canonical,
         ..job.clone()
-    })
+    };
+    Ok(Applied { job, is_there })
 }
 
-/// The version the records are of.
+/// The version of the records, or, where records say their own, of those that do not.
 fn starting_version(
     request: &Request,
-    stamp: Option<&Stamp>,
+    said: Option<Version>,
+    documents: bool,
     job: &Job,
 ) -> Result<Option<Version>> {
-    let at = |error: Error| error.at_least(job.target.backend.1.clone());
-    let stamped = stamp.filter(|stamp| stamp.schema == request.schema);
-    let said = stamped.and_then(|stamp| Version::parse(&stamp.version).ok());
     match (&request.from, said) {
+        // Somebody may have added documents since, that do not say what they are.
+        (Some(from), Some(said)) if said == request.to && documents => Ok(Some(from.clone())),
         // The same command again, perhaps after it was killed when all but its last words was done.
         (Some(_), Some(said)) if said == request.to => Ok(Some(said)),
-        (Some(from), Some(said)) if *from != said => Err(at(Error::config(
+        (Some(from), Some(said)) if *from != said => Err(Error::config(
             "schema::other_version",
             format!(
                 "the store says that its records are of {} {said}, not {from}",
                 request.schema
             ),
         )
-        .help("leave out --from, or give the version it says; the store is never migrated twice"))),
+        .help("leave out --from, or give the version it says; the store is never migrated twice")
+        .at_least(job.target.backend.1.clone())),
         (Some(from), _) => Ok(Some(from.clone())),
         (None, said) => Ok(said),
     }

@@ -5,12 +5,13 @@ use std::sync::Mutex;
 use dkhost_core::{Error, Result};
 use dkhost_engine::history::{
     Application, ApplicationCounts, ApplicationEnd, ApplicationFilter, Author, History, Hop,
-    JobLock, Status, edited,
+    JobLock, RunRecord, Status, edited,
 };
 use dkhost_engine::plan::{Evolution, Purpose};
 use dkhost_engine::run::Ended;
 use dkhost_engine::{Job, Plan, RunOptions, apply};
 use dkhost_schema::Direction;
+use serde_json::json;
 
 use super::history::digest_now;
 use crate::args::{ApplyArgs, JobArgs};
@@ -36,7 +37,13 @@ pub fn apply(args: &ApplyArgs, screen: &mut Screen) -> Result<i32> {
         from: args.from.clone(),
         to: args.to.clone(),
     };
-    let applied = apply::job_for(&job, &registry, &request)?;
+    let apply::Applied {
+        job: applied,
+        is_there,
+    } = apply::job_for(&job, &registry, &request)?;
+    if is_there && unfinished(&applied)?.is_none() {
+        return there(args, screen);
+    }
     let purpose = match args.no_resume {
         true => Purpose::Anew,
         false => Purpose::Run,
@@ -61,6 +68,29 @@ pub fn apply(args: &ApplyArgs, screen: &mut Screen) -> Result<i32> {
     let row = application(&plan, &evolution, &job.name);
     let ended = carried_out(&plan, &history, row, args, &voice, screen)?;
     conclude(&ended.0, &plan.job, ended.1, args.quiet, screen)
+}
+
+/// An application of the job that was interrupted.
+fn unfinished(job: &Job) -> Result<Option<RunRecord>> {
+    match History::open_existing(&job.state)? {
+        Some(history) => history.unfinished(&job.name),
+        None => Ok(None),
+    }
+}
+
+/// Says that there is nothing to do.
+fn there(args: &ApplyArgs, screen: &mut Screen) -> Result<i32> {
+    let (schema, to) = (&args.name, &args.to);
+    if screen.json {
+        screen
+            .object(&json!({ "event": "nothing", "schema": schema, "version": to.to_string() }))?;
+    } else if !args.quiet {
+        screen.line(format!(
+            "the store is at {} already",
+            escape(&format!("{schema} {to}"))
+        ))?;
+    }
+    Ok(0)
 }
 
 fn evolution(plan: &Plan) -> Result<&Evolution> {
