@@ -98,7 +98,10 @@ fn successor(
     let mappings = found.map_or(&Json::Null, |found| &found.mappings);
     match &open.reshape {
         Some(reshape) if found.is_some() => {
-            let path: &[&str] = if wanted.dataknobs { &["data"] } else { &[] };
+            let path = match wanted.dataknobs {
+                true => "/properties/data/properties",
+                false => "/properties",
+            };
             reshape::successor(mappings, path, reshape, &open.schema, can)
         }
         _ => Successor {

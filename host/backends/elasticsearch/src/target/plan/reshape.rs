@@ -20,21 +20,17 @@ pub(super) struct Successor {
 
 /// The mapping of the successor.
 ///
-/// *Shape* – `path` leads to the records in a document: empty, or `data`.
+/// *Shape* – `path` leads to the definitions of the records' fields, as a JSON pointer.
 pub(super) fn successor(
     mappings: &Json,
-    path: &[&str],
+    path: &str,
     reshape: &Reshape,
     schema: &Schema,
     can: Abilities,
 ) -> Successor {
     let mut mappings = mappings.clone();
     let mut effects = Vec::new();
-    let fields = path.iter().fold(
-        &mut mappings["properties"],
-        |at, name| &mut at[*name]["properties"],
-    );
-    if let Json::Object(fields) = fields {
+    if let Some(Json::Object(fields)) = mappings.pointer_mut(path) {
         effects.extend(renamed(fields, &reshape.renamed));
         effects.extend(removed(fields, &reshape.removed));
         effects.extend(of_other_types(fields, schema, can));
@@ -138,7 +134,13 @@ mod tests {
             kind: Kind::Elasticsearch,
             unsigned: true,
         };
-        let found = successor(&mappings, &[], reshape, &dkhost_drive::schema(fields), can);
+        let found = successor(
+            &mappings,
+            "/properties",
+            reshape,
+            &dkhost_drive::schema(fields),
+            can,
+        );
         assert_eq!(found.mappings["_meta"], json!({"owner": "us"}));
         assert_eq!(found.mappings["dynamic"], "strict");
         (found.mappings["properties"].clone(), found.effects)
@@ -175,6 +177,20 @@ mod tests {
                 "leaves out of its mapping: gone, deep.gone",
             ]
         );
+    }
+
+    #[test]
+    fn a_mapping_without_fields_stays_without() {
+        let mappings = json!({"dynamic": false});
+        let can = Abilities {
+            kind: Kind::OpenSearch,
+            unsigned: true,
+        };
+        let schema = dkhost_drive::schema(&["n int64"]);
+        for path in ["/properties", "/properties/data/properties"] {
+            let found = successor(&mappings, path, &Reshape::default(), &schema, can);
+            assert_eq!(found.mappings, mappings);
+        }
     }
 
     #[test]
