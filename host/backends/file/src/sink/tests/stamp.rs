@@ -123,9 +123,19 @@ fn a_version_goes_along_with_a_copy() {
 }
 
 #[test]
-fn a_folder_with_a_part_less_or_a_file_more_has_no_version() {
+fn a_folder_with_a_part_less_or_other_or_a_file_more_has_no_version() {
     let place = at("out/").reshaped(Some("1.0.0"));
     run_as(&place, "a", small(0, 3));
+    let part = place.file();
+    let bytes = fs::read(&part).unwrap();
+    fs::write(
+        &part,
+        String::from_utf8(bytes.clone()).unwrap().replace('0', "9"),
+    )
+    .unwrap();
+    assert_eq!(place.says(), "", "as long, and not the same");
+    fs::write(&part, bytes).unwrap();
+    assert_eq!(place.says(), "user 1.0.0 of a");
     fs::write(place.path("out/part-00001-00000.jsonl"), "{}\n").unwrap();
     assert_eq!(place.says(), "");
     fs::remove_file(place.path("out/part-00001-00000.jsonl")).unwrap();
@@ -177,20 +187,36 @@ fn fresh_copy(place: &Place, name: &str) -> Place {
 #[test]
 fn the_same_bytes_are_of_the_old_version_until_the_run_is_published() {
     let place = at("x.jsonl").reshaped(Some("1.0.0"));
-    run_as(&place, "a", small(0, 3));
-    let place = place.reshaped(Some("1.1.0"));
-    let sink = place.open();
-    let epoch = sink.claim(&claim("b")).unwrap().epoch;
-    let mut writer = sink.writer(&partition(0)).unwrap();
-    writer.write(&batch(small(0, 3))).unwrap();
-    writer.commit(&checkpoint("b", epoch, 0, 1)).unwrap();
-    writer.flush().unwrap();
+    drop(publish::ended(&place, publish::STEPS.len()));
     let old = place.bytes();
+    let place = place.reshaped(Some("1.1.0"));
+    drop(publish::ended(&place, 3));
+    assert_eq!(place.says(), "user 1.0.0 of run");
+    let sink = place.open();
+    sink.claim(&claim("run")).unwrap();
     sink.publish().unwrap();
-    assert_eq!(place.bytes(), old);
-    assert_eq!(place.says(), "user 1.1.0 of b");
+    assert_eq!(
+        (place.bytes(), place.says()),
+        (old, "user 1.1.0 of run".into())
+    );
     sink.retire().unwrap();
     assert_eq!(place.names(), [".x.jsonl.dkhost-schema.json", "x.jsonl"]);
+}
+
+#[test]
+fn what_a_dying_process_was_writing_about_the_version_is_swept() {
+    for retired in [false, true] {
+        let place = at("x.jsonl");
+        if retired {
+            drop(publish::ended(&place, 5));
+        }
+        fs::write(place.path(".x.jsonl.dkhost-schema-new"), "{").unwrap();
+        match retired {
+            true => place.open().retire().unwrap(),
+            false => run_as(&place, "a", small(0, 3)),
+        }
+        assert_eq!(place.names(), ["x.jsonl"], "retired: {retired}");
+    }
 }
 
 #[test]
