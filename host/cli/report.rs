@@ -188,11 +188,19 @@ fn next(report: &Report, job: &str, paint: Paint) -> Option<Vec<String>> {
             Cell::new(what),
         ]);
     };
+    let run = report.run.as_str();
+    let of_a_schema = report.kind == "schema";
+    let whose = if of_a_schema { run } else { &job };
     command(
-        &format!("dkhost errors list {job}"),
+        &format!("dkhost errors list {whose}"),
         "which records were refused, and why",
     );
-    if report.status == "done" {
+    if of_a_schema {
+        command(
+            &format!("dkhost errors export refused.jsonl {run}"),
+            "writes them down as they were: the store holds them no more",
+        );
+    } else if report.status == "done" {
         command(
             &format!("dkhost errors retry {job}"),
             "takes them through the job again",

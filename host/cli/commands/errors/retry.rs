@@ -29,6 +29,7 @@ pub fn retry(
         Some(named) => looked.history.find(Some(named))?,
         None => latest(&looked.history, looked.job.as_deref())?,
     };
+    refuse_application(&run)?;
     // A job may be named as well as a run.
     let only = looked
         .run
@@ -101,6 +102,22 @@ fn latest(history: &History, job: Option<&str>) -> Result<RunRecord> {
         .into_iter()
         .find(|run| !interrupted_retry(run))
         .unwrap_or(of_job))
+}
+
+/// Records that no migration could bring to the wanted version would only be refused again, and the
+/// job's own steps are made for others.
+fn refuse_application(run: &RunRecord) -> Result<()> {
+    if run.kind != "schema" {
+        return Ok(());
+    }
+    let id = &run.id;
+    Err(Error::config(
+        "errors::of_a_schema",
+        format!("run {id} applied a schema, and what it refused is no record of a job"),
+    )
+    .help(format!(
+        "`dkhost errors export refused.jsonl {id}` writes the records down; mend them and load them with a job"
+    )))
 }
 
 fn job_file(of: Option<&str>, run: &RunRecord) -> Result<PathBuf> {
