@@ -1,5 +1,7 @@
 //! The way between two versions: which migrations, in which direction.
 
+use std::collections::HashSet;
+
 use dkhost_core::{Error, Result};
 use semver::Version;
 
@@ -56,7 +58,8 @@ pub fn route(schema: &str, edges: &[Edge], from: &Version, to: &Version) -> Resu
         true => Direction::Up,
         false => Direction::Down,
     };
-    let within = |edge: &Edge| edge.from >= *from.min(to) && edge.to <= *from.max(to);
+    let (least, most) = (from.min(to), from.max(to));
+    let within = |edge: &Edge| edge.from < edge.to && edge.from >= *least && edge.to <= *most;
     let all: Vec<Hop> = edges
         .iter()
         .filter(|edge| within(edge))
@@ -128,15 +131,8 @@ fn no_way(schema: &str, hops: &[Hop], from: &Version, to: &Version) -> Error {
             "write [[down]] operations in {schema}/{from}--{to}.toml, or give a component whose step is reversible"
         ));
     }
-    let near = reached(&every, from)
-        .into_iter()
-        .map(|(version, _)| version)
-        .min_by_key(|version| distance(version, to, hops));
-    let (near, far) = (near.unwrap_or_else(|| from.clone()), first_before(hops, to));
-    let (low, high) = match near <= far {
-        true => (&near, &far),
-        false => (&far, &near),
-    };
+    let (near, far) = gap(hops, from, to);
+    let (low, high) = (near.clone().min(far.clone()), near.clone().max(far.clone()));
     Error::config(
         "schema::no_way",
         format!("{message}: nothing leads from {near} to {far}"),
@@ -144,20 +140,47 @@ fn no_way(schema: &str, hops: &[Hop], from: &Version, to: &Version) -> Error {
     .help(format!("`dkhost schema generate {schema} {low} {high}` writes the missing migration; a component with a step for it does as well (--plugin)"))
 }
 
+/// Between how far one gets and from where one could go on: the fewest versions apart, and of those
+/// the farthest on the way.
+fn gap(hops: &[Hop], from: &Version, to: &Version) -> (Version, Version) {
+    let every: Vec<&Hop> = hops.iter().collect();
+    let ends = leading_to(hops, to);
+    let is_onward = |near: &Version, far: &Version| match from <= to {
+        true => near < far,
+        false => near > far,
+    };
+    let pairs = reached(&every, from).into_iter().flat_map(|(near, _)| {
+        let far = ends.iter().filter(|far| is_onward(&near, far));
+        far.map(|far| (near.clone(), far.clone()))
+            .collect::<Vec<_>>()
+    });
+    let nearest =
+        pairs.min_by_key(|(near, far)| (distance(near, far, hops), distance(near, to, hops)));
+    nearest.unwrap_or_else(|| (from.clone(), to.clone()))
+}
+
 /// How many versions that are named lie between two.
 fn distance(one: &Version, two: &Version, hops: &[Hop]) -> usize {
     let between = |version: &&Version| *version > one.min(two) && *version <= one.max(two);
     let named = hops.iter().flat_map(|hop| [&hop.edge.from, &hop.edge.to]);
-    named.chain([one, two]).filter(between).count()
+    let named: HashSet<&Version> = named.chain([one, two]).filter(between).collect();
+    named.len()
 }
 
-/// The farthest version from which `to` can be come to.
-fn first_before(hops: &[Hop], to: &Version) -> Version {
-    let mut first = to.clone();
-    while let Some(hop) = hops.iter().find(|hop| *hop.end() == first) {
-        first = start(hop).clone();
+/// Every version from which `to` can be come to, itself included.
+fn leading_to(hops: &[Hop], to: &Version) -> Vec<Version> {
+    let mut found = vec![to.clone()];
+    let mut next = 0;
+    while next < found.len() {
+        let version = found[next].clone();
+        next += 1;
+        for hop in hops.iter().filter(|hop| *hop.end() == version) {
+            if !found.contains(start(hop)) {
+                found.push(start(hop).clone());
+            }
+        }
     }
-    first
+    found
 }
 
 #[cfg(test)]
@@ -268,5 +291,33 @@ mod tests {
             error.to_string(),
             "there is no way from user 2.0.0 to 1.0.0: the migration 1.0.0 to 2.0.0 has no way down"
         );
+    }
+
+    #[test]
+    fn a_gap_between_ways_that_pass_each_other_is_still_one() {
+        let edges = [edge("1.0.0", "3.0.0"), edge("2.0.0", "4.0.0")];
+        for (from, to, gap) in [
+            ("1.0.0", "4.0.0", "nothing leads from 3.0.0 to 4.0.0"),
+            ("4.0.0", "1.0.0", "nothing leads from 2.0.0 to 1.0.0"),
+        ] {
+            let error = go(&edges, from, to).unwrap_err();
+            assert!(error.to_string().ends_with(gap), "{error}");
+        }
+        let branch = [
+            edge("1.0.0", "1.9.0"),
+            edge("1.1.0", "2.0.0"),
+            edge("1.2.0", "2.0.0"),
+        ];
+        let error = go(&branch, "1.0.0", "2.0.0").unwrap_err();
+        assert!(
+            error.to_string().ends_with("from 1.9.0 to 2.0.0"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn a_migration_to_its_own_version_leads_nowhere() {
+        let error = go(&[edge("2.0.0", "2.0.0")], "1.0.0", "2.0.0").unwrap_err();
+        assert_eq!(error.code(), "schema::no_way");
     }
 }
