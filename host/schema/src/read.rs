@@ -84,7 +84,7 @@ const BOUNDS: &[OptionSpec] = &[
 
 /// What a migration removed and keeps, and the version of a record without metadata: a field of
 /// such a name would be overwritten.
-const RESERVED: [&str; 2] = [REMOVED, "_schema_version"];
+pub(crate) const RESERVED: [&str; 2] = [REMOVED, "_schema_version"];
 
 /// Reads the text of a schema file.
 ///

@@ -3,13 +3,15 @@
 use dkhost_core::error::nearest;
 use dkhost_core::{Error, LogicalType, Result, Span};
 
+use super::text::{toml_key, toml_text};
 use super::{Direction, Migration, Operation, REMOVED, Verb};
+use crate::read::RESERVED;
 use crate::version::SchemaVersion;
 
 /// Looks at a migration against both its versions, up and down.
 ///
 /// *Errors* – at the operation: `schema::migration_field` for a field that is not there (the nearest
-/// is named), `schema::migration_name` for a name that is taken; and `schema::migration_end` for a way
+/// is named), `schema::migration_name` for a name that is taken or not to be had; and `schema::migration_end` for a way
 /// that does not end with the fields of the version it leads to.
 pub fn check(migration: &Migration, from: &SchemaVersion, to: &SchemaVersion) -> Result<()> {
     walk(&migration.up, Direction::Up, from, to)?;
@@ -86,6 +88,7 @@ impl Fields {
     fn rename(&mut self, names: &[(String, String)], span: &Span) -> Result<()> {
         let mut renamed = Vec::with_capacity(names.len());
         for (old, new) in names {
+            not_reserved(new, span)?;
             renamed.push((self.find(old, span)?, new));
         }
         for (at, new) in &renamed {
@@ -100,6 +103,7 @@ impl Fields {
     }
 
     fn add(&mut self, name: &str, logical: Option<LogicalType>, span: &Span) -> Result<()> {
+        not_reserved(name, span)?;
         if self.0.iter().any(|(known, _)| known == name) {
             return Err(taken(name, span));
         }
@@ -139,7 +143,10 @@ impl Fields {
                 None => {
                     return wrong(
                         format!("ends without its field `{name}`"),
-                        format!("add [[{way}]] add = {{ {name} = \"null\" }}, or a rename"),
+                        format!(
+                            "add [[{way}]] add = {{ {} = \"null\" }}, or a rename",
+                            toml_key(name)
+                        ),
                     );
                 }
                 Some((_, Some(logical))) if *logical != field.logical => {
@@ -148,7 +155,11 @@ impl Fields {
                             "ends with `{name}` as {logical}, which is {} there",
                             field.logical
                         ),
-                        format!("add [[{way}]] cast = {{ {name} = \"{}\" }}", field.logical),
+                        format!(
+                            "add [[{way}]] cast = {{ {} = {} }}",
+                            toml_key(name),
+                            toml_text(&field.logical.to_string())
+                        ),
                     );
                 }
                 Some(_) => (),
@@ -160,10 +171,23 @@ impl Fields {
         match self.0.iter().find(is_surplus) {
             Some((name, _)) if !to.open => wrong(
                 format!("ends with a field `{name}`, which it does not know"),
-                format!("add [[{way}]] remove = [\"{name}\"]"),
+                format!("add [[{way}]] remove = [{}]", toml_text(name)),
             ),
             _ => Ok(()),
         }
+    }
+}
+
+/// What migrations keep for themselves would be taken for it, and be written over.
+fn not_reserved(name: &str, span: &Span) -> Result<()> {
+    match RESERVED.contains(&name) {
+        true => Err(Error::config(
+            "schema::migration_name",
+            format!("`{name}` is what migrations keep for themselves"),
+        )
+        .at(span.clone(), "by this operation")
+        .help("give it another name; `remove` with keep_values = true keeps values there")),
+        false => Ok(()),
     }
 }
 
@@ -254,5 +278,40 @@ mod tests {
                 .starts_with("the way down from 2.0.0 to user@1.0.0"),
             "{error}"
         );
+    }
+
+    #[test]
+    fn what_migrations_keep_for_themselves_is_no_field() {
+        for operation in [
+            "rename = { old = '_removed' }",
+            "rename = { old = '_schema_version' }",
+            "add = { _removed = '1' }",
+            "restore = ['_removed']",
+        ] {
+            let text = UP.replace("remove = ['old']", operation);
+            let error = checked(&format!("reversible = false\n{text}")).unwrap_err();
+            assert_eq!(
+                error.code(),
+                "schema::migration_name",
+                "{operation}: {error}"
+            );
+            assert!(error.place().is_some());
+        }
+    }
+
+    #[test]
+    fn a_line_to_write_is_toml_for_any_name() {
+        let from = version("1.0.0", "id:int64");
+        let text = "[fields.id]\ntype = 'int64'\n[fields.'full \"name\"']\ntype = 'utf8'\n";
+        let to = crate::read("user@2.0.0".parse().unwrap(), text).unwrap();
+        for (one, two, line) in [
+            (&from, &to, "add = { \"full \\\"name\\\"\" = \"null\" }"),
+            (&to, &from, "remove = [\"full \\\"name\\\"\"]"),
+        ] {
+            let (from, to) = (Version::new(1, 0, 0), Version::new(2, 0, 0));
+            let migration = migration::read("user", from, to, "reversible = false").unwrap();
+            let error = check(&migration, one, two).unwrap_err();
+            assert!(error.help_text().unwrap().contains(line), "{error:?}");
+        }
     }
 }
