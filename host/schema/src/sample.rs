@@ -23,25 +23,53 @@ pub type Texts = Vec<Option<String>>;
 /// are not looked at: some of the records may break them.
 pub fn records(version: &SchemaVersion, count: usize, seed: u64) -> Result<Vec<Texts>, String> {
     let mut dice = Dice(seed);
-    let mut used: Vec<HashSet<String>> = vec![HashSet::new(); version.fields.len()];
-    let mut record = || {
-        let fields = version.fields.iter().zip(&mut used);
-        fields
-            .map(|(field, used)| value(version, field, used, &mut dice))
-            .collect()
+    let mut used = Used {
+        values: vec![HashSet::new(); version.fields.len()],
+        keys: HashSet::new(),
     };
-    (0..count).map(|_| record()).collect()
+    (0..count)
+        .map(|_| record(version, &mut used, &mut dice))
+        .collect()
+}
+
+/// What other records have already.
+struct Used {
+    /// Of each field that is unique.
+    values: Vec<HashSet<String>>,
+    /// Keys, the values of their fields in the order of the fields.
+    keys: HashSet<Texts>,
+}
+
+/// A record whose key no other has.
+fn record(version: &SchemaVersion, used: &mut Used, dice: &mut Dice) -> Result<Texts, String> {
+    for _ in 0..TRIES {
+        let fields = version.fields.iter().zip(&used.values);
+        let made = fields.map(|(field, used)| value(version, field, used, dice));
+        let made: Texts = made.collect::<Result<_, _>>()?;
+        let fields = || version.fields.iter().zip(&made);
+        let key = fields().filter(|(field, _)| version.key.contains(&field.name));
+        let key: Texts = key.map(|(_, text)| text.clone()).collect();
+        if !key.is_empty() && !used.keys.insert(key) {
+            continue;
+        }
+        for ((field, text), used) in fields().zip(&mut used.values) {
+            if field.rules.unique {
+                used.extend(text.clone());
+            }
+        }
+        return Ok(made);
+    }
+    Err(version.key.first().cloned().unwrap_or_default())
 }
 
 /// A field's value; `None` for one that is not there.
 fn value(
     version: &SchemaVersion,
     field: &FieldVersion,
-    used: &mut HashSet<String>,
+    used: &HashSet<String>,
     dice: &mut Dice,
 ) -> Result<Option<String>, String> {
     let needed = version.needs(field);
-    let single = field.rules.unique || version.key.first() == Some(&field.name);
     if !needed && dice.below(5) == 0 {
         return Ok(None);
     }
@@ -56,7 +84,7 @@ fn value(
         let constant = Constant::of_text(&text);
         let fits = dkhost_core::text::fits(&field.logical, &text)
             && field.rules.broken_by(&constant, &field.logical).is_none();
-        if fits && (!single || used.insert(text.clone())) {
+        if fits && !used.contains(&text) {
             return Ok(Some(text));
         }
     }
@@ -281,5 +309,18 @@ mod tests {
         let text = "[fields.code]\ntype = 'utf8'\nrequired = true\npattern = '^zzz[0-9]{40}$'\n";
         let version = crate::read("user@1.0.0".parse().unwrap(), text).unwrap();
         assert_eq!(records(&version, 1, 0).unwrap_err(), "code");
+    }
+
+    #[test]
+    fn the_fields_of_a_key_tell_records_apart_together() {
+        let text = "key = ['kind', 'year', 'number']\n[fields.kind]\ntype = 'utf8'\none_of = ['a', 'b']\n\
+            [fields.year]\ntype = 'int32'\nrange = { min = 2020, max = 2029 }\n\
+            [fields.number]\ntype = 'int32'\nrange = { min = 0, max = 9 }\n";
+        let version = crate::read("user@1.0.0".parse().unwrap(), text).unwrap();
+        let made = records(&version, 100, 3).unwrap();
+        let keys: HashSet<&Texts> = made.iter().collect();
+        assert_eq!(keys.len(), 100);
+        let error = records(&version, 201, 3).unwrap_err();
+        assert_eq!(error, "kind");
     }
 }
