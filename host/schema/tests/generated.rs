@@ -8,7 +8,7 @@ use std::path::Path;
 use dkhost_schema::migration::generate::{Generate, generate};
 use dkhost_schema::migration::lossless::promise;
 use dkhost_schema::migration::{self, check::check};
-use dkhost_schema::{Registry, SchemaId, SchemaVersion};
+use dkhost_schema::{Migration, Registry, SchemaId, SchemaVersion, Verb, read};
 
 fn pairs() -> Vec<(String, [SchemaVersion; 2])> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/data/schemas");
@@ -122,4 +122,92 @@ fn a_generated_file_says_what_it_is_for() {
         # Down, nothing has to be done.
         down = []
     "#]].assert_eq(&text("nothing", false));
+}
+
+fn version(number: &str, text: &str) -> SchemaVersion {
+    read(format!("user@{number}").parse().unwrap(), text).unwrap()
+}
+
+/// What is generated, read again and checked.
+fn led(from: &SchemaVersion, to: &SchemaVersion, keep_removed: bool) -> (String, Migration) {
+    let file = generate(from, to, Generate { keep_removed }).unwrap();
+    let (one, two) = (from.id.version.clone(), to.id.version.clone());
+    let migration = migration::read("user", one, two, &file.text)
+        .unwrap_or_else(|error| panic!("{error}\n{}", file.text));
+    check(&migration, from, to).unwrap_or_else(|error| panic!("{error}\n{}", file.text));
+    (file.text, migration)
+}
+
+/// Names that mean something to TOML, to SQL or to a comment.
+const HOSTILE: [&str; 6] = [
+    "select",
+    "a.b",
+    "it's",
+    "\"quoted\"",
+    "ünï",
+    "two\nlines = [\\",
+];
+
+#[test]
+fn any_name_and_any_default_may_be_written() {
+    let field = |name: &str, rest: &str| {
+        let name = serde_json::Value::from(name);
+        format!("[fields.{name}]\ntype = \"utf8\"\n{rest}\n")
+    };
+    for name in HOSTILE {
+        let value = serde_json::Value::from(name);
+        let id = "[fields.id]\ntype = \"int64\"\n";
+        let other = format!("{name}2");
+        let versions = [
+            id.to_owned(),
+            format!("{id}{}", field(name, "required = true")),
+            format!("{id}{}", field(name, &format!("default = {value}"))),
+            format!(
+                "{id}{}",
+                field(&other, &format!("was = {value}\nlength = {{ max = 3 }}"))
+            ),
+        ];
+        for one in &versions {
+            for two in &versions {
+                for keep in [false, true] {
+                    led(&version("1.0.0", one), &version("2.0.0", two), keep);
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn values_that_no_json_holds_are_not_said_to_be_kept() {
+    for (logical, kept) in [
+        ("vector(3)", false),
+        ("binary", false),
+        ("decimal(10, 2)", true),
+    ] {
+        let id = "[fields.id]\ntype = \"int64\"\n[fields.note]\ntype = \"utf8\"\n";
+        let field = format!("{id}[fields.gone]\ntype = \"{logical}\"\n");
+        let to = version("2.0.0", "[fields.id]\ntype = \"int64\"\n");
+        let (text, migration) = led(&version("1.0.0", &field), &to, true);
+        let restored = migration.down.unwrap().into_iter().any(|operation| {
+            matches!(operation.verb, Verb::Restore(names) if names.contains(&"gone".to_owned()))
+        });
+        assert_eq!(restored, kept, "{logical}\n{text}");
+        // What needs a value that cannot be kept has no way back.
+        let needed = version("1.0.0", &format!("{field}required = true\n"));
+        let (text, migration) = led(&needed, &to, true);
+        assert_eq!(migration.down.is_some(), kept, "{logical}\n{text}");
+    }
+}
+
+#[test]
+fn one_default_for_all_is_no_way_back_to_values_that_differ() {
+    let to = version("2.0.0", "[fields.id]\ntype = \"int64\"\n");
+    for (rest, down) in [("", true), ("unique = true", false)] {
+        let text = format!(
+            "[fields.id]\ntype = \"int64\"\n[fields.code]\ntype = \"utf8\"\nrequired = true\ndefault = \"x\"\n{rest}\n"
+        );
+        let from = version("1.0.0", &text);
+        assert_eq!(led(&from, &to, false).1.down.is_some(), down, "{rest}");
+        assert!(led(&from, &to, true).1.down.is_some());
+    }
 }

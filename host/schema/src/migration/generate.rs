@@ -2,9 +2,9 @@
 
 use std::fmt::Write;
 
-use dkhost_core::{Error, Result};
+use dkhost_core::{Error, LogicalType, Result};
 
-use super::text::{sql_name, sql_value, toml_key, toml_text};
+use super::text::{comment, sql_name, sql_value, toml_key, toml_text};
 use crate::constant::Constant;
 use crate::difference::{Verdict, before, differences, gets_default};
 use crate::types::TypeChange;
@@ -36,7 +36,8 @@ pub fn generate(from: &SchemaVersion, to: &SchemaVersion, options: Generate) -> 
     change.up(options, &mut up);
     match change.irreversible(options) {
         Some(why) => {
-            keys = format!("\n# There is no way down: {why}.\nreversible = false\n");
+            let said = comment(&why);
+            keys = format!("\n# There is no way down: {said}.\nreversible = false\n");
             notes.push(format!("there is no way down: {why}"));
         }
         None => {
@@ -46,7 +47,7 @@ pub fn generate(from: &SchemaVersion, to: &SchemaVersion, options: Generate) -> 
             }
         }
     }
-    let (schema, id) = (&from.id.name, &from.id);
+    let (schema, id) = (comment(&from.id.name), comment(&from.id.to_string()));
     let text = format!(
         "# {id} to {}, written by `dkhost schema generate`.\n\
          # Edit it where it does not say what you mean; `dkhost schema check {schema}` looks at it again.\n\
@@ -106,7 +107,9 @@ impl<'a> Change<'a> {
     }
 
     fn up(&self, options: Generate, text: &mut String) {
-        self.remove("up", &self.removed, options.keep_removed, text);
+        let (kept, gone) = self.kept(options);
+        remove("up", &kept, true, text);
+        remove("up", &gone, false, text);
         self.rename("up", |old, new| (old, new), text);
         let casts = self
             .pairs
@@ -154,7 +157,7 @@ impl<'a> Change<'a> {
     }
 
     fn down(&self, options: Generate, text: &mut String) {
-        self.remove("down", &self.added, false, text);
+        remove("down", &self.added, false, text);
         for (old, new) in self.pairs.iter().rev() {
             if old.logical != new.logical {
                 let comment = format!("was {}", old.logical);
@@ -162,25 +165,21 @@ impl<'a> Change<'a> {
             }
         }
         self.rename("down", |old, new| (new, old), text);
-        if options.keep_removed && !self.removed.is_empty() {
-            operation(
-                "down",
-                "with the values that were kept",
-                "restore",
-                &list(&self.removed),
-                text,
-            );
-        } else {
-            for field in self.removed.iter().rev() {
-                add(
-                    "down",
-                    "its values are gone",
-                    field,
-                    field.default.as_ref(),
-                    text,
-                );
-            }
+        let (kept, gone) = self.kept(options);
+        if !kept.is_empty() {
+            let why = "with the values that were kept";
+            operation("down", why, "restore", &list(&kept), text);
         }
+        for field in gone.into_iter().rev() {
+            let default = field.default.as_ref();
+            add("down", "its values are gone", field, default, text);
+        }
+    }
+
+    /// The fields that go: those whose values are kept, and the others.
+    fn kept(&self, options: Generate) -> (Vec<&'a FieldVersion>, Vec<&'a FieldVersion>) {
+        let removed = self.removed.iter().copied();
+        removed.partition(|field| options.keep_removed && is_json(field))
     }
 
     /// Why there is no way down; `None` if there is.
@@ -194,14 +193,22 @@ impl<'a> Change<'a> {
                 old.logical, new.logical, new.name
             ));
         }
-        let is_lost = |old: &&&FieldVersion| self.from.needs(old) && old.default.is_none();
-        let lost = self.removed.iter().find(is_lost)?;
-        (!options.keep_removed).then(|| {
-            format!(
-                "{} needs `{}`, whose values are gone; --keep-removed keeps them",
-                self.from.id, lost.name
-            )
-        })
+        // One default for all records tells none of them from the others.
+        let differs = |old: &FieldVersion| {
+            let key = self.from.key.as_slice();
+            old.rules.unique || (key.len() == 1 && key[0] == old.name)
+        };
+        let is_lost =
+            |old: &&FieldVersion| self.from.needs(old) && (old.default.is_none() || differs(old));
+        let lost = self.kept(options).1.into_iter().find(is_lost)?;
+        let help = match is_json(lost) {
+            true => "; --keep-removed keeps them",
+            false => " and cannot be kept",
+        };
+        let (from, name) = (&self.from.id, &lost.name);
+        Some(format!(
+            "{from} needs `{name}`, whose values are gone{help}"
+        ))
     }
 
     fn rename(
@@ -223,21 +230,6 @@ impl<'a> Change<'a> {
                 &format!("{{ {} }}", entries.join(", ")),
                 text,
             );
-        }
-    }
-
-    fn remove(&self, way: &str, fields: &[&FieldVersion], keep: bool, text: &mut String) {
-        if fields.is_empty() {
-            return;
-        }
-        let comment = match (way, keep) {
-            ("up", true) => "gone; their values are kept in `_removed`",
-            ("up", false) => "gone with their values",
-            _ => "not there before",
-        };
-        operation(way, comment, "remove", &list(fields), text);
-        if keep {
-            text.push_str("keep_values = true\n");
         }
     }
 
@@ -285,8 +277,29 @@ fn no_conversion(
     ))
 }
 
-fn operation(way: &str, comment: &str, verb: &str, value: &str, text: &mut String) {
-    let _ = write!(text, "\n# {comment}\n[[{way}]]\n{verb} = {value}\n");
+/// Whether `_removed`, which is json, can hold its values.
+fn is_json(field: &FieldVersion) -> bool {
+    !matches!(field.logical, LogicalType::Binary | LogicalType::Vector(_))
+}
+
+fn remove(way: &str, fields: &[&FieldVersion], keep: bool, text: &mut String) {
+    if fields.is_empty() {
+        return;
+    }
+    let why = match (way, keep) {
+        ("up", true) => "gone; their values are kept in `_removed`",
+        ("up", false) => "gone with their values",
+        _ => "not there before",
+    };
+    operation(way, why, "remove", &list(fields), text);
+    if keep {
+        text.push_str("keep_values = true\n");
+    }
+}
+
+fn operation(way: &str, why: &str, verb: &str, value: &str, text: &mut String) {
+    let why = comment(why);
+    let _ = write!(text, "\n# {why}\n[[{way}]]\n{verb} = {value}\n");
 }
 
 fn cast(way: &str, comment: &str, name: &str, to: &FieldVersion, text: &mut String) {

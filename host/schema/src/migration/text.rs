@@ -18,6 +18,11 @@ pub(crate) fn toml_text(text: &str) -> String {
     json.replace('\u{7f}', "\\u007F")
 }
 
+/// A text as a comment holds it: on one line, whatever names it speaks of.
+pub(crate) fn comment(text: &str) -> String {
+    text.replace(char::is_control, " ")
+}
+
 /// A key as TOML writes it.
 pub(crate) fn toml_key(name: &str) -> String {
     let is_bare = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
