@@ -132,7 +132,8 @@ fn by_record(at: StampAt, wanted: &Wanted<'_>, scope: &Scope) -> Result<Box<dyn 
             way: result.map_err(|error| error.chain()),
         };
         match bound {
-            Err(error) if is_given => return Err(error),
+            // What a component refuses is a mistake of the job, and no record's fault.
+            Err(error) if is_given || error.code().starts_with("plugin::") => return Err(error),
             Err(error) if refused.is_none() => {
                 candidates.push(Candidate {
                     version: way.from.id.version.clone(),
