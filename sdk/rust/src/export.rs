@@ -86,13 +86,17 @@ pub fn transformer<T: Transformer>(
     if !is_named(T::descriptor, stage) {
         return Ok(None);
     }
-    opened::<T>(stage).map(Some)
+    opened::<T>(stage, |_| ()).map(Some)
 }
 
-/// Opens `T`, whatever it is called.
-fn opened<T: Transformer>(stage: &types::Stage) -> Result<OpenedTransform, Failure> {
+/// Opens `T`, whatever it is called; `after` may add to what it planned.
+fn opened<T: Transformer>(
+    stage: &types::Stage,
+    after: fn(&mut Plan),
+) -> Result<OpenedTransform, Failure> {
     let mut plan = Plan::new(inputs(stage));
     let mut plugin = T::open(config(stage)?, &mut plan)?;
+    after(&mut plan);
     let opened = OpenedTransform {
         output: types::Schema {
             fields: plan
@@ -158,8 +162,8 @@ pub type OpenMigration = fn(bool, &types::Stage) -> Result<OpenedTransform, Fail
 /// Opens a migration, up or down.
 pub fn migration<M: Migration>(up: bool, stage: &types::Stage) -> Result<OpenedTransform, Failure> {
     match up {
-        true => opened::<M::Up>(stage),
-        false => opened::<M::Down>(stage),
+        true => opened::<M::Up>(stage, Plan::added_may_be_absent),
+        false => opened::<M::Down>(stage, Plan::added_may_be_absent),
     }
 }
 

@@ -13,7 +13,8 @@ use crate::view::Batch;
 /// Either way is a [`Transformer`], in row style a [`PerRow`]; the descriptor of the way up is the
 /// plugin's. A job takes the migration by its schema and versions: `migrate = { schema = "user", to =
 /// "2.0.0" }`, with the component given by `--plugin`. The records that come in are of the one
-/// version, and those that go out must be of the other; the host checks both.
+/// version, and those that go out must be of the other; the host checks both. Of documents, a null in
+/// a field that is added means that the field is not there; a hint `null` of the field says otherwise.
 ///
 /// ```
 /// use dkhost_sdk::{Batch, Descriptor, Edit, Failure, Migration, NoConfig, Output, Plan, TextBuilder, Transformer};

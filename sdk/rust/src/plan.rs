@@ -248,6 +248,23 @@ impl Plan {
         &mut self.slots[write.into().0].field
     }
 
+    /// Of documents, where fields may be missing, the fields that are added may be missing too: a null
+    /// in them means that there is none, as it does in the others.
+    pub(crate) fn added_may_be_absent(&mut self) {
+        let absent = |field: &Field| !field.is_reserved() && field.hint("null") == Some("absent");
+        let has_rest = |field: &Field| field.hint("role") == Some("rest");
+        let fields = &self.inputs.fields;
+        if !fields.iter().any(has_rest) || !fields.iter().any(absent) {
+            return;
+        }
+        let added = self.slots.iter_mut().filter(|slot| slot.from.is_none());
+        for Slot { field, .. } in added {
+            if field.nullable && !field.is_reserved() && field.hint("null").is_none() {
+                field.hints.push(("null".into(), "absent".into()));
+            }
+        }
+    }
+
     fn check_free(&self, name: &str) -> Result<(), Failure> {
         match self
             .slots

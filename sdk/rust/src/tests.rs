@@ -10,6 +10,8 @@ use crate::wit::columnar as raw;
 use crate::wit::types;
 use crate::*;
 
+mod migrations;
+
 type Fields<'a> = &'a [(&'a str, &'a str)];
 
 fn stage(plugin: &str, config: &str, fields: Fields<'_>) -> types::Stage {
