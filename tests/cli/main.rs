@@ -5,6 +5,7 @@
 mod world;
 
 mod applications;
+mod apply;
 mod authors;
 mod databases;
 mod documents;
@@ -16,6 +17,7 @@ mod interruptions;
 mod jobs;
 mod letters;
 mod looking;
+mod migrations;
 mod mistakes;
 mod paths;
 mod real;
