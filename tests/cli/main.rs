@@ -5,7 +5,6 @@
 mod world;
 
 mod applications;
-mod apply;
 mod authors;
 mod databases;
 mod documents;
