@@ -111,7 +111,13 @@ fn examples_in_the_readme_are_the_ones_that_run() {
     none(docs::invented_examples(
         &readme,
         "toml",
-        &(read("tests/data/jobs/movies.toml") + &read("tests/data/jobs/customers-postgres.toml")),
+        &[
+            "tests/data/jobs/movies.toml",
+            "tests/data/jobs/customers-postgres.toml",
+            "tests/data/jobs/schemas/user/2.0.0.toml",
+        ]
+        .map(read)
+        .concat(),
     ));
     none(docs::invented_examples(
         &readme,

@@ -369,3 +369,13 @@ fn hostile_names_of_applications_are_shown_as_text() {
         std::fs::write(world.path(".dkhost/state.db"), genuine).unwrap();
     }
 }
+
+#[test]
+fn the_schema_of_the_readme_keeps_what_it_declares() {
+    let world = World::new();
+    let folder = crate::world::root().join("tests/data/jobs/schemas");
+    let folder = folder.display().to_string();
+    let answer = world.expect(0, &["schema", "check", "--schemas", &folder]);
+    assert_eq!(answer.out.matches("ok ").count(), 3, "{}", answer.out);
+    assert!(answer.out.contains("a major version after 1.0.0, backward"));
+}
