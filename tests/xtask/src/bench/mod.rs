@@ -17,6 +17,7 @@ mod postgres;
 mod routes;
 mod rows;
 mod s3;
+mod schemas;
 mod table;
 mod targets;
 mod wish;
@@ -60,6 +61,8 @@ pub struct Measured {
     pub elasticsearch: elasticsearch::Measured,
     /// The routes from and to S3.
     pub s3: s3::Measured,
+    /// The steps about versions of schemas.
+    pub schemas: schemas::Measured,
 }
 
 /// The chore `bench`.
@@ -79,6 +82,9 @@ pub fn run(arguments: &[String]) -> Outcome {
     };
     if wish.has("files") {
         files(&wish, &jobs, programs.as_ref(), &mut measured)?;
+    }
+    if schemas::is_wanted(&wish) {
+        measured.schemas = schemas::measure(&wish, &jobs)?;
     }
     // What was measured before must not be lost with a server that does not start.
     let mut failures = Vec::new();

@@ -7,7 +7,7 @@ use super::json::Json;
 use super::measure::Usage;
 use super::routes::{Role, Route};
 use super::targets::{Bound, Target};
-use super::{Measured, elasticsearch, machine, postgres, s3};
+use super::{Measured, elasticsearch, machine, postgres, s3, schemas};
 use crate::shell::Outcome;
 
 /// The tables.
@@ -18,6 +18,7 @@ pub fn markdown(measured: &Measured, targets: &[Target]) -> String {
     text.push_str(&postgres::markdown(&measured.postgres));
     text.push_str(&elasticsearch::markdown(&measured.elasticsearch));
     text.push_str(&s3::markdown(&measured.s3));
+    text.push_str(&schemas::markdown(&measured.schemas));
     text.push_str(&of_targets(targets));
     if let Some(parallel) = &measured.parallel {
         let cores = machine::cores();
@@ -171,6 +172,7 @@ fn routes(measured: &Measured) -> Vec<Json> {
         .chain(postgres::json(&measured.postgres))
         .chain(elasticsearch::json(&measured.elasticsearch))
         .chain(s3::json(&measured.s3))
+        .chain(schemas::json(&measured.schemas))
         .collect()
 }
 

@@ -3,7 +3,7 @@
 
 use super::figures::{self, Rounds};
 use super::routes::{Role, Route};
-use super::{Measured, elasticsearch, postgres, s3};
+use super::{Measured, elasticsearch, postgres, s3, schemas};
 
 /// One of them.
 pub struct Target {
@@ -76,6 +76,7 @@ pub fn all(measured: &Measured) -> Vec<Target> {
     targets.extend(postgres::targets(&measured.postgres.routes));
     targets.extend(elasticsearch::targets(&measured.elasticsearch.routes));
     targets.extend(s3::targets(&measured.s3.routes));
+    targets.extend(schemas::targets(&measured.schemas));
     targets
 }
 

@@ -7,8 +7,8 @@ use crate::shell::Outcome;
 /// How it is called.
 pub const USAGE: &str = "\
 cargo xtask bench [OPTIONS]
-  --only WHAT      `files` (and SQLite), `postgres`, `elasticsearch` or `s3`, which start servers of
-                   their own (all)
+  --only WHAT      `files` (and SQLite), `schemas`, or `postgres`, `elasticsearch`, `s3`, which start
+                   servers of their own (all)
   --rows N,N…      rows to move, fewest first (files 1000000,5000000; postgres 500000,5000000;
                    elasticsearch 500000; s3 500000, and 20000 objects)
   --runs N         rounds; each runs every contender once (3; postgres moves 5000000 once)
@@ -19,7 +19,7 @@ cargo xtask bench [OPTIONS]
 ";
 
 /// What `--only` may name.
-const PARTS: [&str; 4] = ["files", "postgres", "elasticsearch", "s3"];
+const PARTS: [&str; 5] = ["files", "schemas", "postgres", "elasticsearch", "s3"];
 
 /// The options.
 #[derive(Debug, Clone, PartialEq, Eq)]
