@@ -178,10 +178,20 @@ impl Registry {
 
     /// A migration, read.
     ///
-    /// *Errors* – if the file cannot be read; those of [`crate::migration::read`], within the file.
+    /// *Errors* – `schema::unknown_migration`; if the file cannot be read; those of
+    /// [`crate::migration::read`], within the file.
     pub fn migration(&self, name: &str, from: &Version, to: &Version) -> Result<Migration> {
         let path = self.migration_path(name, from, to);
-        let text = fs::read_to_string(&path).map_err(|cause| Error::io("read", &path, cause))?;
+        let text = fs::read_to_string(&path).map_err(|cause| match cause.kind() {
+            std::io::ErrorKind::NotFound => Error::config(
+                "schema::unknown_migration",
+                format!("there is no migration of {name} from {from} to {to}"),
+            )
+            .help(format!(
+                "`dkhost schema generate {name} {from} {to}` writes it"
+            )),
+            _ => Error::io("read", &path, cause),
+        })?;
         migration::read(name, from.clone(), to.clone(), &text).map_err(|error| error.within(&path))
     }
 

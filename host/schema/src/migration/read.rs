@@ -95,6 +95,7 @@ pub fn read(schema: &str, from: Version, to: Version, text: &str) -> Result<Migr
             "schema::migration_down",
             "the migration does not say how records come back",
         )
+        .at(place, "no [[down]]")
         .help("write [[down]] operations, `down = []` where nothing has to be done, or reversible = false")),
         _ => Ok(Migration {
             schema: schema.to_owned(),
@@ -181,19 +182,10 @@ fn operation(node: Node) -> Result<Operation> {
 
 fn verb_of(verb: &str, keep: bool, options: &mut Options) -> Result<Verb> {
     Ok(match verb {
-        "rename" => Verb::Rename(table(verb, options)?),
-        "add" => Verb::Add(table(verb, options)?),
-        "set" => Verb::Set(table(verb, options)?),
-        "cast" => {
-            let span = options.span_of(verb);
-            let casts = table(verb, options)?.into_iter().map(|(name, logical)| {
-                let logical: LogicalType = logical.parse().map_err(|why: String| {
-                    Error::config("schema::unknown_type", why).at(span.clone(), "in this cast")
-                })?;
-                Ok((name, logical))
-            });
-            Verb::Cast(casts.collect::<Result<_>>()?)
-        }
+        "rename" => Verb::Rename(table(verb, options, name)?),
+        "add" => Verb::Add(table(verb, options, expression)?),
+        "set" => Verb::Set(table(verb, options, expression)?),
+        "cast" => Verb::Cast(table(verb, options, logical)?),
         "remove" => Verb::Remove {
             fields: list(verb, options)?,
             keep,
@@ -212,8 +204,12 @@ fn list(verb: &str, options: &mut Options) -> Result<Vec<String>> {
     }
 }
 
-/// The entries of a table of texts, in the order written; numbers and truth values as they are.
-fn table(verb: &str, options: &mut Options) -> Result<Vec<(String, String)>> {
+/// The entries of a table, in the order written, each read by `value`.
+fn table<T>(
+    verb: &str,
+    options: &mut Options,
+    value: impl Fn(&str, Node) -> Result<T>,
+) -> Result<Vec<(String, T)>> {
     let span = options.span_of(verb);
     let node = options.take_node(verb);
     let Some(NodeKind::Table(entries)) = node.map(|node| node.kind) else {
@@ -226,18 +222,39 @@ fn table(verb: &str, options: &mut Options) -> Result<Vec<(String, String)>> {
     if entries.is_empty() {
         return Err(nothing(verb, span));
     }
-    entries
-        .into_iter()
-        .map(|(name, place, value)| match value.kind {
-            NodeKind::Text(text) => Ok((name, text)),
-            NodeKind::Boolean(value) => Ok((name, value.to_string())),
-            NodeKind::Integer(value) => Ok((name, value.to_string())),
-            _ => Err(
-                Error::config("job::wrong_type", format!("`{name}` must be text"))
-                    .at(place, format!("this is {}", value.what())),
-            ),
-        })
-        .collect()
+    let read = entries.into_iter().map(|(name, _, node)| {
+        let value = value(&name, node)?;
+        Ok((name, value))
+    });
+    read.collect()
+}
+
+fn name(field: &str, node: Node) -> Result<String> {
+    match node.kind {
+        NodeKind::Text(text) => Ok(text),
+        _ => Err(no_text(field, &node)),
+    }
+}
+
+fn logical(field: &str, node: Node) -> Result<LogicalType> {
+    let span = node.span.clone();
+    let parsed = name(field, node)?.parse();
+    parsed
+        .map_err(|why: String| Error::config("schema::unknown_type", why).at(span, "in this cast"))
+}
+
+/// SQL; numbers and truth values are that as they are.
+fn expression(field: &str, node: Node) -> Result<String> {
+    match node.kind {
+        NodeKind::Boolean(value) => Ok(value.to_string()),
+        NodeKind::Integer(value) => Ok(value.to_string()),
+        _ => name(field, node),
+    }
+}
+
+fn no_text(field: &str, node: &Node) -> Error {
+    Error::config("job::wrong_type", format!("`{field}` must be text"))
+        .at(node.span.clone(), format!("this is {}", node.what()))
 }
 
 fn nothing(verb: &str, span: Span) -> Error {
@@ -330,7 +347,27 @@ mod tests {
             (
                 "down = []\n[[up]]\ncast = { a = \"intt\" }",
                 "schema::unknown_type",
-                "{ a = \"intt\" }",
+                "\"intt\"",
+            ),
+            (
+                "down = []\n[[up]]\nrename = { a = 5 }",
+                "job::wrong_type",
+                "5",
+            ),
+            (
+                "down = []\n[[up]]\ncast = { a = true }",
+                "job::wrong_type",
+                "true",
+            ),
+            (
+                "down = []\n[[up]]\nset = { a = [] }",
+                "job::wrong_type",
+                "[]",
+            ),
+            (
+                "reversible = true\n[[up]]\nset = { a = 1 }",
+                "schema::migration_down",
+                "true",
             ),
             ("down = []\n[[up]]\nremove = []", "schema::no_fields", "[]"),
             ("down = []\nup = 5", "job::wrong_type", "5"),
