@@ -33,6 +33,7 @@ fn migrations_are_found_beside_versions_and_sorted_as_versions_are() {
             ("10.0.0.toml", VERSION),
             ("9.0.0.toml", VERSION),
             ("9.0.0--10.0.0.toml", "down = []"),
+            ("10.0.0--11.0.0.toml", "down = []"),
             ("1.0.0-rc.1--9.0.0.toml", "down = []"),
             ("1.0.0--2.0.0.toml.orig", ""),
             ("notes.md", ""),
@@ -44,7 +45,7 @@ fn migrations_are_found_beside_versions_and_sorted_as_versions_are() {
         .iter()
         .map(|(from, to)| format!("{from} {to}"))
         .collect();
-    assert_eq!(found, ["1.0.0-rc.1 9.0.0", "9.0.0 10.0.0"]);
+    assert_eq!(found, ["1.0.0-rc.1 9.0.0", "9.0.0 10.0.0", "10.0.0 11.0.0"]);
     assert_eq!(
         registry.versions("user").unwrap(),
         versions(&["9.0.0", "10.0.0"])
