@@ -14,4 +14,5 @@ mod guests;
 mod world;
 
 mod letters;
+mod migrations;
 mod stopped;
