@@ -10,6 +10,7 @@ mod databases;
 mod documents;
 mod drift;
 mod escapes;
+mod evolving;
 mod help;
 mod incremental;
 mod interruptions;
