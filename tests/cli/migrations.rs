@@ -183,3 +183,21 @@ fn inspect_shows_the_steps_of_a_history() {
         "#]],
     );
 }
+
+#[test]
+fn a_new_migration_says_how_it_is_used() {
+    let (world, sdk) = (World::new(), root().join("sdk/rust"));
+    let sdk = sdk.to_str().unwrap();
+    let new = ["plugin", "new", "users-v2", "--world", "schema-migration"];
+    check(
+        &world.expect(0, &[&new[..], &["--sdk", sdk]].concat()).out,
+        expect![[r#"
+            wrote the plugin users-v2; what to do next:
+
+              cd users-v2                                                                   src/lib.rs is the plugin, case.*.jsonl what it must do
+              dkhost plugin test                                                            builds it and runs its cases
+              dkhost plugin build                                                           writes the component
+              dkhost schema apply user --to 2.0.0 --job ../job.toml --plugin users-v2.wasm  brings a store to the newer version
+        "#]],
+    );
+}

@@ -1,7 +1,7 @@
 //! Loads, compiles, limits and runs plugins: the only crate that names wasmtime (invariant 2).
 //!
 //! ```text
-//! Component::load   size cap → digest → contract → compile in a limited child, cached → describe
+//! Component::load   size cap → digest → contract → compile in a limited child, cached → describe, steps
 //! Component::bind   choose the plugin → grants → config schema → open on a throw-away instance
 //! Step::open        one instance for each partition
 //! Stage::apply      columns the plugin reads → plugin → verified columns, rows, rejects

@@ -76,10 +76,18 @@ fn start(
             "builds it and runs its cases",
         ),
         ("dkhost plugin build".to_owned(), "writes the component"),
-        (
-            format!("dkhost run ../job.toml --plugin {name}.wasm"),
-            "uses it in a job",
-        ),
+        match world {
+            World::SchemaMigration => (
+                format!(
+                    "dkhost schema apply user --to 2.0.0 --job ../job.toml --plugin {name}.wasm"
+                ),
+                "brings a store to the newer version",
+            ),
+            World::Transformer | World::RecordFilter => (
+                format!("dkhost run ../job.toml --plugin {name}.wasm"),
+                "uses it in a job",
+            ),
+        },
     ];
     let mut table = crate::table::Table::indented(2);
     for (command, what) in lines {
