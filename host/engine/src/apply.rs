@@ -65,6 +65,7 @@ pub fn job_for(job: &Job, registry: &Registry, request: &Request) -> Result<Appl
         target,
         stamps: capabilities.documents,
         reshapes: !capabilities.only_one_by_one,
+        in_place: !capabilities.only_one_by_one,
         canonical,
         ..job.clone()
     };

@@ -38,12 +38,14 @@ pub fn apply(args: &ApplyArgs, screen: &mut Screen) -> Result<i32> {
         to: args.to.clone(),
     };
     let apply::Applied {
-        job: applied,
+        job: mut applied,
         is_there,
     } = apply::job_for(&job, &registry, &request)?;
     if is_there && unfinished(&applied)?.is_none() {
         return there(args, screen);
     }
+    // Who only looks keeps nobody from writing.
+    applied.in_place &= !args.dry_run;
     let purpose = match args.no_resume {
         true => Purpose::Anew,
         false => Purpose::Run,

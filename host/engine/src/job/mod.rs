@@ -61,6 +61,8 @@ pub struct Job {
     pub stamps: bool,
     /// Whether the target takes the shape of the version that records are brought to. No key, as above.
     pub reshapes: bool,
+    /// Whether the store that is read is held against writers until it is replaced. No key, as above.
+    pub in_place: bool,
     /// `[source]`, `[[steps]]` and `[target]` as JSON: what the plan hash covers.
     pub canonical: serde_json::Value,
 }
@@ -224,6 +226,7 @@ impl Job {
             state,
             stamps: false,
             reshapes: false,
+            in_place: false,
             canonical,
             text,
         })

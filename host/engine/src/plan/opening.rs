@@ -97,7 +97,7 @@ impl Opening<'_> {
             incremental,
             partition_by: by.map(|by| (by.column.0.clone(), by.values.clone())),
             repeatable: matches!(job.target.conflict.0, Conflict::Upsert | Conflict::Skip),
-            in_place: job.reshapes,
+            in_place: job.in_place,
         };
         self.backend
             .open_source(from.options.clone(), &open)
