@@ -90,9 +90,7 @@ fn find(sql: &str, prefix: &str) -> Option<(usize, usize)> {
     let mut from = 0;
     while let Some(at) = sql[from..].find(&opening).map(|at| from + at) {
         from = at + opening.len();
-        let Some(check) = sql[from..].find(OURS).map(|mark| from + mark + OURS.len()) else {
-            return None;
-        };
+        let check = from + sql[from..].find(OURS)? + OURS.len();
         let name = &sql[at..check];
         let open = sql[check..].find('(').map(|open| check + open)?;
         let before = sql[..at].trim_end();

@@ -107,6 +107,28 @@ pub(crate) fn attached(db: &Connection, table: &str) -> rusqlite::Result<Vec<Att
     found.collect()
 }
 
+/// The greatest id an AUTOINCREMENT table ever gave; `None` for other tables.
+pub(crate) fn last_id(db: &Connection, table: &str) -> rusqlite::Result<Option<i64>> {
+    let there = "SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE name = 'sqlite_sequence')";
+    if !db.query_row(there, [], |row| row.get(0))? {
+        return Ok(None);
+    }
+    let sql =
+        "SELECT max(CAST(seq AS INTEGER)) FROM sqlite_sequence WHERE name = ?1 COLLATE NOCASE";
+    db.query_row(sql, [table], |row| row.get(0))
+}
+
+/// Sees that an AUTOINCREMENT table gives no id twice, though the rows that had them are gone.
+pub(crate) fn go_on_after(db: &Connection, table: &str, id: i64) -> rusqlite::Result<()> {
+    let id = last_id(db, table)?.map_or(id, |last| last.max(id));
+    db.execute(
+        "DELETE FROM sqlite_sequence WHERE name = ?1 COLLATE NOCASE",
+        [table],
+    )?;
+    let sql = "INSERT INTO sqlite_sequence (name, seq) VALUES (?1, ?2)";
+    db.execute(sql, (table, id)).map(drop)
+}
+
 /// The statement that creates a unique index on the staging table instead, under a name of ours.
 ///
 /// `CREATE UNIQUE INDEX name ON table(…)`: the catalog keeps what was typed from the name on.

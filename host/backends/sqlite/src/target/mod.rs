@@ -10,6 +10,7 @@ mod bind;
 mod columns;
 mod constraint;
 mod ddl;
+mod definition;
 mod knobs;
 mod layout;
 mod plan;

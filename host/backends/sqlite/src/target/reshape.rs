@@ -2,13 +2,13 @@
 //!
 //! Columns are renamed, dropped and added by SQLite's own ALTER TABLE, on an empty copy of the
 //! definition, so that what else the definition says stays as it was typed. What ALTER TABLE cannot do
-//! – another type, NOT NULL – is done by a new column in place of the old one: it then stands last.
+//! – another type, NOT NULL – is changed in the text itself (see [`definition`]).
 
 use dkhost_core::{Error, Field, LogicalType, Reshape, Result, Schema};
 use rusqlite::Connection;
 
-use super::constraint;
 use super::ddl::Attached;
+use super::{constraint, definition};
 use crate::affinity::{Affinity, declare, meant};
 use crate::catalog::{ColumnDef, Table};
 use crate::fault::{fault, words};
@@ -156,7 +156,7 @@ impl Trial {
         let table = self.table()?;
         let declared = declared(&field.logical, table.strict);
         let Some(column) = table.column(&field.name) else {
-            self.add(&field.name, &declared, required, None)?;
+            self.add(&field.name, &declared, required)?;
             self.effects.push(format!(
                 "adds column {} {}",
                 field.name,
@@ -165,7 +165,7 @@ impl Trial {
             return Ok(());
         };
         let has_type = holds(column, &field.logical, table.strict);
-        let has_nulls = column.not_null == (required || !field.nullable) || column.primary > 0;
+        let has_nulls = column.not_null == required || column.primary > 0;
         if has_type && has_nulls || column.generated {
             return Ok(());
         }
@@ -183,35 +183,52 @@ impl Trial {
             true => column.declared.clone(),
             false => declared,
         };
-        let default = match has_type {
-            true => default_of(&self.db, &self.name, &column.name)?,
-            false => None,
-        };
-        let change = format!("RENAME COLUMN {} TO dkhost_replaced", quote(&column.name)?);
-        self.alter(&change, &format!("change column `{}`", column.name))?;
-        self.add(&column.name, &type_now, required, default)?;
-        self.alter(
-            "DROP COLUMN dkhost_replaced",
-            &format!("change column `{}`", column.name),
-        )?;
+        self.redefine(&table, column, &type_now, required)?;
         let now = shown(&type_now, required);
-        self.effects.push(format!(
-            "changes column {} to {now}; it stands last now",
-            column.name
-        ));
+        self.effects
+            .push(format!("changes column {} to {now}", column.name));
         Ok(())
     }
 
-    fn add(
+    /// Puts another table in its place, in which a column is declared otherwise.
+    fn redefine(
         &self,
-        name: &str,
+        table: &Table,
+        old: &ColumnDef,
         declared: &str,
         required: bool,
-        default: Option<String>,
     ) -> Result<()> {
-        let needed = if required { " NOT NULL" } else { "" };
-        let default = default.map_or_else(String::new, |text| format!(" DEFAULT {text}"));
-        let change = format!("ADD COLUMN {} {declared}{needed}{default}", quote(name)?);
+        let column = old.name.as_str();
+        let doing = format!("change column `{column}`");
+        let typed = match old.declared == declared {
+            true => Some(table.sql.clone()),
+            false => definition::with_type(&table.sql, column, declared),
+        };
+        let changed = typed.and_then(|sql| definition::with_not_null(&sql, column, required));
+        if let Some(sql) = changed {
+            self.run(&format!("DROP TABLE {}", quote(&self.name)?), &doing)?;
+            self.run(&sql, &doing)?;
+        }
+        // What was read wrongly would not be what is wanted.
+        let now = self.table()?;
+        let is_so = now.column(column).is_some_and(|now| {
+            now.declared.eq_ignore_ascii_case(declared) && now.not_null == required
+        });
+        match is_so && now.columns.len() == table.columns.len() {
+            true => Ok(()),
+            false => Err(Error::config(
+                "sqlite::cannot_reshape",
+                format!(
+                    "column `{column}` of table `{}` cannot become {declared}: its definition cannot be read",
+                    self.name
+                ),
+            )
+            .help("change the column by hand first")),
+        }
+    }
+
+    fn add(&self, name: &str, declared: &str, required: bool) -> Result<()> {
+        let change = format!("ADD COLUMN {} {}", quote(name)?, shown(declared, required));
         self.alter(&change, &format!("add column `{name}`"))
     }
 
@@ -255,11 +272,18 @@ impl Trial {
             "put it together",
         )?;
         self.run(&sql, "check what the schema asks")?;
-        for (name, sql) in indexes.into_iter().chain(unique) {
-            if self.db.execute_batch(&sql).is_err() {
-                self.effects
-                    .push(format!("drops index {name}, whose column goes"));
+        for (name, sql) in indexes {
+            match self.db.execute_batch(&sql) {
+                Err(cause) if words(&cause).contains("no such column") => self
+                    .effects
+                    .push(format!("drops index {name}, whose column goes")),
+                Err(_) => self.run(&sql, &format!("create index `{name}` again"))?,
+                Ok(()) => (),
             }
+        }
+        for (name, sql) in unique {
+            refuse_taken(real, &self.name, &name)?;
+            self.run(&sql, &format!("create index `{name}`"))?;
         }
         let reading = |cause| fault(format!("read the indexes of {}", place.name), cause);
         let mut attached = super::ddl::attached(&self.db, &self.name).map_err(reading)?;
@@ -316,12 +340,6 @@ fn holds(column: &ColumnDef, logical: &LogicalType, strict: bool) -> bool {
     }
 }
 
-fn default_of(db: &Connection, table: &str, column: &str) -> Result<Option<String>> {
-    let sql = "SELECT dflt_value FROM pragma_table_xinfo(?1) WHERE name = ?2 COLLATE NOCASE";
-    db.query_row(sql, [table, column], |row| row.get(0))
-        .map_err(|cause| fault(format!("read the default of `{column}`"), cause))
-}
-
 /// Names and definitions of a table's own indexes.
 fn indexes(db: &Connection, table: &str) -> Result<Vec<(String, String)>> {
     let list = || -> rusqlite::Result<Vec<(String, String)>> {
@@ -342,12 +360,10 @@ fn refuse_dependents(db: &Connection, table: &Table, column: &str) -> Result<()>
     let list = || -> rusqlite::Result<Vec<(String, String, String)>> {
         let mut statement = db.prepare(
             "SELECT type, name, sql FROM sqlite_schema WHERE sql IS NOT NULL \
-             AND (type IN ('view', 'trigger') OR (type = 'table' AND name <> ?1 COLLATE NOCASE)) ORDER BY rowid",
+             AND type IN ('view', 'trigger', 'table') ORDER BY rowid",
         )?;
         statement
-            .query_map([&table.name], |row| {
-                Ok((row.get(0)?, row.get(1)?, row.get(2)?))
-            })?
+            .query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?
             .collect()
     };
     let all = list().map_err(|cause| fault("read what hangs on the table", cause))?;
@@ -378,9 +394,26 @@ fn refuse_dependents(db: &Connection, table: &Table, column: &str) -> Result<()>
     Ok(())
 }
 
+/// Refuses a name for an index that something else in the database has.
+fn refuse_taken(db: &Connection, table: &str, name: &str) -> Result<()> {
+    let sql = "SELECT count(*) FROM sqlite_schema WHERE name = ?1 COLLATE NOCASE AND tbl_name <> ?2 COLLATE NOCASE";
+    let others: i64 = db
+        .query_row(sql, [name, table], |row| row.get(0))
+        .map_err(|cause| fault("look for the names of indexes", cause))?;
+    if others == 0 {
+        return Ok(());
+    }
+    Err(Error::config(
+        "sqlite::cannot_reshape",
+        format!("table `{table}` is to get a unique index `{name}`, and something else in the database is called so"),
+    )
+    .help(format!("give the other `{name}` another name first")))
+}
+
+/// One that names no column goes along with the primary key.
 fn refers_to(db: &Connection, from: &str, table: &str, column: &str) -> rusqlite::Result<bool> {
     let sql = "SELECT count(*) FROM pragma_foreign_key_list(?1) WHERE \"table\" = ?2 COLLATE NOCASE \
-               AND (\"to\" = ?3 COLLATE NOCASE OR \"to\" IS NULL)";
+               AND \"to\" = ?3 COLLATE NOCASE";
     let found: i64 = db.query_row(sql, [from, table, column], |row| row.get(0))?;
     Ok(found > 0)
 }

@@ -402,6 +402,7 @@ fn swap(target: &Target, db: &Connection) -> Result<()> {
             )?;
         }
     }
+    let given = ddl::last_id(db, table).map_err(|cause| ids(table, cause))?;
     run(
         db,
         &format!("DROP TABLE IF EXISTS {}", quote(table)?),
@@ -417,6 +418,9 @@ fn swap(target: &Target, db: &Connection) -> Result<()> {
         ),
         table,
     )?;
+    if let Some(given) = given {
+        ddl::go_on_after(db, table, given).map_err(|cause| ids(table, cause))?;
+    }
     fail::point("sqlite.swap.renamed")?;
     for attached in &old {
         run(db, &attached.sql, table)?;
@@ -427,6 +431,10 @@ fn swap(target: &Target, db: &Connection) -> Result<()> {
         }
     }
     Ok(())
+}
+
+fn ids(table: &str, cause: rusqlite::Error) -> Error {
+    fault(format!("keep the last id of table `{table}`"), cause)
 }
 
 fn run(db: &Connection, sql: &str, table: &str) -> Result<()> {
