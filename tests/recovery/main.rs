@@ -13,6 +13,7 @@
 //! places    where on a server a target is: tables, indices (documents), objects
 //! outages   a cluster or an S3 server is ended    remote_sources   and read from
 //! in_place  a store is source and target at once    applied   and brought to another version   applications   and gets another version
+//! in_database   a table of SQLite is all that
 //! ```
 //!
 //! A fixed sample runs in `cargo test`; `DKHOST_SEEDS=200`, which `cargo xtask torture` sets, runs all.
@@ -27,6 +28,7 @@ mod connections;
 mod doubts;
 mod faults;
 mod full;
+mod in_database;
 mod in_place;
 mod indices;
 mod kills;
