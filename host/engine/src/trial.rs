@@ -5,9 +5,8 @@
 
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, RecordBatch};
-use arrow::compute::kernels::cmp::not_distinct;
-use arrow::compute::take;
+use arrow::array::{ArrayRef, RecordBatch, make_comparator};
+use arrow::compute::{SortOptions, take};
 use dkhost_core::text::Appender;
 use dkhost_core::{
     Batch, Changed, Error, Locator, Payload, Position, Result, Schema, SourceRows, Step,
@@ -84,8 +83,9 @@ impl Trial {
                 column.ok_or_else(|| Error::bug("a way back ends without a field"))
             };
             let (before, after) = (take(&column(before)?, &rows, None)?, column(after)?);
-            let equal = not_distinct(&before, &after)?;
-            for row in (0..origin.len()).filter(|row| !equal.value(*row)) {
+            // Vectors too, and a null is a null.
+            let order = make_comparator(&before, &after, SortOptions::default())?;
+            for row in (0..origin.len()).filter(|row| order(*row, *row).is_ne()) {
                 same[row] = false;
                 let shown = |values: &ArrayRef| value_text(values, row, &field.logical);
                 self.example

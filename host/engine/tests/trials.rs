@@ -93,3 +93,32 @@ fn safe_refuses_nothing_and_lossless_gives_everything_back() {
         "{tried} tried, {safe} safe, {lossless} lossless"
     );
 }
+
+/// A migration between two versions, tried: how many came up, and how many came back changed.
+fn tried(from: &str, to: &str, file: &str) -> (usize, usize) {
+    let [from, to] = [("1.0.0", from), ("2.0.0", to)].map(|(number, text)| {
+        dkhost_schema::read(format!("user@{number}").parse().unwrap(), text).unwrap()
+    });
+    let (one, two) = (from.id.version.clone(), to.id.version.clone());
+    let migration = migration::read("user", one, two, file).unwrap();
+    let up = way(&from, &to, &migration, Direction::Up);
+    let down = way(&to, &from, &migration, Direction::Down);
+    let found = trial(up, Some(down), 100, 5).unwrap();
+    (found.tried - found.refused, found.changed)
+}
+
+#[test]
+fn vectors_are_looked_at_value_by_value() {
+    let id = "[fields.id]\ntype = 'int64'\n";
+    let one = format!("{id}[fields.v]\ntype = 'vector(3)'\nrequired = true\n");
+    let two = format!("{id}[fields.w]\ntype = 'vector(3)'\nrequired = true\n");
+    let renamed = "[[up]]\nrename = { v = 'w' }\n[[down]]\nrename = { w = 'v' }\n";
+    assert_eq!(tried(&one, &two, renamed), (100, 0));
+    let loose = format!("{id}[fields.v]\ntype = 'vector(3)'\n");
+    let gone = "[[up]]\nremove = ['v']\n[[down]]\nadd = { v = 'null' }\n";
+    let (up, changed) = tried(&loose, id, gone);
+    assert!(
+        up == 100 && changed > 50 && changed < 100,
+        "{changed} of {up}"
+    );
+}
