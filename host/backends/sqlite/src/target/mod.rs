@@ -11,6 +11,7 @@ mod columns;
 mod constraint;
 mod ddl;
 mod definition;
+mod guard;
 mod knobs;
 mod layout;
 mod plan;

@@ -16,7 +16,7 @@ use rusqlite::{Connection, TransactionBehavior};
 use super::layout::Layout;
 use super::state::{self, Memory, Owner};
 use super::writer::SqliteWriter;
-use super::{Target, ddl, knobs, stamps};
+use super::{Target, ddl, guard, knobs, stamps};
 use crate::catalog::Table;
 use crate::fault::fault;
 use crate::name::{quote, quote_all};
@@ -98,6 +98,14 @@ impl Sink for SqliteSink {
         };
         target.plans.is_shared.store(!fresh, Ordering::SeqCst);
         let known = memory.as_ref().map_or(0, |memory| memory.owner.epoch);
+        let content = match published {
+            true => None,
+            false => guard::content(
+                target,
+                &tx,
+                ours.and_then(|memory| memory.owner.content.clone()),
+            )?,
+        };
         let owner = Owner {
             version: CHECKPOINT_VERSION,
             run: claim.run.clone(),
@@ -107,6 +115,7 @@ impl Sink for SqliteSink {
             fresh,
             published,
             replaces: target.conflict == Conflict::ReplaceAll,
+            content,
             journal_mode: memory
                 .as_ref()
                 .map_or(before, |memory| memory.owner.journal_mode.clone()),
@@ -193,6 +202,9 @@ impl Sink for SqliteSink {
         let owner = state::fence(&tx, &target.job, &run, epoch)?;
         if owner.published {
             return Ok(());
+        }
+        if let Some(content) = &owner.content {
+            guard::ensure_same(target, &tx, content)?;
         }
         if target.conflict == Conflict::ReplaceAll {
             swap(target, &tx)?;

@@ -32,6 +32,9 @@ pub(crate) struct Owner {
     /// Whether it writes to a staging table that replaces the table at the end.
     #[serde(default)]
     pub replaces: bool,
+    /// What the table held when the run began to read it, to bring it to another version.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub content: Option<String>,
     /// How the database kept its journal before.
     pub journal_mode: String,
 }

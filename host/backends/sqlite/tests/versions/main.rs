@@ -1,6 +1,8 @@
 //! A table that takes the shape of another version of its schema.
 #![allow(clippy::unwrap_used, reason = "these are tests")]
 
+mod definitions;
+#[path = "../support/mod.rs"]
 mod support;
 
 use dkhost_core::{Backend, Constraint, ConstraintRule, Options, Reshape, Sink, Stamp};
@@ -78,6 +80,15 @@ fn fill(sink: Box<dyn Sink>, run: u32) {
     assert!(report.rejects.is_empty(), "{:?}", report.rejects);
     run.commit();
     run.finish();
+}
+
+fn plain(required: &[&str]) -> Reshape {
+    Reshape {
+        schema: "user".into(),
+        version: "2.0.0".into(),
+        required: required.iter().map(|name| (*name).to_owned()).collect(),
+        ..Reshape::default()
+    }
 }
 
 #[test]
@@ -253,155 +264,6 @@ fn a_run_that_dies_before_the_swap_leaves_the_old_table_and_goes_on() {
     assert_eq!(stamp(&folder).unwrap().version, "2.0.0");
 }
 
-/// What becomes of one table, told by its plan, and carried out with a row.
-fn becomes(
-    table: &str,
-    columns: &[&str],
-    row: &[Option<&str>],
-    to: Reshape,
-) -> (Vec<String>, String, Folder) {
-    let folder = Folder::with(table);
-    let sink = folder
-        .reshaping(json!({"table": "users"}), &schema(columns), to)
-        .unwrap();
-    let told = sink.plan().effects[1..].to_vec();
-    let mut run = Run::start(sink, 1);
-    let report = run.write(&rows(&schema(columns), &[row]));
-    assert!(report.rejects.is_empty(), "{:?}", report.rejects);
-    run.commit();
-    run.finish();
-    assert_eq!(folder.dump("PRAGMA integrity_check"), ["'ok'"]);
-    assert_eq!(
-        folder.dump("PRAGMA foreign_key_check"),
-        Vec::<String>::new()
-    );
-    let sql = folder.dump("SELECT sql FROM sqlite_schema WHERE name = 'users' COLLATE NOCASE");
-    (told, sql[0].clone(), folder)
-}
-
-fn plain(required: &[&str]) -> Reshape {
-    Reshape {
-        schema: "user".into(),
-        version: "2.0.0".into(),
-        required: required.iter().map(|name| (*name).to_owned()).collect(),
-        ..Reshape::default()
-    }
-}
-
-#[test]
-fn what_else_a_column_says_stays_when_its_type_changes() {
-    let (told, sql, _) = becomes(
-        "CREATE TABLE p (k INTEGER PRIMARY KEY); INSERT INTO p VALUES (5);
-         CREATE TABLE users (id INTEGER PRIMARY KEY, n TEXT DEFAULT '5' COLLATE NOCASE
-           CHECK (n <> 9) UNIQUE REFERENCES p (k) ON DELETE CASCADE, /* behind */ note TEXT NOT NULL)",
-        &["!id int64", "n int64", "note utf8"],
-        &[Some("1"), Some("5"), None],
-        plain(&["id", "n"]),
-    );
-    assert_eq!(
-        told[..2],
-        [
-            "changes column n to INTEGER NOT NULL",
-            "changes column note to TEXT"
-        ]
-    );
-    assert!(
-        sql.contains("n INTEGER NOT NULL DEFAULT '5' COLLATE NOCASE")
-            && sql.contains(
-                "CHECK (n <> 9) UNIQUE REFERENCES p (k) ON DELETE CASCADE, /* behind */ note TEXT)"
-            ),
-        "{sql}"
-    );
-}
-
-#[test]
-fn a_strict_table_without_rowid_stays_one() {
-    let (told, sql, folder) = becomes(
-        "CREATE TABLE users (a TEXT, b INT, n TEXT, twice INT AS (b * 2) STORED, PRIMARY KEY (a, b)) STRICT, WITHOUT ROWID",
-        &["!a utf8", "!b int64", "n int64", "f float64"],
-        &[Some("x"), Some("3"), Some("4"), Some("0.5")],
-        plain(&["a", "b"]),
-    );
-    assert_eq!(
-        told[..2],
-        ["changes column n to INTEGER", "adds column f REAL"]
-    );
-    assert!(
-        sql.contains(
-            "twice INT AS (b * 2) STORED, \"f\" REAL, PRIMARY KEY (a, b)) STRICT, WITHOUT ROWID"
-        ),
-        "{sql}"
-    );
-    let held = folder.dump("SELECT a, b, n, twice, f FROM users");
-    assert_eq!(held, ["'x' | 3 | 4 | 6 | 0.5"]);
-}
-
-#[test]
-fn a_table_that_refers_to_itself_still_does() {
-    let (_, sql, folder) = becomes(
-        "CREATE TABLE users (id INTEGER PRIMARY KEY, boss INT REFERENCES users (id), n TEXT);
-         CREATE TABLE child (u INT REFERENCES users); INSERT INTO users VALUES (1, 1, 'a'); INSERT INTO child VALUES (1);",
-        &["!id int64", "boss int64", "m int64"],
-        &[Some("1"), Some("1"), Some("2")],
-        Reshape {
-            renamed: vec![("n".into(), "m".into())],
-            ..plain(&["id"])
-        },
-    );
-    assert!(sql.contains("REFERENCES users (id)"), "{sql}");
-    let child = folder.dump("SELECT sql FROM sqlite_schema WHERE name = 'child'");
-    assert_eq!(child, ["'CREATE TABLE child (u INT REFERENCES users)'"]);
-}
-
-#[test]
-fn two_columns_can_change_names() {
-    let swap = Reshape {
-        renamed: vec![("a".into(), "b".into()), ("b".into(), "a".into())],
-        ..plain(&["id"])
-    };
-    let (told, sql, _) = becomes(
-        "CREATE TABLE users (id INTEGER PRIMARY KEY, a TEXT, b INTEGER, CHECK (b > 0))",
-        &["!id int64", "b utf8", "a int64"],
-        &[Some("1"), Some("x"), Some("2")],
-        swap,
-    );
-    assert_eq!(
-        told[..2],
-        ["renames column a to b", "renames column b to a"]
-    );
-    assert!(
-        sql.contains("\"b\" TEXT, \"a\" INTEGER, CHECK (\"a\" > 0)"),
-        "{sql}"
-    );
-}
-
-#[test]
-fn what_sqlite_cannot_check_is_told() {
-    let folder = Folder::with("CREATE TABLE users (id INTEGER PRIMARY KEY, price)");
-    let to = Reshape {
-        constraints: vec![Constraint {
-            name: "user_price_range".into(),
-            column: "price".into(),
-            logical: "decimal(10,2)".parse().unwrap(),
-            rule: ConstraintRule::Range {
-                min: Some("0".into()),
-                max: None,
-            },
-        }],
-        ..plain(&["id"])
-    };
-    let columns = schema(&["!id int64", "price decimal(10,2)"]);
-    let sink = folder
-        .reshaping(json!({"table": "users"}), &columns, to)
-        .unwrap();
-    assert_eq!(
-        sink.plan().notes,
-        [
-            "the table itself does not check user_price_range: SQLite compares decimal(10, 2) in another way"
-        ]
-    );
-}
-
 #[test]
 fn a_repeated_publish_changes_nothing_and_looking_creates_nothing() {
     let folder = Folder::empty();
@@ -445,4 +307,73 @@ fn an_index_that_cannot_be_made_is_refused_and_not_left_out() {
         assert_eq!(error.to_string(), why);
         assert_eq!(error.code(), "sqlite::cannot_reshape");
     }
+}
+
+#[test]
+fn what_somebody_writes_to_the_table_meanwhile_is_not_lost() {
+    let row: &[Option<&str>] = &[Some("7"), Some("36"), Some("Ada"), Some("n"), Some("a@b")];
+    for change in [
+        "INSERT INTO users (id, years, name) VALUES (8, '40', 'Bob')",
+        "UPDATE users SET years = '37'",
+        "DELETE FROM users",
+    ] {
+        let folder = Folder::with(USERS);
+        let sink = || {
+            folder
+                .reshaping(json!({"table": "users"}), &schema(&NEW), reshape())
+                .unwrap()
+        };
+        let mut run = Run::start(sink(), 1);
+        run.write(&rows(&schema(&NEW), &[row]));
+        run.commit();
+        folder.db().execute(change, []).unwrap();
+        let written = folder.dump("SELECT * FROM users");
+        let refused = run.sink.publish().unwrap_err();
+        assert_eq!(refused.code(), "target::changed", "{change}");
+        assert_eq!(
+            refused.to_string(),
+            "table `users` in a.db was written to since the run began to read it, and replacing its rows would lose that"
+        );
+        assert_eq!(folder.dump("SELECT * FROM users"), written);
+        drop(run);
+        fill(sink(), 2);
+        assert_eq!(stamp(&folder).unwrap().version, "2.0.0", "{change}");
+    }
+}
+
+#[test]
+fn a_store_of_dataknobs_says_its_version_and_keeps_its_table() {
+    let folder = Folder::with(
+        "CREATE TABLE records (id TEXT PRIMARY KEY, data TEXT NOT NULL, metadata TEXT,
+           created_at TEXT DEFAULT CURRENT_TIMESTAMP, updated_at TEXT DEFAULT CURRENT_TIMESTAMP, owner TEXT DEFAULT 'me');
+         CREATE INDEX theirs ON records (owner);
+         INSERT INTO records (id, data) VALUES ('1', '{\"years\":36}');",
+    );
+    let options = json!({"layout": "dataknobs"});
+    let columns = schema(&["!id utf8", "age int64"]);
+    let before = catalog_of(&folder, "records");
+    let sink = folder.reshaping(options, &columns, plain(&["id"])).unwrap();
+    assert!(sink.plan().effects.contains(
+        &"says in table dkhost_schema_version that its records are of user@2.0.0".to_owned()
+    ));
+    let mut run = Run::start(sink, 1);
+    run.write(&rows(&columns, &[&[Some("1"), Some("37")]]));
+    run.commit();
+    run.finish();
+    assert_eq!(catalog_of(&folder, "records"), before);
+    let held =
+        folder.dump("SELECT id, json_extract(data, '$.age.value', '$.age'), owner FROM records");
+    assert!(
+        held.len() == 1 && held[0].contains("37") && held[0].ends_with("'me'"),
+        "{held:?}"
+    );
+    let said = folder.dump("SELECT \"table\", \"schema\", version FROM dkhost_schema_version");
+    assert_eq!(said, ["'records' | 'user' | '2.0.0'"]);
+}
+
+fn catalog_of(folder: &Folder, table: &str) -> Vec<String> {
+    let sql = format!(
+        "SELECT type, name, replace(sql, '\"', '') FROM sqlite_schema WHERE tbl_name = '{table}' ORDER BY name"
+    );
+    folder.dump(&sql)
 }
