@@ -51,7 +51,7 @@ pub struct Evolution {
     pub to: Version,
     /// Which way; up where records are of several versions.
     pub direction: Direction,
-    /// The migrations of all ways, each once, in the order of their versions.
+    /// The migrations of all ways, each once: up from the oldest version, then down from the newest.
     pub hops: Vec<Hop>,
     /// What becomes of a store whose records are brought there.
     pub reshape: Reshape,
@@ -265,6 +265,7 @@ pub(crate) fn ways(folder: &Path, offers: &[Offer], asked: &Asked) -> Result<Way
                 from_digest: history::digest(text(start_of_hop)?.as_bytes()),
                 to_digest: history::digest(text(end_of_hop)?.as_bytes()),
             };
+            let told = (start_of_hop.clone(), told);
             if !told_hops.contains(&told) {
                 told_hops.push(told);
             }
@@ -276,10 +277,18 @@ pub(crate) fn ways(folder: &Path, offers: &[Offer], asked: &Asked) -> Result<Way
         }
         ways.push(way);
     }
+    // Up from the oldest, down from the newest, as records go.
+    told_hops.sort_by(|(one, _), (other, _)| one.cmp(other));
+    let (mut hops, mut downs): (Vec<_>, Vec<_>) = told_hops
+        .into_iter()
+        .map(|(_, hop)| hop)
+        .partition(|hop: &Hop| hop.direction == Direction::Up);
+    downs.reverse();
+    hops.append(&mut downs);
     Ok(Ways {
         to,
         ways,
-        hops: told_hops,
+        hops,
         digest: digest(&files),
     })
 }
