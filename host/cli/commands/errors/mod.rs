@@ -94,10 +94,16 @@ fn list(of: &LettersOf, all: bool, limit: u32, screen: &mut Screen) -> Result<i3
         format!("dkhost errors show {first} {job}"),
         "one record with all that is known",
     );
-    command(
-        format!("dkhost errors retry {job}"),
-        "takes them through the job again, once it is mended",
-    );
+    match run.kind == "schema" {
+        true => command(
+            format!("dkhost errors export refused.jsonl {}", escape(&run.id)),
+            "writes them down as they were: the store holds them no more",
+        ),
+        false => command(
+            format!("dkhost errors retry {job}"),
+            "takes them through the job again, once it is mended",
+        ),
+    }
     screen.line(next.lines().join("\n"))?;
     Ok(0)
 }

@@ -223,20 +223,27 @@ fn remarks(record: &RunRecord) -> Table {
 fn next(record: &RunRecord, (_, open): (u64, u64), paint: Paint) -> Option<String> {
     let job = escape(&record.job_path);
     if record.status.is_unfinished() {
-        let command = if record.kind == "retry" {
-            "errors retry"
-        } else {
-            "run"
+        let command = match record.kind.as_str() {
+            "schema" => {
+                return Some("the same `dkhost schema apply` goes on where it stopped".into());
+            }
+            "retry" => "errors retry",
+            _ => "run",
         };
         return Some(format!(
             "{}  goes on where it stopped",
             paint.cyan(&format!("dkhost {command} {job}"))
         ));
     }
+    // The job's latest run is another one.
+    let of = match record.kind.as_str() {
+        "schema" => escape(&record.id),
+        _ => job,
+    };
     (open > 0).then(|| {
         format!(
             "{}  which records were refused, and why",
-            paint.cyan(&format!("dkhost errors list {job}"))
+            paint.cyan(&format!("dkhost errors list {of}"))
         )
     })
 }
