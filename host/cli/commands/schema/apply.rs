@@ -50,7 +50,8 @@ pub fn apply(args: &ApplyArgs, screen: &mut Screen) -> Result<i32> {
         true => Purpose::Anew,
         false => Purpose::Run,
     };
-    let mut plan = Plan::make(applied, &registry, purpose)?;
+    let mut plan =
+        Plan::make(applied, &registry, purpose).map_err(|error| said_here(error, args))?;
     let evolution = evolution(&plan)?.clone();
     if args.dry_run {
         if !args.quiet {
@@ -62,7 +63,7 @@ pub fn apply(args: &ApplyArgs, screen: &mut Screen) -> Result<i32> {
     }
     let history = History::open(&plan.job.state)?;
     if !args.accept_edited {
-        refuse_edited(&history, &job, &evolution)?;
+        refuse_edited(&history, &plan, &evolution)?;
     }
     // The job itself must not write to the store meanwhile.
     let _lock = JobLock::take(&history, &job.name)?;
@@ -70,6 +71,17 @@ pub fn apply(args: &ApplyArgs, screen: &mut Screen) -> Result<i32> {
     let row = application(&plan, &evolution, &job.name);
     let ended = carried_out(&plan, &history, row, args, &voice, screen)?;
     conclude(&ended.0, &plan.job, ended.1, args.quiet, screen)
+}
+
+/// Points at the command, where the plan of a job would point at the job.
+fn said_here(error: Error, args: &ApplyArgs) -> Error {
+    match error.code() {
+        "schema::no_version" => error.help(format!(
+            "neither the store nor its records say it: add --from VERSION, one of `dkhost schema list {}`",
+            args.name
+        )),
+        _ => error,
+    }
 }
 
 /// An application of the job that was interrupted.
@@ -223,20 +235,33 @@ fn who() -> String {
     format!("{}@{host}", name.as_deref().unwrap_or("unknown"))
 }
 
-/// Refuses migrations that say something else than when they were applied.
+/// Refuses migrations that say something else than when they were applied, unless it was accepted
+/// for this store.
 ///
 /// *Errors* – `schema::edited`.
-fn refuse_edited(history: &History, job: &Job, evolution: &Evolution) -> Result<()> {
+fn refuse_edited(history: &History, plan: &Plan, evolution: &Evolution) -> Result<()> {
     let records = history.applications(ApplicationFilter {
         schema: Some(&evolution.schema),
         limit: 1_000,
         ..ApplicationFilter::default()
     })?;
     let edits = edited(&records, &|schema, hop| {
-        digest_now(&job.schemas, schema, hop)
+        digest_now(&plan.job.schemas, schema, hop)
     });
+    let store = &plan.sink.plan().label;
+    // What brought the store to where it is.
+    let latest = |by: &Author| {
+        let done = records
+            .iter()
+            .filter(|record| record.status == Status::Done && record.application.store == *store);
+        let mut hops = done.flat_map(|record| &record.application.hops);
+        hops.find(|hop| hop.by == *by)
+    };
     let used = evolution.hops.iter().filter_map(|hop| match &hop.by {
-        Author::File(file) => Some(file),
+        Author::File(file) => match latest(&hop.by) {
+            Some(latest) if latest.digest == hop.digest => None,
+            _ => Some(file),
+        },
         Author::Plugin(_) => None,
     });
     let used: Vec<&String> = used.collect();
