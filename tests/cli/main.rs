@@ -5,6 +5,7 @@
 mod world;
 
 mod applications;
+mod apply;
 mod authors;
 mod databases;
 mod documents;

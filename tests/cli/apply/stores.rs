@@ -1,0 +1,70 @@
+//! Every kind of local store goes up, comes back with all it had, and goes up again.
+
+use serde_json::{Value, json};
+
+use super::applying::{Applying, JSONL, NEW, OLD, TABLE, lines};
+
+fn file(name: &str) -> String {
+    format!("backend = \"file\"\npath = \"store/{name}\"\n")
+}
+
+/// As the store gives them back: numbers that are written as text are numbers in CSV, and documents
+/// say their version.
+fn said(text: &str, target: &str, version: &str) -> Vec<Value> {
+    let is_document = target.contains("json");
+    let mut records = lines(text);
+    for record in &mut records {
+        let fields = record.as_object_mut().unwrap();
+        if is_document {
+            fields.insert("_schema_version".into(), version.into());
+        }
+        if target.contains("csv")
+            && let Some(years) = fields.get_mut("years")
+        {
+            *years = json!(years.as_str().unwrap().parse::<i64>().unwrap());
+        }
+    }
+    records
+}
+
+/// Up and down twice, the version given once and taken from the store ever after.
+fn round_trip(target: &str) {
+    let applying = Applying::filled(target, OLD);
+    let mut from = "--from 1.0.0";
+    for _ in 0..2 {
+        let report = applying
+            .apply(0, &format!("{from} --to 2.0.0 --json"))
+            .last();
+        assert_eq!(report["counts"]["written"], 5, "{target}");
+        assert_eq!(applying.records(), said(NEW, target, "2.0.0"), "{target}");
+        let report = applying.apply(0, "--to 1.0.0 --json").last();
+        assert_eq!(report["counts"]["written"], 5, "{target}");
+        assert_eq!(applying.records(), said(OLD, target, "1.0.0"), "{target}");
+        from = "";
+    }
+}
+
+#[test]
+fn a_table_goes_up_and_comes_back() {
+    round_trip(TABLE);
+}
+
+#[test]
+fn lines_and_arrays_of_documents_go_up_and_come_back() {
+    round_trip(JSONL);
+    round_trip(&file("t.json"));
+    round_trip(&file("t.jsonl.gz"));
+}
+
+#[test]
+fn files_of_columns_go_up_and_come_back() {
+    round_trip(&file("t.csv"));
+    round_trip(&file("t.parquet"));
+    round_trip(&file("t.arrow"));
+}
+
+#[test]
+fn a_folder_of_parts_goes_up_and_comes_back() {
+    round_trip(&format!("{}format = \"jsonl\"\n", file("t/")));
+    round_trip(&format!("{}format = \"parquet\"\n", file("t/")));
+}
