@@ -46,7 +46,7 @@ pub(super) fn ensure_same(target: &Target, db: &Connection, before: &str) -> Res
             target.label()
         ),
     )
-    .help("start over with `dkhost run --no-resume`"))
+    .help("run the same command again with --no-resume: it begins anew with what is there now"))
 }
 
 /// How many rows there are, and the sum of a hash of each.
