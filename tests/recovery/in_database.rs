@@ -128,3 +128,21 @@ fn whoever_is_killed_while_tidying_up_has_done_it_all() {
         sound(&world, &left);
     }
 }
+
+/// Whose application was killed finds out that somebody wrote meanwhile, and begins anew.
+#[test]
+fn a_table_that_somebody_wrote_to_meanwhile_is_not_swapped() {
+    let world = filled(seeded(table(), "replace-all"), |_| ());
+    let killed = world.run(&APPLY, "run.batch.committed:2:kill");
+    assert_eq!(killed.code, -9, "{} {}", killed.last, killed.err);
+    let more = "UPDATE book SET n = 70 WHERE id = 7; UPDATE book SET n = 71 WHERE id = 7";
+    database(&world).execute_batch(more).unwrap();
+    let refused = world.run(&APPLY, "");
+    assert_eq!(refused.error(), "target::changed", "{}", refused.last);
+    let back = "UPDATE book SET n = 70 WHERE id = 7";
+    database(&world).execute_batch(back).unwrap();
+    let ended = world.run(&APPLY, "");
+    assert_eq!(ended.code, 0, "{} {}", ended.last, ended.err);
+    assert_eq!(world.records(), all(false));
+    sound(&world, &["dkhost_schema_version"]);
+}
