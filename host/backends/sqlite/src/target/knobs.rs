@@ -14,7 +14,8 @@ use rusqlite::types::ValueRef;
 use serde_json::{Map, Value as Json};
 
 use super::layout::Encoded;
-use crate::name::quote;
+use crate::catalog::{ColumnDef, Table};
+use crate::name::{quote, same};
 
 /// What is selected to read a record back.
 pub(crate) const SELECTED: [&str; 3] = ["id", "data", "metadata"];
@@ -194,4 +195,22 @@ impl Rows {
     pub(crate) fn finish(&mut self) -> Result<RecordBatch> {
         self.decoder.finish()
     }
+}
+/// Carries over what a store says of its records beside them – when they were created, columns of
+/// somebody else – to the table that replaces it. That they get another version is a change of theirs:
+/// `updated_at` is the time of writing. Records that brought the time have the old one anyway.
+pub(super) fn carry_over(old: &Table, staging: &str) -> Result<Option<String>> {
+    let ours = ["id", "data", "metadata", "updated_at"];
+    let is_theirs = |column: &&ColumnDef| {
+        !column.generated && !ours.iter().any(|ours| same(ours, &column.name))
+    };
+    let names = old.columns.iter().filter(is_theirs);
+    let sets: Vec<String> = names
+        .map(|column| Ok(format!("{0} = old.{0}", quote(&column.name)?)))
+        .collect::<Result<_>>()?;
+    let (staging, old) = (quote(staging)?, quote(&old.name)?);
+    Ok((!sets.is_empty()).then(|| {
+        let sets = sets.join(", ");
+        format!("UPDATE {staging} SET {sets} FROM {old} AS old WHERE old.id = {staging}.id")
+    }))
 }

@@ -437,7 +437,15 @@ impl Planned<'_> {
         }
         if let Layout::Dataknobs(_) = self.layout {
             notes.extend(dataknobs::lost_when_flat(&self.open.schema));
-            notes.push("created_at and updated_at are set to the time of writing, unless the records bring them".to_owned());
+            let told = match self.open.reshape.is_some() && self.found.is_some() {
+                true => {
+                    "updated_at is set to the time of writing; the other columns of the store stay as they are"
+                }
+                false => {
+                    "created_at and updated_at are set to the time of writing, unless the records bring them"
+                }
+            };
+            notes.push(told.to_owned());
         }
         notes
     }

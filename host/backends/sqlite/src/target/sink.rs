@@ -403,6 +403,7 @@ fn swap(target: &Target, db: &Connection) -> Result<()> {
         )
         .help("start over with `dkhost run --no-resume`"));
     }
+    let replaced = Table::find(db, &target.place, table)?;
     let old = attached(target, db)?;
     // The unique indexes of the staging table stand in for the old ones under other names.
     for attached in &old {
@@ -413,6 +414,12 @@ fn swap(target: &Target, db: &Connection) -> Result<()> {
                 table,
             )?;
         }
+    }
+    let beside = target.reshape.is_some() && target.layout != Layout::Table;
+    if let Some(old) = replaced.filter(|_| beside)
+        && let Some(sql) = knobs::carry_over(&old, &staging)?
+    {
+        run(db, &sql, table)?;
     }
     let given = ddl::last_id(db, table).map_err(|cause| ids(table, cause))?;
     run(

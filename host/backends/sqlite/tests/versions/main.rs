@@ -347,7 +347,7 @@ fn a_store_of_dataknobs_says_its_version_and_keeps_its_table() {
         "CREATE TABLE records (id TEXT PRIMARY KEY, data TEXT NOT NULL, metadata TEXT,
            created_at TEXT DEFAULT CURRENT_TIMESTAMP, updated_at TEXT DEFAULT CURRENT_TIMESTAMP, owner TEXT DEFAULT 'me');
          CREATE INDEX theirs ON records (owner);
-         INSERT INTO records (id, data) VALUES ('1', '{\"years\":36}');",
+         INSERT INTO records (id, data, created_at, owner) VALUES ('1', '{\"years\":36}', '2020-01-31 01:02:03', 'you');",
     );
     let options = json!({"layout": "dataknobs"});
     let columns = schema(&["!id utf8", "age int64"]);
@@ -356,15 +356,21 @@ fn a_store_of_dataknobs_says_its_version_and_keeps_its_table() {
     assert!(sink.plan().effects.contains(
         &"says in table dkhost_schema_version that its records are of user@2.0.0".to_owned()
     ));
+    assert!(sink.plan().notes.contains(
+        &"updated_at is set to the time of writing; the other columns of the store stay as they are".to_owned()
+    ));
     let mut run = Run::start(sink, 1);
     run.write(&rows(&columns, &[&[Some("1"), Some("37")]]));
     run.commit();
     run.finish();
     assert_eq!(catalog_of(&folder, "records"), before);
-    let held =
-        folder.dump("SELECT id, json_extract(data, '$.age.value', '$.age'), owner FROM records");
+    let held = folder.dump(
+        "SELECT id, json_extract(data, '$.age.value', '$.age'), created_at, owner FROM records",
+    );
     assert!(
-        held.len() == 1 && held[0].contains("37") && held[0].ends_with("'me'"),
+        held.len() == 1
+            && held[0].contains("37")
+            && held[0].ends_with("'2020-01-31 01:02:03' | 'you'"),
         "{held:?}"
     );
     let said = folder.dump("SELECT \"table\", \"schema\", version FROM dkhost_schema_version");
