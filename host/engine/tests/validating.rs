@@ -109,8 +109,8 @@ fn steps_that_do_not_lead_to_the_version_are_refused_before_a_row_is_read() {
         "schema::wrong_type stage `2:validate` gets `age` as utf8, and user@1.0.0 has it as int64"
     );
     assert_eq!(
-        refused(r#"[{"id": 1, "nick": "x"}]"#, ""),
-        "schema::unknown_field stage `1:validate` gets the column `nick`, which is no field of user@1.0.0"
+        refused(r#"[{"id": 1}]"#, "[[steps]]\nset = { nick = \"'x'\" }\n"),
+        "schema::unknown_field stage `2:validate` gets the column `nick`, which is no field of user@1.0.0"
     );
 }
 

@@ -36,6 +36,12 @@ pub fn following(step: Box<dyn Step>, input: &Schema) -> Box<dyn Step> {
     }
 }
 
+/// Whether records with these columns are documents, each of which has fields of its own.
+pub(super) fn are_documents(input: &Schema) -> bool {
+    let mut fields = input.data_fields();
+    input.role(Role::Rest).is_some() && fields.any(|(_, field)| field.null_is_absent)
+}
+
 struct Following {
     step: Box<dyn Step>,
     edits: Arc<Edits>,

@@ -13,11 +13,11 @@ use dkhost_core::{
 };
 use dkhost_schema::{FieldVersion, REMOVED, SchemaVersion};
 
-use super::{VERSION_FIELD, are_documents};
+use super::VERSION_FIELD;
 use crate::expr::Scope;
 use crate::expr::convert::{convert, refusal};
 use crate::steps::built_in::{Facts, Work, changed, step};
-use crate::steps::rest::{entries, following};
+use crate::steps::rest::{are_documents, entries, following};
 
 /// Where a column of the version comes from.
 enum From {

@@ -29,19 +29,13 @@ use self::chain::Chain;
 use self::stamp::StampAt;
 use self::versions::{Candidate, Versions};
 use super::built_in::{Facts, Work, changed, step};
-use super::rest::following;
+use super::rest::{are_documents, following};
 use super::validate;
 use crate::expr::Scope;
 use crate::registry::LoadedPlugin;
 
 /// The field that holds a record's version where records have no metadata.
 pub const VERSION_FIELD: &str = "_schema_version";
-
-/// Whether records with these columns are documents, each of which has fields of its own.
-fn are_documents(input: &Schema) -> bool {
-    let mut fields = input.data_fields();
-    input.role(Role::Rest).is_some() && fields.any(|(_, field)| field.null_is_absent)
-}
 
 /// From one version to the wanted one.
 pub struct Way {
@@ -93,6 +87,11 @@ pub struct Wanted<'a> {
     pub stamps: bool,
     /// The step's place in the job file.
     pub span: &'a Span,
+}
+
+/// Whether records with these columns may say which version they are of.
+pub(crate) fn say_their_version(input: &Schema) -> bool {
+    StampAt::of(input).is_some()
 }
 
 /// Binds the step.

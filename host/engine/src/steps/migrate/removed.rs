@@ -12,12 +12,11 @@ use dkhost_core::{
 use dkhost_schema::REMOVED;
 use serde_json::value::RawValue;
 
-use super::are_documents;
 use crate::expr::Scope;
 use crate::expr::convert::{convert, refusal};
 use crate::steps::built_in::{Facts, Work, changed, step};
 use crate::steps::index_of;
-use crate::steps::rest::{entries, following, object};
+use crate::steps::rest::{are_documents, entries, following, object};
 
 /// Moves columns into `_removed`.
 struct Keep {

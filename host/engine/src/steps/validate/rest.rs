@@ -18,6 +18,20 @@ pub(super) struct Rest {
     pub(super) values: BTreeMap<usize, Vec<(usize, String)>>,
 }
 
+impl Rest {
+    /// Adds the records that have a value in a column the version does not know.
+    pub(super) fn add(&mut self, name: &str, column: &ArrayRef) {
+        if column.logical_null_count() == column.len() {
+            return;
+        }
+        let nulls = column.logical_nulls();
+        let has_value = |row: &usize| nulls.as_ref().is_none_or(|nulls| nulls.is_valid(*row));
+        for row in (0..column.len()).filter(has_value) {
+            self.unknown.entry(row).or_default().push(name.to_owned());
+        }
+    }
+}
+
 /// Looks through the rest; nulls are no values.
 pub(super) fn look(column: &ArrayRef, bound: &Bound) -> Result<Rest> {
     let mut rest = Rest::default();

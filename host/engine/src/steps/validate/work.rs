@@ -60,10 +60,13 @@ impl Validator {
     /// Takes the records through that satisfy the version and refuses the others.
     pub(super) fn validate(&self, records: &RecordBatch) -> Result<Changed> {
         let (bound, rows) = (&*self.bound, records.num_rows());
-        let rest = match bound.rest {
+        let mut rest = match bound.rest {
             Some(column) => rest::look(records.column(column), bound)?,
             None => Rest::default(),
         };
+        for (at, name) in &bound.unknown {
+            rest.add(name, records.column(*at));
+        }
         let filled = self.filled(records, &rest)?;
         let columns = self.columns(records, &filled);
         let checked = self.checked(&columns, &filled, rows)?;
@@ -78,7 +81,13 @@ impl Validator {
         if let Some(unique) = &self.unique {
             self.repeated(unique, &filled, rows, &mut violations)?;
         }
-        changed(self.output.clone(), columns, rows, violations.rejects())
+        let kept = bound.kept.iter().map(|at| columns[*at].clone());
+        changed(
+            self.output.clone(),
+            kept.collect(),
+            rows,
+            violations.rejects(),
+        )
     }
 
     /// Adds values that an earlier record has. Asked last: a record that is wrong has none.

@@ -37,6 +37,11 @@ pub(super) struct Bound {
     pub(super) checked: Schema,
     /// The step's output: the input's columns, then fields that were none.
     pub(super) output: Schema,
+    /// Indices of the step's columns among the input's and those that were none; documents' columns
+    /// that the version does not know are left out.
+    pub(super) kept: Vec<usize>,
+    /// Indices and names of the others: a document with a value there is refused.
+    pub(super) unknown: Vec<(usize, String)>,
     /// The input column of what documents hold besides columns.
     pub(super) rest: Option<usize>,
     /// Whether values are converted.
@@ -53,7 +58,7 @@ pub(super) struct BoundField {
     pub(super) logical: LogicalType,
     /// Index of its column in the input.
     pub(super) column: Option<usize>,
-    /// Index of its column in the output.
+    /// Index of its column among the input's and those that were none.
     pub(super) output: Option<usize>,
     /// The type of the column, where it is another.
     pub(super) from: Option<LogicalType>,
@@ -79,8 +84,15 @@ impl Bound {
         };
         let fields = binding.fields()?;
         binding.refuse_unknown()?;
-        let output = binding.output(&fields);
+        let unknown = binding.unknown();
+        let mut output = binding.output(&fields);
         let checked = checked(&output, &fields);
+        let is_kept = |at: &usize| !unknown.contains(at);
+        let kept: Vec<usize> = (0..output.fields.len()).filter(is_kept).collect();
+        let columns = kept.iter().map(|at| output.fields[*at].clone());
+        output = Schema::new(columns.collect());
+        let name = |at: &usize| (*at, scope.input.fields[*at].name.clone());
+        let unknown = unknown.iter().map(name).collect();
         let checks = match mode {
             Mode::Only(_) => Vec::new(),
             Mode::Check | Mode::Coerce => binding.checks(&checked)?,
@@ -90,6 +102,8 @@ impl Bound {
             rest: scope.input.role(Role::Rest),
             coerces: matches!(mode, Mode::Coerce),
             known: binding.known(),
+            kept,
+            unknown,
             reads: Vec::new(),
             summary: binding.summary(),
             fields,
@@ -247,6 +261,19 @@ impl Binding<'_> {
             .map(|field| field.name.as_str())
             .chain([VERSION_FIELD, REMOVED]);
         is_closed.then(|| names.map(str::to_owned).collect())
+    }
+
+    /// Columns that the version does not know and does not allow.
+    fn unknown(&self) -> Vec<usize> {
+        if self.known().is_none() {
+            return Vec::new();
+        }
+        let is_unknown = |name: &str| {
+            self.version.field(name).is_none() && ![VERSION_FIELD, REMOVED].contains(&name)
+        };
+        let columns = self.scope.input.data_fields();
+        let unknown = columns.filter(|(_, field)| is_unknown(&field.name));
+        unknown.map(|(at, _)| at).collect()
     }
 
     fn output(&self, bound: &[BoundField]) -> Schema {

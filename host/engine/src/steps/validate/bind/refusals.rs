@@ -2,9 +2,9 @@
 
 use dkhost_core::error::nearest;
 use dkhost_core::{Error, Field, Result};
-use dkhost_schema::{FieldVersion, REMOVED};
+use dkhost_schema::FieldVersion;
 
-use super::{Binding, Mode, VERSION_FIELD};
+use super::{Binding, Mode};
 
 impl Binding<'_> {
     /// A field that must be there and is not.
@@ -68,18 +68,11 @@ impl Binding<'_> {
 
     /// Refuses columns the version does not know, unless it is open.
     pub(super) fn refuse_unknown(&self) -> Result<()> {
-        if self.known().is_none() {
-            return Ok(());
-        }
-        let columns = self
-            .scope
-            .input
-            .data_fields()
-            .map(|(_, field)| field.name.as_str());
-        let is_unknown = |name: &&str| {
-            self.version.field(name).is_none() && ![VERSION_FIELD, REMOVED].contains(name)
-        };
-        let unknown: Vec<&str> = columns.filter(is_unknown).collect();
+        // A field that only some documents have is theirs to be refused for.
+        let unknown = self.unknown().into_iter();
+        let fields = unknown.map(|at| &self.scope.input.fields[at]);
+        let everywhere = fields.filter(|field| !field.null_is_absent);
+        let unknown: Vec<&str> = everywhere.map(|field| &*field.name).collect();
         let Some(first) = unknown.first() else {
             return Ok(());
         };

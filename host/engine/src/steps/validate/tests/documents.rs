@@ -31,6 +31,26 @@ fn a_field_the_version_does_not_know_refuses_its_record() {
     );
 }
 
+/// What one document has, and the sample showed, is that document's fault.
+#[test]
+fn a_column_the_version_does_not_know_refuses_the_documents_that_have_it_and_is_left_out() {
+    let mut schema = documents();
+    let stray = dkhost_core::Field::new("stray", "utf8".parse().unwrap());
+    schema.fields.insert(2, stray);
+    schema.fields[2].null_is_absent = true;
+    check(
+        &one("int64", "range = { max = 9 }"),
+        false,
+        &schema,
+        r#"{"v":1} {"v":10,"stray":"red"} {"v":2,"stray":"blue","_rest":{"x":1}}"#,
+        r#"{"_id":null,"v":1,"_meta":null,"_rest":null}"#,
+        &[
+            "1 schema::violations - 2 violations: `v` is 10, more than 9; `stray` is no field of user@2.0.0",
+            "2 schema::unknown_field - 2 violations: `x` is no field of user@2.0.0; `stray` is no field of user@2.0.0",
+        ],
+    );
+}
+
 #[test]
 fn an_open_version_keeps_fields_it_does_not_know() {
     check(
