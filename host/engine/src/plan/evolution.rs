@@ -152,7 +152,12 @@ pub(super) fn migrate(
         stamps,
         ..Asked::read(node)?
     };
-    let ways = ways(folder, offers, &asked).map_err(|error| error.at_least(asked.span.clone()))?;
+    let only = asked
+        .from
+        .as_ref()
+        .filter(|_| !migrate::say_their_version(input));
+    let ways =
+        ways(folder, offers, &asked, only).map_err(|error| error.at_least(asked.span.clone()))?;
     let to = ways.to.clone();
     let wanted = migrate::Wanted {
         to: &to,
@@ -189,11 +194,17 @@ pub(crate) struct Ways {
     pub digest: String,
 }
 
-/// Finds the ways to the wanted version: from the one that was given, and from all others.
+/// Finds the ways to the wanted version: from the one that was given, and, unless that is the `only`
+/// one, from all others.
 ///
 /// *Errors* – unknown schemas and versions; files with mistakes; `schema::no_way` from the given
 /// version.
-pub(crate) fn ways(folder: &Path, offers: &[Offer], asked: &Asked) -> Result<Ways> {
+pub(crate) fn ways(
+    folder: &Path,
+    offers: &[Offer],
+    asked: &Asked,
+    only: Option<&Version>,
+) -> Result<Ways> {
     let registry = Registry::open(folder)?;
     let id = |version: &Version| SchemaId {
         name: asked.schema.clone(),
@@ -207,6 +218,9 @@ pub(crate) fn ways(folder: &Path, offers: &[Offer], asked: &Asked) -> Result<Way
     let mut files = vec![registry.text(&to.id)?];
     let (mut ways, mut told_hops) = (Vec::new(), Vec::new());
     for version in registry.versions(&asked.schema)? {
+        if only.is_some_and(|only| *only != version) {
+            continue;
+        }
         let hops = match route(&asked.schema, &edges, &version, &asked.to) {
             Ok(hops) => hops,
             Err(error) if asked.from.as_ref() == Some(&version) => return Err(error),
