@@ -201,3 +201,19 @@ fn a_new_migration_says_how_it_is_used() {
         "#]],
     );
 }
+
+#[test]
+fn two_components_with_one_step_are_refused() {
+    let world = world(DOCUMENTS, TODAY);
+    world.write(
+        "in.jsonl",
+        "{\"id\":1,\"name\":\"Ada\",\"_schema_version\":\"1.0.0\"}\n",
+    );
+    world.copy(component(), "other.wasm");
+    let answer = world.expect(2, &["plan", "job.toml", "--plugin", "other.wasm"]);
+    assert!(
+        answer.err.contains("error[schema::two_offers]: the components `customers-v2` and `other` both offer to bring customers from 1.0.0 to 2.0.0"),
+        "{}",
+        answer.err
+    );
+}

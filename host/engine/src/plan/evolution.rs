@@ -332,6 +332,10 @@ fn edges(registry: &Registry, offers: &[Offer], schema: &str) -> Result<(Vec<Edg
             if found.schema != schema {
                 continue;
             }
+            let same = |other: &&Offered| other.from == found.from && other.to == found.to;
+            if let Some(other) = offered.iter().find(same) {
+                return Err(two_offers(schema, other, &one.name));
+            }
             edges.push(Edge {
                 from: found.from.clone(),
                 to: found.to.clone(),
@@ -348,6 +352,17 @@ fn edges(registry: &Registry, offers: &[Offer], schema: &str) -> Result<(Vec<Edg
         }
     }
     Ok((edges, offered))
+}
+
+fn two_offers(schema: &str, one: &Offered, other: &str) -> Error {
+    Error::config(
+        "schema::two_offers",
+        format!(
+            "the components `{}` and `{other}` both offer to bring {schema} from {} to {}",
+            one.name, one.from, one.to
+        ),
+    )
+    .help("give only one of them to this job")
 }
 
 fn step_of(steps: &[Offered], name: &str, from: &Version, to: &Version) -> Result<(usize, usize)> {
