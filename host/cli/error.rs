@@ -36,7 +36,11 @@ pub fn render(error: &Error, job: Option<&Path>, paint: Paint) -> String {
         paint.red(&head)
     };
     let mut text = format!("{}: {}", paint.bold(&head), on_one_line(&error.to_string()));
-    match error.file().or(job).and_then(|file| drawn(error, file, paint)) {
+    match error
+        .file()
+        .or(job)
+        .and_then(|file| drawn(error, file, paint))
+    {
         Some(snippet) => text.push_str(&format!("\n{snippet}")),
         // Without a line to draw it under (`--set`), the label still says what was meant.
         None => {

@@ -1,6 +1,6 @@
 //! `dkhost schema check`: every version and migration of a folder looked at, for CI.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use dkhost_core::{Error, Result};
 use dkhost_engine::steps::migrate::{By, Hop, Way};
@@ -54,7 +54,7 @@ pub fn check(registry: &Registry, args: &CheckArgs, screen: &mut Screen) -> Resu
 }
 
 /// Says what was found of a file: what is good about it, or what is wrong.
-fn tell(path: &PathBuf, found: Result<String>, screen: &mut Screen) -> Result<i32> {
+fn tell(path: &Path, found: Result<String>, screen: &mut Screen) -> Result<i32> {
     let file = path.display().to_string();
     let (said, wrong) = match found {
         Ok(said) => (said, None),
