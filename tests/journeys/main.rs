@@ -14,8 +14,12 @@ mod support;
 #[allow(dead_code, reason = "shared with the tests of the command line")]
 mod world;
 
+#[path = "../cli/apply/applying.rs"]
+#[allow(dead_code, reason = "shared with the tests of the command line")]
+mod applying;
 mod customers;
 mod dataknobs;
 mod hostile;
 mod rounds;
 mod stores;
+mod versions;
