@@ -60,7 +60,7 @@ pub fn check(fresh: &dyn Fn() -> World, says: bool, points: &[&str]) {
         }
         let ended = world.run(&APPLY, "");
         assert_eq!(ended.code, 0, "{at}: {} {}", ended.last, ended.err);
-        let is_table = ["parquet", "sqlite"]
+        let is_table = ["parquet", "sqlite", "postgres"]
             .iter()
             .any(|it| world.store.contains(it));
         let wanted = all(!is_table);

@@ -13,7 +13,7 @@
 //! places    where on a server a target is: tables, indices (documents), objects
 //! outages   a cluster or an S3 server is ended    remote_sources   and read from
 //! in_place  a store is source and target at once    applied   and brought to another version   applications   and gets another version
-//! in_database   a table of SQLite is all that
+//! in_database   a table of SQLite is all that         moments   a version is applied to tables, at random moments
 //! ```
 //!
 //! A fixed sample runs in `cargo test`; `DKHOST_SEEDS=200`, which `cargo xtask torture` sets, runs all.
@@ -32,6 +32,7 @@ mod in_database;
 mod in_place;
 mod indices;
 mod kills;
+mod moments;
 mod nth;
 mod objects;
 mod oracle;
