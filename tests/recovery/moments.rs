@@ -106,7 +106,7 @@ fn asked(world: &World, sql: &str) -> String {
     answer.unwrap().trim().to_owned()
 }
 
-/// Sees that the check was validated, that the index is there, and what of ours is left.
+/// Sees that the check was validated, that the index is there, and that no rows are staged.
 fn sound(world: &World) {
     let checks = "SELECT conname, convalidated FROM pg_constraint WHERE conrelid = 'book'::regclass AND contype = 'c'";
     assert_eq!(asked(world, checks), "user_n_range|t");
@@ -119,8 +119,10 @@ fn sound(world: &World) {
         asked(world, "SELECT schema, version FROM dkhost.schema_version"),
         "user|2.0.0"
     );
-    let ours = "SELECT relname FROM pg_class WHERE relnamespace = 'dkhost'::regnamespace AND relkind = 'r' ORDER BY 1";
-    assert_eq!(asked(world, ours), "schema_version");
+    // Whoever is killed while tidying up leaves its checkpoint to the next run of the job.
+    let staged = "SELECT relname FROM pg_class WHERE relnamespace = 'dkhost'::regnamespace AND relkind = 'r' \
+        AND relname NOT IN ('schema_version', 'checkpoint', 'owner')";
+    assert_eq!(asked(world, staged), "");
 }
 
 #[test]
