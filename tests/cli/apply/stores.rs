@@ -68,3 +68,41 @@ fn a_folder_of_parts_goes_up_and_comes_back() {
     round_trip(&format!("{}format = \"jsonl\"\n", file("t/")));
     round_trip(&format!("{}format = \"parquet\"\n", file("t/")));
 }
+
+/// A record as dataknobs writes it; its field for the age has another name in each version.
+fn record(age: &str, version: Value) -> Value {
+    json!({ "ïd 1": {
+        "fields": {
+            age: { "name": age, "value": 36, "type": "integer", "metadata": { "unit": "years" } },
+            "bio": { "name": "bio", "value": "Countess", "type": "text", "metadata": { "from": "wiki" } },
+        },
+        "id": "ïd 1",
+        "metadata": { "source": "fixture", "version": version },
+    } })
+}
+
+#[test]
+fn what_dataknobs_says_of_a_field_goes_with_its_new_name() {
+    let target = format!("{}layout = \"dataknobs\"\n", file("t.json"));
+    let applying = Applying::to(&target);
+    let (world, bio) = (&applying.world, "[fields.bio]\ntype = \"utf8\"\n");
+    for (name, text) in [
+        ("1.0.0", format!("{bio}[fields.years]\ntype = \"int64\"\n")),
+        (
+            "2.0.0",
+            format!("{bio}[fields.age]\ntype = \"int64\"\nwas = \"years\"\n"),
+        ),
+        (
+            "1.0.0--2.0.0",
+            "[[up]]\nrename = { years = \"age\" }\n[[down]]\nrename = { age = \"years\" }\n".into(),
+        ),
+    ] {
+        world.write(&format!("schemas/user/{name}.toml"), text);
+    }
+    world.write("store/t.json", record("years", json!("1.0.0")).to_string());
+    let now = || serde_json::from_str::<Value>(&world.read("store/t.json")).unwrap();
+    applying.apply(0, "--to 2.0.0 --quiet");
+    assert_eq!(now(), record("age", json!("2.0.0")));
+    applying.apply(0, "--to 1.0.0 --quiet");
+    assert_eq!(now(), record("years", json!("1.0.0")));
+}

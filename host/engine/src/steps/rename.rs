@@ -1,11 +1,17 @@
-//! `rename`: new names for columns, all at once, values untouched.
+//! `rename`: new names for columns, all at once, values untouched; what a record's metadata says of
+//! single fields goes with them.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
-use dkhost_core::{Error, Field, Node, Result, Schema, Step};
+use arrow::array::{ArrayRef, AsArray, RecordBatch, StringArray};
+use dkhost_core::dataknobs::FIELDS;
+use dkhost_core::{Changed, Error, Field, LogicalType, Node, Result, Role, Schema, Step};
+use serde_json::value::RawValue;
 
-use super::built_in::{Facts, step};
+use super::built_in::{Facts, Work, step};
 use super::project::Projection;
+use super::rest;
 use super::{entries, index_of, text};
 use crate::expr::Scope;
 
@@ -60,8 +66,84 @@ pub(super) fn build(node: &Node, scope: &Scope) -> Result<Box<dyn Step>> {
         ..Facts::default()
     };
     let all = (0..facts.output.fields.len()).collect();
-    let projection = Projection::new(all, &facts.output);
-    Ok(step(facts, projection))
+    let name = |index: &usize| scope.input.fields[*index].name.clone();
+    let names = renamed
+        .iter()
+        .map(|(old, new)| (name(old), (*new).to_owned()));
+    let work = Renaming {
+        names: names.collect(),
+        metadata: scope.input.role(Role::Meta),
+        projection: Projection::new(all, &facts.output),
+    };
+    Ok(step(facts, work))
+}
+
+struct Renaming {
+    /// New names by old ones.
+    names: HashMap<String, String>,
+    metadata: Option<usize>,
+    projection: Projection,
+}
+
+impl Work for Renaming {
+    fn change(&self, records: &RecordBatch) -> Result<Changed> {
+        let is_text = |at: &usize| records.column(*at).data_type() == &LogicalType::Utf8.arrow();
+        let Some(at) = self.metadata.filter(is_text) else {
+            return self.projection.change(records);
+        };
+        let texts = records.column(at).as_string::<i32>();
+        if !texts.iter().flatten().any(says_more) {
+            return self.projection.change(records);
+        }
+        let renamed = texts
+            .iter()
+            .map(|text| text.map(|text| self.metadata(text)).transpose());
+        let renamed: ArrayRef = Arc::new(renamed.collect::<Result<StringArray>>()?);
+        let mut columns = records.columns().to_vec();
+        columns[at] = renamed;
+        self.projection
+            .change(&RecordBatch::try_new(records.schema(), columns)?)
+    }
+}
+
+/// Whether metadata may say more of a field than its value.
+fn says_more(metadata: &str) -> bool {
+    metadata.contains(FIELDS)
+}
+
+impl Renaming {
+    /// Metadata in which what is said of a field is said of its new name.
+    fn metadata(&self, text: &str) -> Result<String> {
+        let said = rest::entries(text)?;
+        let of_fields = said.iter().find(|(name, _)| name == FIELDS);
+        let of_fields = of_fields.and_then(|(_, value)| rest::entries(value.get()).ok());
+        let Some(of_fields) = of_fields else {
+            return Ok(text.to_owned());
+        };
+        let of_fields: Vec<(&str, &RawValue)> = of_fields
+            .iter()
+            .filter_map(|(name, value)| Some((self.now(name)?, *value)))
+            .collect();
+        let of_fields = RawValue::from_string(rest::object(&of_fields)?)
+            .map_err(|cause| Error::bug("an object is no JSON").caused_by(cause))?;
+        let said: Vec<(&str, &RawValue)> = said
+            .iter()
+            .map(|(name, value)| match name == FIELDS {
+                true => (name.as_str(), of_fields.as_ref()),
+                false => (name.as_str(), *value),
+            })
+            .collect();
+        rest::object(&said)
+    }
+
+    /// What a field is called now; `None` for one that was there once, if another has its name now.
+    fn now<'a>(&'a self, name: &'a str) -> Option<&'a str> {
+        match self.names.get(name) {
+            Some(new) => Some(new),
+            None if self.names.values().any(|new| new == name) => None,
+            None => Some(name),
+        }
+    }
 }
 
 fn name_taken(old: &str, new: &Node, taken: &[usize], scope: &Scope) -> Error {
@@ -86,7 +168,7 @@ fn name_taken(old: &str, new: &Node, taken: &[usize], scope: &Scope) -> Error {
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{check, input, key, refused};
+    use super::super::testing::{check, input, key, refused, with_reserved};
     use dkhost_core::Role;
     use serde_json::json;
 
@@ -107,6 +189,19 @@ mod tests {
             &input(&[("a", "int64"), ("b", "utf8")]),
             r#"{"a":1,"b":"x"}"#,
             r#"{"b":1,"a":"x"}"#,
+        );
+    }
+
+    #[test]
+    fn what_metadata_says_of_a_field_goes_with_it() {
+        check(
+            ("rename", json!({"name": "full_name", "email": "name"})),
+            &with_reserved(input(&[("name", "utf8"), ("email", "utf8"), ("x", "utf8")])),
+            r#"{"name":"Ada","_meta":{"s":1.10,"$fields":{"name":{"type":"text"},"x":{"a":1},"full_name":{"gone":true}}}}
+               {"name":"Bob","_meta":{"$fields":7}} {"email":"c","_meta":{"s":2}}"#,
+            r#"{"_id":null,"full_name":"Ada","name":null,"x":null,"_meta":{"s":1.10,"$fields":{"full_name":{"type":"text"},"x":{"a":1}}},"_rest":null}
+               {"_id":null,"full_name":"Bob","name":null,"x":null,"_meta":{"$fields":7},"_rest":null}
+               {"_id":null,"full_name":null,"name":"c","x":null,"_meta":{"s":2},"_rest":null}"#,
         );
     }
 
