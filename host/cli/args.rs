@@ -11,7 +11,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use dkhost_engine::job::PluginBinding;
 
-pub use schema::{ApplyArgs, CheckArgs, FolderArgs, GenerateArgs, SchemaCommand};
+pub use schema::{ApplyArgs, CheckArgs, FolderArgs, GenerateArgs, ImportArgs, SchemaCommand};
 
 /// Moves records between stores, through sandboxed plugins.
 #[derive(Debug, Parser)]

@@ -46,6 +46,22 @@ pub enum SchemaCommand {
     Check(CheckArgs),
     /// Write the migration between two versions, to be looked at and edited
     Generate(GenerateArgs),
+    /// Write a version as JSON Schema, as an Arrow file without rows, or as TOML
+    Export {
+        /// A version, user@2.0.0, or a schema, whose newest version is meant
+        version: String,
+        /// What is written
+        #[arg(long, default_value = "json-schema", value_name = "FORMAT", value_parser = ["json-schema", "arrow", "toml"])]
+        format: String,
+        /// Where to; stdout when left out
+        #[arg(short, long, value_name = "FILE")]
+        output: Option<PathBuf>,
+        #[command(flatten)]
+        folder: FolderArgs,
+    },
+    /// Write a version from a JSON Schema, a job's source, or a sample of records
+    #[command(after_help = IMPORT_EXAMPLES)]
+    Import(ImportArgs),
     /// Bring the store a job writes to to another version of its schema
     #[command(after_help = APPLY_EXAMPLES)]
     Apply(ApplyArgs),
@@ -116,6 +132,23 @@ pub struct GenerateArgs {
 }
 
 #[derive(Debug, Args)]
+pub struct ImportArgs {
+    /// The version that is written: user@1.0.0
+    pub version: String,
+    /// A JSON Schema (.json), a job (.toml), whose source is looked at, or a file of records
+    #[arg(long, value_name = "FILE")]
+    pub from: PathBuf,
+    /// Print it instead of writing the file
+    #[arg(long)]
+    pub stdout: bool,
+    /// Write over a version that is there
+    #[arg(long, conflicts_with = "stdout")]
+    pub force: bool,
+    #[command(flatten)]
+    pub folder: FolderArgs,
+}
+
+#[derive(Debug, Args)]
 pub struct ApplyArgs {
     /// The schema
     pub name: String,
@@ -159,6 +192,14 @@ Examples:
   dkhost schema check                          every schema of the folder
   dkhost schema check user --mode backward     exit code 2 when a promise is broken
   dkhost schema check user --mode full --all   towards all versions before";
+
+const IMPORT_EXAMPLES: &str = "\
+Examples:
+  dkhost schema import user@1.0.0 --from user.schema.json
+  dkhost schema import user@1.0.0 --from job.toml         the table, index or files that the job reads
+  dkhost schema import user@1.0.0 --from users.jsonl      types inferred from the first 10,000 records
+
+Of a table the types, the key and what must have a value are taken over, not its checks.";
 
 const APPLY_EXAMPLES: &str = "\
 Examples:

@@ -9,12 +9,14 @@ mod check;
 pub mod compatibility;
 pub mod constant;
 pub mod difference;
+pub mod json_schema;
 pub mod migration;
 mod read;
 pub mod registry;
 pub mod rule;
 pub mod sample;
 mod tightening;
+pub mod toml_text;
 pub mod types;
 pub mod version;
 

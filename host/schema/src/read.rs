@@ -91,7 +91,13 @@ pub(crate) const RESERVED: [&str; 2] = [REMOVED, "_schema_version"];
 /// *Errors* – at the place of the mistake: unknown keys, values of a wrong type, rules that do not
 /// suit the field's type, a default that its own rules refuse, a key without its field.
 pub fn read(id: SchemaId, text: &str) -> Result<SchemaVersion> {
-    let node = tree::parse(text, "schema file", &|_| None)?;
+    from_node(id, tree::parse(text, "schema file", &|_| None)?)
+}
+
+/// Reads what a schema file would hold.
+///
+/// *Errors* – as [`read`], without places where the node has none.
+pub(crate) fn from_node(id: SchemaId, node: Node) -> Result<SchemaVersion> {
     let mut options = Options::new("the schema", node)?;
     options.check(&[VERSION])?;
     let fields = fields(&mut options)?;

@@ -2,8 +2,10 @@
 
 mod apply;
 mod check;
+mod export;
 mod generate;
 mod history;
+mod import;
 mod versions;
 
 use std::path::Path;
@@ -29,6 +31,19 @@ pub fn schema(command: SchemaCommand, screen: &mut Screen) -> Result<i32> {
         } => versions::diff(&registry(&folder)?, &from, &to, screen),
         SchemaCommand::Check(args) => check::check(&registry(&args.folder)?, &args, screen),
         SchemaCommand::Generate(args) => generate::write(&registry(&args.folder)?, &args, screen),
+        SchemaCommand::Export {
+            version,
+            format,
+            output,
+            folder,
+        } => export::export(
+            &registry(&folder)?,
+            &version,
+            &format,
+            output.as_deref(),
+            screen,
+        ),
+        SchemaCommand::Import(args) => import::import(&args, screen),
         SchemaCommand::Apply(args) => apply::apply(&args, screen),
         SchemaCommand::History {
             name,
@@ -48,6 +63,12 @@ pub fn schema(command: SchemaCommand, screen: &mut Screen) -> Result<i32> {
 }
 
 fn registry(folder: &FolderArgs) -> Result<Registry> {
-    let folder = folder.schemas.as_deref();
-    Registry::open(folder.unwrap_or(Path::new(DEFAULT_SCHEMAS)))
+    Registry::open(path(folder))
+}
+
+fn path(folder: &FolderArgs) -> &Path {
+    folder
+        .schemas
+        .as_deref()
+        .unwrap_or(Path::new(DEFAULT_SCHEMAS))
 }

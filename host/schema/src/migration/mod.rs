@@ -30,7 +30,7 @@ pub mod generate;
 pub mod lossless;
 mod read;
 pub mod route;
-mod text;
+pub(crate) mod text;
 
 use dkhost_core::{LogicalType, Span};
 use semver::Version;
