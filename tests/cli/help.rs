@@ -24,6 +24,7 @@ fn the_help_fits_a_screen_and_names_only_what_works() {
               backends     List the backends and their options
               job          Job files: write one, check one, print their JSON Schema
               plugin       Plugins: start, build, test and inspect them
+              schema       Versions of schemas: bring stores to them, look at what was done
               completions  Print a completion script for a shell
               doctor       Check what dkhost needs on this machine
               help         Print this message or the help of the given subcommand(s)
@@ -109,6 +110,16 @@ fn every_command_has_a_help() {
         "job init",
         "job check",
         "job schema",
+        "schema",
+        "schema list",
+        "schema show",
+        "schema diff",
+        "schema check",
+        "schema generate",
+        "schema export",
+        "schema import",
+        "schema apply",
+        "schema history",
         "plugin",
         "plugin new",
         "plugin build",
@@ -182,7 +193,7 @@ fn what_comes_later_is_refused_with_a_sentence() {
               help: lock files come in a later version; the history keeps the digest of every plugin today
         "#]],
     );
-    for later in ["replay", "verify", "tune", "schema", "serve", "cluster"] {
+    for later in ["replay", "verify", "tune", "serve", "cluster"] {
         let answer = world.expect(2, &[later]);
         assert!(
             answer.err.starts_with("error[cli::later]"),

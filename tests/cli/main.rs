@@ -23,6 +23,7 @@ mod mistakes;
 mod paths;
 mod real;
 mod rude;
+mod schemas;
 mod state_postgres;
 mod stores;
 mod texts;

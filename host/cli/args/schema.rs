@@ -199,7 +199,8 @@ Examples:
   dkhost schema import user@1.0.0 --from job.toml         the table, index or files that the job reads
   dkhost schema import user@1.0.0 --from users.jsonl      types inferred from the first 10,000 records
 
-Of a table the types, the key and what must have a value are taken over, not its checks.";
+Of a table the types and the key are taken over, and NOT NULL where that binds every value (PostgreSQL);
+its checks are not.";
 
 const APPLY_EXAMPLES: &str = "\
 Examples:

@@ -18,6 +18,7 @@ pub fn list(registry: &Registry, name: Option<&str>, screen: &mut Screen) -> Res
         None => registry.names()?,
     };
     let mut table = Table::indented(0);
+    let mut wrong = Vec::new();
     for name in &names {
         let migrations = registry.migrations(name)?;
         for version in registry.versions(name)? {
@@ -25,7 +26,18 @@ pub fn list(registry: &Registry, name: Option<&str>, screen: &mut Screen) -> Res
                 name: name.clone(),
                 version,
             };
-            let read = registry.version_alone(&id)?;
+            let read = match registry.version_alone(&id) {
+                Ok(read) => read,
+                Err(error) => {
+                    // The others are wanted all the same.
+                    table.row([
+                        Cell::new(escape(&id.to_string())).painted(|text| screen.paint.bold(text)),
+                        Cell::new("wrong").painted(|text| screen.paint.red(text)),
+                    ]);
+                    wrong.push(error);
+                    continue;
+                }
+            };
             let leads: Vec<String> = migrations
                 .iter()
                 .filter(|(from, _)| *from == id.version)
@@ -62,7 +74,10 @@ pub fn list(registry: &Registry, name: Option<&str>, screen: &mut Screen) -> Res
             false => screen.line(table.lines().join("\n"))?,
         }
     }
-    Ok(0)
+    match wrong.is_empty() {
+        true => Ok(0),
+        false => Err(wrong.remove(0)),
+    }
 }
 
 fn keyed(version: &SchemaVersion) -> String {
@@ -106,11 +121,11 @@ pub fn show(registry: &Registry, word: &str, screen: &mut Screen) -> Result<i32>
         return Ok(0);
     }
     let paint = screen.paint;
-    let mut lines = vec![format!(
-        "{}  {}",
-        paint.bold(&escape(&version.id.to_string())),
-        paint.dim(&escape(&keyed(&version)))
-    )];
+    let mut lines = vec![paint.bold(&escape(&version.id.to_string()))];
+    let keyed = keyed(&version);
+    if !keyed.is_empty() {
+        lines[0] += &format!("  {}", paint.dim(&escape(&keyed)));
+    }
     if !version.description.is_empty() {
         lines.push(escape(&version.description).into_owned());
     }
