@@ -131,7 +131,7 @@ fn what_cannot_be_started_or_built_is_refused_by_name() {
             .err,
         expect![[r#"
             error[plugin::unknown_world]: there is no world `transfromer`
-              help: known: transformer, record-filter
+              help: known: transformer, record-filter, schema-migration
         "#]],
     );
     check(
