@@ -35,9 +35,9 @@ pub struct Applied {
 
 /// The job that brings the target of `job` to another version.
 ///
-/// *Errors* – `schema::no_stamp` if nobody says which version the store is at, `schema::other_version`
-/// if the store says neither the one that was given nor the one that is asked for, and what opening
-/// the store may say.
+/// *Errors* – `schema::other_version` if the store says neither the version that was given nor the
+/// one that is asked for, and what opening the store may say. That nobody says a version is found
+/// by whoever makes the plan: `schema::no_version`.
 pub fn job_for(job: &Job, registry: &Registry, request: &Request) -> Result<Applied> {
     let backend = registry.backend(&job.target.backend.0, &job.target.backend.1)?;
     let stamp = backend.stamp(job.target.options.clone(), &job.base)?;
