@@ -6,7 +6,7 @@
 //! one, each with its version, so that a resumed run knows which are done.
 
 use dkhost_core::{
-    Backend, Conflict, Error, LogicalType, Node, NodeKind, OpenSource, Options, Result,
+    Backend, Conflict, Error, LogicalType, Node, NodeKind, OpenSource, Options, Result, Stamp,
 };
 use dkhost_schema::{Registry as Schemas, SchemaVersion};
 use semver::Version;
@@ -42,7 +42,12 @@ pub fn job_for(job: &Job, registry: &Registry, request: &Request) -> Result<Appl
     let backend = registry.backend(&job.target.backend.0, &job.target.backend.1)?;
     let stamp = backend.stamp(job.target.options.clone(), &job.base)?;
     let capabilities = backend.target_capabilities(&job.target.options)?;
-    let stamp = stamp.filter(|stamp| stamp.schema == request.schema);
+    if let Some(other) = stamp
+        .as_ref()
+        .filter(|stamp| stamp.schema != request.schema)
+    {
+        return Err(other_schema(request, other).at_least(job.target.backend.1.clone()));
+    }
     let said = stamp.and_then(|stamp| Version::parse(&stamp.version).ok());
     let is_there = said.as_ref() == Some(&request.to) && !capabilities.documents;
     let from = starting_version(request, said, capabilities.documents, job)?;
@@ -70,6 +75,20 @@ pub fn job_for(job: &Job, registry: &Registry, request: &Request) -> Result<Appl
         ..job.clone()
     };
     Ok(Applied { job, is_there })
+}
+
+fn other_schema(request: &Request, said: &Stamp) -> Error {
+    let (schema, version) = (&said.schema, &said.version);
+    Error::config(
+        "schema::other_schema",
+        format!(
+            "the store says that its records are of {schema} {version}, and not of {}",
+            request.schema
+        ),
+    )
+    .help(format!(
+        "name the schema `{schema}`, or the job of another store"
+    ))
 }
 
 /// The version of the records, or, where records say their own, of those that do not.

@@ -288,3 +288,39 @@ fn a_job_that_is_running_is_not_applied_to() {
     assert_eq!(code, "run::locked", "{}", answer.out);
     assert_eq!(applying.records(), before);
 }
+
+#[test]
+fn a_store_of_another_schema_is_not_called_something_else() {
+    for store in STORES {
+        let applying = Applying::filled(store, OLD);
+        for (name, text) in super::applying::SCHEMAS {
+            let path = format!("schemas/orders/{name}.toml");
+            applying.world.write(&path, text);
+        }
+        applying.apply(0, "--from 1.0.0 --to 2.0.0 --quiet");
+        let before = applying.records();
+        let words = "schema apply orders --job job.toml --from 2.0.0 --to 1.0.0";
+        let words: Vec<&str> = words.split(' ').collect();
+        let answer = applying.world.expect(2, &words);
+        let said = "error[schema::other_schema]: the store says that its records are of user 2.0.0, and not of orders";
+        assert!(answer.err.starts_with(said), "{}", answer.err);
+        assert_eq!(applying.records(), before);
+    }
+}
+
+#[test]
+fn a_job_that_was_interrupted_is_finished_first() {
+    let applying = Applying::filled(TABLE, OLD);
+    let more = format!("{OLD}{{\"id\":10}}\n{{\"id\":11}}\n{{\"id\":\"x\"}}\n");
+    applying.world.write("in.jsonl", &more);
+    applying.world.expect(4, &["run", "job.toml", "--quiet"]);
+    let (code, _) = applying.refused(2, "--from 1.0.0 --to 2.0.0");
+    assert_eq!(code, "schema::interrupted_job");
+    applying
+        .world
+        .write("in.jsonl", more.replace("\"x\"", "12"));
+    let again = ["run", "job.toml", "--no-resume", "--quiet"];
+    applying.world.expect(0, &again);
+    applying.apply(0, "--from 1.0.0 --to 2.0.0 --quiet");
+    assert_eq!(applying.records().len(), 8);
+}

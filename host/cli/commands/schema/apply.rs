@@ -67,6 +67,7 @@ pub fn apply(args: &ApplyArgs, screen: &mut Screen) -> Result<i32> {
     }
     // The job itself must not write to the store meanwhile.
     let _lock = JobLock::take(&history, &job.name)?;
+    refuse_interrupted(&history, &job)?;
     told(&plan, &evolution, &voice);
     let row = application(&plan, &evolution, &job.name);
     let ended = carried_out(&plan, &history, row, args, &voice, screen)?;
@@ -90,6 +91,26 @@ fn unfinished(job: &Job) -> Result<Option<RunRecord>> {
         Some(history) => history.unfinished(&job.name),
         None => Ok(None),
     }
+}
+
+/// Refuses a store that the job has only half written: what it left could not be taken up again.
+///
+/// *Errors* – `schema::interrupted_job`.
+fn refuse_interrupted(history: &History, job: &Job) -> Result<()> {
+    let Some(run) = history.unfinished(&job.name)? else {
+        return Ok(());
+    };
+    let path = job.path.display();
+    Err(Error::config(
+        "schema::interrupted_job",
+        format!(
+            "run {} of job `{}` was interrupted and is not finished",
+            run.id, job.name
+        ),
+    )
+    .help(format!(
+        "finish it first: `dkhost run {path}` goes on with it, and with --no-resume begins anew"
+    )))
 }
 
 /// Says that there is nothing to do.
