@@ -1,5 +1,7 @@
 //! Versions written as TOML and as JSON Schema, and read again.
 
+#![allow(clippy::unwrap_used)]
+
 use std::path::Path;
 
 use dkhost_schema::json_schema::{from_json_schema, json_schema};
@@ -112,7 +114,8 @@ fn other_programs_read_what_they_understand() {
           ],
           "additionalProperties": false,
           "description": "a user"
-        }"#]].assert_eq(&format!("{exported:#}"));
+        }"#]]
+    .assert_eq(&format!("{exported:#}"));
 }
 
 #[test]
@@ -171,13 +174,15 @@ fn somebody_elses_schema_is_taken_over_and_what_cannot_be_said_is_told() {
 
         [fields.either]
         type = "json"
-    "#]].assert_eq(&toml(&imported.version));
+    "#]]
+    .assert_eq(&toml(&imported.version));
     expect![[r#"
         `mail`: the format email is not checked
         `share`: `exclusiveMinimum` has no counterpart and is left out
         `tags`: `items` has no counterpart and is left out
         `either`: string or integer is taken as json
-        `the schema`: `minProperties` has no counterpart and is left out"#]].assert_eq(&imported.warnings.join("\n"));
+        `the schema`: `minProperties` has no counterpart and is left out"#]]
+    .assert_eq(&imported.warnings.join("\n"));
 }
 
 #[test]
