@@ -122,7 +122,7 @@ pub struct Imported {
 
 /// Reads a JSON Schema.
 ///
-/// *Errors* – `schema::json_schema` for text that is no JSON Schema of objects; those of [`read`] for
+/// *Errors* – `schema::json_schema` for text that is no JSON Schema of objects; those of [`read()`] for
 /// rules that make no sense.
 pub fn from_json_schema(id: SchemaId, text: &str) -> Result<Imported> {
     let wrong = |why: String| {

@@ -1,6 +1,6 @@
 //! Versions of schemas: what they say, how they differ, and what a change may do to records.
 //!
-//! A version is a file, `schemas/user/2.0.0.toml` ([`read`]). Two of them are compared without
+//! A version is a file, `schemas/user/2.0.0.toml` ([`read()`]). Two of them are compared without
 //! looking at a single record ([`differences`]); a verdict is *safe* only where no record that
 //! satisfies the older version can be refused by the newer one or lose a value.
 

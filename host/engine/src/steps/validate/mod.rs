@@ -71,7 +71,7 @@ pub fn constrain(
 }
 
 /// Binds the step without the rule `unique`: for steps that make records of the version and are
-/// wrapped by [`once`].
+/// wrapped by [`once()`].
 ///
 /// *Errors* – as [`build`].
 pub fn each(version: &SchemaVersion, span: &Span, scope: &Scope) -> Result<Box<dyn Step>> {
