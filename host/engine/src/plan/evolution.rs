@@ -156,8 +156,16 @@ pub(super) fn migrate(
         .from
         .as_ref()
         .filter(|_| !migrate::say_their_version(input));
-    let ways =
-        ways(folder, offers, &asked, only).map_err(|error| error.at_least(asked.span.clone()))?;
+    let find = |only| {
+        let found = ways(folder, offers, &asked, only);
+        found.map_err(|error| error.at_least(asked.span.clone()))
+    };
+    let ways = find(only)?;
+    // Records that get their versions on the way say them when the run is taken up again.
+    let files = match asked.stamps && only.is_some() {
+        true => find(None)?.digest,
+        false => ways.digest,
+    };
     let to = ways.to.clone();
     let wanted = migrate::Wanted {
         to: &to,
@@ -181,7 +189,7 @@ pub(super) fn migrate(
     };
     Ok(Bound {
         step,
-        files: Some(ways.digest),
+        files: Some(files),
         evolution: Some(evolution),
     })
 }
