@@ -118,7 +118,6 @@ fn an_application_that_is_killed_leaves_one_version_or_the_other_and_goes_on() {
         "postgres.publish.committed:1",
         "run.end.published:1",
         "history.end.prepared:1",
-        "postgres.retire.prepared:1",
     ] {
         let (world, database) = fresh();
         let killed = apply(&world, "1.0.0", "2.0.0", &format!("{point}:kill"));
@@ -137,6 +136,25 @@ fn an_application_that_is_killed_leaves_one_version_or_the_other_and_goes_on() {
         assert_eq!(answer.code, 0, "{point}: {}\n{}", answer.out, answer.err);
         assert_eq!(held(&database), wanted, "{point}");
     }
+}
+
+/// The history knows by then that all is done: the same command has nothing to do, and what the run
+/// remembered goes with the next one.
+#[test]
+fn who_is_killed_while_tidying_up_has_done_it_all_and_the_next_run_tidies_up() {
+    let (world, database) = fresh();
+    let killed = apply(&world, "1.0.0", "2.0.0", "postgres.retire.prepared:1:kill");
+    assert!(killed.code < 0, "{}\n{}", killed.out, killed.err);
+    let again = apply(&world, "1.0.0", "2.0.0", "");
+    assert_eq!(again.code, 0, "{}\n{}", again.out, again.err);
+    let left = held(&database);
+    assert!(
+        left.starts_with(AT_TWO) && left.ends_with("\n50\n3"),
+        "{left}"
+    );
+    let down = apply(&world, "2.0.0", "1.0.0", "");
+    assert_eq!(down.code, 0, "{}\n{}", down.out, down.err);
+    assert!(held(&database).ends_with("\n50\n1"), "{}", held(&database));
 }
 
 #[test]
