@@ -79,10 +79,10 @@ impl Constant {
         }
     }
 
-    /// As JSON: numbers and truth values as what they are, everything else as text.
+    /// As JSON: numbers, truth values and vectors as what they are, everything else as text.
     pub fn to_json(&self, logical: &LogicalType) -> serde_json::Value {
-        let is_plain =
-            logical.is_numeric() || matches!(logical, LogicalType::Boolean | LogicalType::Json);
+        use LogicalType::{Boolean, Json, Vector};
+        let is_plain = logical.is_numeric() || matches!(logical, Boolean | Json | Vector(_));
         let parsed = is_plain.then(|| serde_json::from_str(self.text()));
         match parsed {
             Some(Ok(value)) => value,

@@ -6,8 +6,9 @@
 use dkhost_core::{Error, LogicalType, Node, NodeKind, Result};
 use serde_json::{Map, Value, json};
 
+use crate::constant::Constant;
 use crate::read::from_node as read_node;
-use crate::rule::Bounds;
+use crate::rule::{Bounds, Pattern};
 use crate::version::{FieldVersion, SchemaId, SchemaVersion};
 use crate::{read, toml_text::toml};
 
@@ -37,77 +38,88 @@ pub fn json_schema(version: &SchemaVersion) -> Value {
 }
 
 fn property(field: &FieldVersion, needed: bool) -> Value {
-    let (word, format) = kind(&field.logical);
-    let mut property = Map::new();
-    let mut say = |key: &str, value: Value| property.insert(key.to_owned(), value);
-    if let Some(word) = word {
-        say(
-            "type",
-            if needed {
-                json!(word)
-            } else {
-                json!([word, "null"])
-            },
-        );
+    let mut property = kind(&field.logical);
+    // Only null can be null twice.
+    if let Some(word) = property
+        .get_mut("type")
+        .filter(|word| !needed && *word != "null")
+    {
+        *word = json!([word, "null"]);
     }
-    if let Some(format) = format {
-        say("format", json!(format));
-    }
+    let mut say = |key: &str, value: Value| {
+        property.insert(key.to_owned(), value);
+    };
     if !field.description.is_empty() {
         say("description", json!(field.description));
     }
+    let value = |constant: &Constant| constant.to_json(&field.logical);
     if let Some(default) = &field.default {
-        say("default", default.to_json(&field.logical));
+        say("default", value(default));
     }
     let rules = &field.rules;
-    let is_number = field.logical.is_numeric() && word != Some("string");
-    if let Some(Bounds { min, max }) = rules.range.as_ref().filter(|_| is_number) {
-        for (key, end) in [("minimum", min), ("maximum", max)] {
-            if let Some(end) = end {
-                say(key, end.to_json(&field.logical));
-            }
+    let range = rules.range.as_ref().filter(|_| field.logical.is_numeric());
+    let length = rules.length.as_ref();
+    for (key, end) in [
+        (
+            "minimum",
+            range.and_then(|range| range.min.as_ref().map(value)),
+        ),
+        (
+            "maximum",
+            range.and_then(|range| range.max.as_ref().map(value)),
+        ),
+        (
+            "minLength",
+            length.and_then(|length| length.min.map(Value::from)),
+        ),
+        (
+            "maxLength",
+            length.and_then(|length| length.max.map(Value::from)),
+        ),
+        (
+            "pattern",
+            rules.pattern.as_ref().map(|pattern| json!(pattern.text())),
+        ),
+        // Beside a pattern, which may be satisfied by white space.
+        (
+            "allOf",
+            rules.not_empty.then(|| json!([{ "pattern": "\\S" }])),
+        ),
+    ] {
+        if let Some(end) = end {
+            say(key, end);
         }
-    }
-    if let Some(Bounds { min, max }) = &rules.length {
-        for (key, end) in [("minLength", min), ("maxLength", max)] {
-            if let Some(end) = end {
-                say(key, json!(end));
-            }
-        }
-    }
-    if let Some(pattern) = &rules.pattern {
-        say("pattern", json!(pattern.text()));
-    } else if rules.not_empty {
-        say("pattern", json!("\\S"));
     }
     if !rules.one_of.is_empty() {
-        let values = rules
-            .one_of
-            .iter()
-            .map(|value| value.to_json(&field.logical));
         let null = (!needed).then_some(Value::Null);
-        say("enum", values.chain(null).collect());
+        let values = rules.one_of.iter().map(value).chain(null);
+        say("enum", values.collect());
     }
     Value::Object(property)
 }
 
-/// JSON Schema's words for a type and its format.
-fn kind(logical: &LogicalType) -> (Option<&'static str>, Option<&'static str>) {
-    match logical {
-        LogicalType::Null => (Some("null"), None),
-        LogicalType::Boolean => (Some("boolean"), None),
-        LogicalType::Int32 | LogicalType::Int64 | LogicalType::UInt64 => (Some("integer"), None),
-        LogicalType::Float32 | LogicalType::Float64 | LogicalType::Number => (Some("number"), None),
-        LogicalType::Decimal(..) => (Some("number"), None),
-        LogicalType::Utf8 => (Some("string"), None),
-        LogicalType::Binary => (Some("string"), None),
-        LogicalType::Json => (None, None),
-        LogicalType::Date32 => (Some("string"), Some("date")),
-        LogicalType::Time64 => (Some("string"), Some("time")),
-        LogicalType::Timestamp(Some(_)) => (Some("string"), Some("date-time")),
-        LogicalType::Timestamp(None) => (Some("string"), None),
-        LogicalType::Uuid => (Some("string"), Some("uuid")),
-        LogicalType::Vector(_) => (Some("array"), None),
+/// JSON Schema's words for a type. Its `time` and `date-time` have an offset, which not all of ours
+/// have.
+fn kind(logical: &LogicalType) -> Map<String, Value> {
+    let said = match logical {
+        LogicalType::Null => json!({ "type": "null" }),
+        LogicalType::Boolean => json!({ "type": "boolean" }),
+        LogicalType::Int32 | LogicalType::Int64 | LogicalType::UInt64 => {
+            json!({ "type": "integer" })
+        }
+        logical if logical.is_numeric() => json!({ "type": "number" }),
+        LogicalType::Date32 => json!({ "type": "string", "format": "date" }),
+        LogicalType::Timestamp(Some(_)) => json!({ "type": "string", "format": "date-time" }),
+        LogicalType::Uuid => json!({ "type": "string", "format": "uuid" }),
+        LogicalType::Vector(length) => {
+            json!({ "type": "array", "items": { "type": "number" }, "minItems": length, "maxItems": length })
+        }
+        LogicalType::Json => json!({}),
+        _ => json!({ "type": "string" }),
+    };
+    match said {
+        Value::Object(said) => said,
+        _ => Map::new(),
     }
 }
 
@@ -145,50 +157,80 @@ pub fn from_json_schema(id: SchemaId, text: &str) -> Result<Imported> {
         root: &schema,
         warnings: Vec::new(),
     };
-    let required = import.names(&schema, "required");
+    let required = words(schema.get("required"));
     let mut fields = Vec::new();
     for (name, property) in properties {
         let node = import.field(name, property, required.contains(&name.as_str()));
         fields.push((name.clone(), 0..0, node));
     }
+    // What is needed may be anything where nothing is said of it.
+    for name in required {
+        if !properties.contains_key(name) {
+            let node = import.field(name, &Value::Bool(true), true);
+            fields.push((name.to_owned(), 0..0, node));
+        }
+    }
+    let fields = Node::new(NodeKind::Table(fields));
+    let others = schema.get("additionalProperties");
     let mut entries = vec![
-        (
-            "fields".to_owned(),
-            0..0,
-            Node::new(NodeKind::Table(fields)),
-        ),
-        entry(
-            "open",
-            json!(schema.get("additionalProperties") != Some(&Value::Bool(false))),
-        ),
+        ("fields".to_owned(), 0..0, fields),
+        entry("open", json!(others != Some(&Value::Bool(false)))),
     ];
     if let Some(text) = schema.get("description").filter(|text| text.is_string()) {
         entries.push(entry("description", text.clone()));
     }
-    import.leftovers(
-        "the schema",
-        &schema,
-        &[
-            "$schema",
-            "$id",
-            "$defs",
-            "definitions",
-            "title",
-            "type",
-            "properties",
-            "required",
-            "additionalProperties",
-            "description",
-        ],
-    );
+    if others.is_some_and(Value::is_object) {
+        import.warn("the schema", "of `additionalProperties` nothing is checked");
+    }
+    let known = SCHEMA_KEYS.iter().chain(ANNOTATIONS);
+    import.leftovers("the schema", schema.as_object(), known);
     Ok(Imported {
         version: read_node(id, Node::new(NodeKind::Table(entries)))?,
         warnings: import.warnings,
     })
 }
 
-fn entry(name: &str, value: Value) -> (String, dkhost_core::Span, Node) {
+/// Keys that say what something is, and nothing about values.
+const ANNOTATIONS: &[&str] = &["$comment", "title", "description", "default", "examples"];
+
+const SCHEMA_KEYS: &[&str] = &[
+    "$schema",
+    "$id",
+    "$defs",
+    "definitions",
+    "type",
+    "properties",
+    "required",
+    "additionalProperties",
+];
+
+const FIELD_KEYS: &[&str] = &[
+    "type",
+    "format",
+    "minimum",
+    "maximum",
+    "minLength",
+    "maxLength",
+    "pattern",
+    "enum",
+    "const",
+    "$ref",
+];
+
+type Entry = (String, dkhost_core::Span, Node);
+
+fn entry(name: &str, value: Value) -> Entry {
     (name.to_owned(), 0..0, Node::from_json(&value))
+}
+
+/// The texts of a list, or the one that stands for it.
+fn words(said: Option<&Value>) -> Vec<&str> {
+    let said = match said {
+        Some(Value::Array(list)) => list.as_slice(),
+        Some(one) => std::slice::from_ref(one),
+        None => &[],
+    };
+    said.iter().filter_map(Value::as_str).collect()
 }
 
 struct Import<'a> {
@@ -196,110 +238,95 @@ struct Import<'a> {
     warnings: Vec<String>,
 }
 
-impl<'a> Import<'a> {
-    fn names(&self, schema: &'a Value, key: &str) -> Vec<&'a str> {
-        let list = schema.get(key).and_then(Value::as_array);
-        list.into_iter()
-            .flatten()
-            .filter_map(Value::as_str)
-            .collect()
-    }
-
+impl Import<'_> {
     fn warn(&mut self, name: &str, what: impl std::fmt::Display) {
         self.warnings.push(format!("`{name}`: {what}"));
     }
 
-    /// The schema that a `$ref` within the document names.
-    fn resolved(&mut self, name: &str, property: &'a Value) -> &'a Value {
-        let mut found = property;
-        for _ in 0..16 {
-            let Some(reference) = found.get("$ref").and_then(Value::as_str) else {
-                return found;
-            };
-            let target = reference
-                .strip_prefix('#')
-                .and_then(|path| self.root.pointer(path));
-            match target {
-                Some(target) => found = target,
-                None => {
-                    self.warn(name, format_args!("$ref {reference} leads nowhere"));
-                    return found;
-                }
-            }
+    /// A field as a schema file would hold it.
+    fn field(&mut self, name: &str, property: &Value, listed: bool) -> Node {
+        let (property, or_null) = self.resolved(name, property);
+        let only = property.get("const").map(std::slice::from_ref);
+        let listed_values = property.get("enum").and_then(Value::as_array);
+        let values = listed_values.map(Vec::as_slice).or(only);
+        let mut types = words(property.get("type"));
+        if types.is_empty() {
+            types = values.iter().copied().flatten().map(kind_of).collect();
+            types.sort_unstable();
+            types.dedup();
         }
-        self.warn(name, "$ref goes in a circle");
-        found
-    }
-
-    fn field(&mut self, name: &str, property: &'a Value, listed: bool) -> Node {
-        let outer = property;
-        let mut property = self.resolved(name, property);
-        let mut nullable = false;
-        // `oneOf` or `anyOf` of something and null is something that may be null.
-        for key in ["oneOf", "anyOf"] {
-            if let Some([one, other]) = property
-                .get(key)
-                .and_then(Value::as_array)
-                .map(Vec::as_slice)
-            {
-                let is_null = |one: &Value| one.get("type") == Some(&json!("null"));
-                match (is_null(one), is_null(other)) {
-                    (false, true) => (property, nullable) = (one, true),
-                    (true, false) => (property, nullable) = (other, true),
-                    _ => (),
-                }
-                property = self.resolved(name, property);
-            }
+        let nullable = or_null || types.contains(&"null");
+        if types.len() > 1 {
+            types.retain(|word| *word != "null");
         }
-        let mut words = self.names(property, "type");
-        words.extend(property.get("type").and_then(Value::as_str));
-        nullable |= words.contains(&"null");
-        words.retain(|word| *word != "null");
-        let logical = self.logical(name, property, &words);
+        let logical = self.logical(name, &types, property.get("format"));
         let mut entries = vec![
             entry("type", json!(logical.to_string())),
             entry("required", json!(listed && !nullable)),
         ];
-        self.rules(name, property, &logical, &mut entries);
-        for key in ["default", "description"] {
-            let said = outer.get(key).or_else(|| property.get(key));
-            if let Some(value) = said.filter(|value| !value.is_null()) {
-                entries.push(entry(key, text_of(value, &logical)));
-            }
+        self.rules(name, &property, &logical, &mut entries);
+        let values = values.filter(|_| logical != LogicalType::Json);
+        let values = values.unwrap_or_default().iter();
+        let values = values.filter(|value| !value.is_null());
+        let values: Vec<Value> = values.map(|value| text_of(value, &logical)).collect();
+        if !values.is_empty() {
+            entries.push(entry("one_of", json!(values)));
         }
-        self.leftovers(
-            name,
-            property,
-            &[
-                "type",
-                "format",
-                "minimum",
-                "maximum",
-                "minLength",
-                "maxLength",
-                "pattern",
-                "enum",
-                "const",
-                "default",
-                "description",
-                "title",
-                "examples",
-                "$ref",
-                "oneOf",
-                "anyOf",
-            ],
-        );
+        if let Some(value) = property.get("default").filter(|value| !value.is_null()) {
+            entries.push(entry("default", text_of(value, &logical)));
+        }
+        if let Some(text) = property.get("description").filter(|text| text.is_string()) {
+            entries.push(entry("description", text.clone()));
+        }
+        let known = FIELD_KEYS.iter().chain(ANNOTATIONS);
+        self.leftovers(name, Some(&property), known);
         Node::new(NodeKind::Table(entries))
     }
 
-    fn logical(&mut self, name: &str, property: &Value, words: &[&str]) -> LogicalType {
-        let format = property.get("format").and_then(Value::as_str);
-        match (words, format) {
+    /// What a property says together with what it refers to, and whether it may be null instead.
+    fn resolved(&mut self, name: &str, property: &Value) -> (Map<String, Value>, bool) {
+        let mut said = property.as_object().cloned().unwrap_or_default();
+        let mut or_null = false;
+        for _ in 0..16 {
+            let (key, next) = match (self.referred(name, &said), something_or_null(&said)) {
+                (Some(next), _) => ("$ref", next),
+                (None, Some((key, next))) => {
+                    or_null = true;
+                    (key, next)
+                }
+                (None, None) => return (said, or_null),
+            };
+            said.shift_remove(key);
+            for (key, value) in next {
+                match said.get(&key) {
+                    None => drop(said.insert(key, value)),
+                    Some(own) if *own == value || ANNOTATIONS.contains(&&*key) => (),
+                    Some(_) => self.warn(name, format_args!("of two `{key}` one is left out")),
+                }
+            }
+        }
+        self.warn(name, "$ref goes in a circle");
+        (said, or_null)
+    }
+
+    /// The schema that a `$ref` within the document names.
+    fn referred(&mut self, name: &str, said: &Map<String, Value>) -> Option<Map<String, Value>> {
+        let reference = said.get("$ref")?.as_str()?;
+        let path = reference.strip_prefix('#');
+        let target = path.and_then(|path| self.root.pointer(path));
+        if target.is_none() {
+            self.warn(name, format_args!("$ref {reference} leads nowhere"));
+        }
+        target?.as_object().cloned()
+    }
+
+    fn logical(&mut self, name: &str, types: &[&str], format: Option<&Value>) -> LogicalType {
+        match (types, format.and_then(Value::as_str)) {
+            (["null"], _) => LogicalType::Null,
             (["boolean"], _) => LogicalType::Boolean,
             (["integer"], _) => LogicalType::Int64,
             (["number"], _) => LogicalType::Float64,
             (["string"], Some("date")) => LogicalType::Date32,
-            (["string"], Some("time")) => LogicalType::Time64,
             (["string"], Some("date-time")) => LogicalType::Timestamp(Some("UTC".into())),
             (["string"], Some("uuid")) => LogicalType::Uuid,
             (["string"], format) => {
@@ -308,16 +335,12 @@ impl<'a> Import<'a> {
                 }
                 LogicalType::Utf8
             }
-            ([], _) if property.get("enum").is_some() || property.get("const").is_some() => {
-                LogicalType::Utf8
-            }
-            _ => {
-                if words != ["object"] && words != ["array"] && !words.is_empty() {
-                    self.warn(
-                        name,
-                        format_args!("{} is taken as json", words.join(" or ")),
-                    );
-                }
+            (["object"] | ["array"] | [], _) => LogicalType::Json,
+            (types, _) => {
+                self.warn(
+                    name,
+                    format_args!("{} is taken as json", types.join(" or ")),
+                );
                 LogicalType::Json
             }
         }
@@ -326,71 +349,97 @@ impl<'a> Import<'a> {
     fn rules(
         &mut self,
         name: &str,
-        property: &Value,
+        property: &Map<String, Value>,
         logical: &LogicalType,
-        entries: &mut Vec<(String, dkhost_core::Span, Node)>,
+        entries: &mut Vec<Entry>,
     ) {
-        let mut bounds = |rule: &str, ends: [&str; 2]| {
+        let is_text = *logical == LogicalType::Utf8;
+        for (rule, suits, ends) in [
+            ("range", logical.is_numeric(), ["minimum", "maximum"]),
+            ("length", is_text, ["minLength", "maxLength"]),
+        ] {
+            let bound = |(end, key): (&str, &str)| {
+                let value = property.get(key).filter(|_| suits)?;
+                let value = if is_text {
+                    value.clone()
+                } else {
+                    text_of(value, logical)
+                };
+                Some((end.to_owned(), value))
+            };
             let found: Map<String, Value> = ["min", "max"]
                 .into_iter()
                 .zip(ends)
-                .filter_map(|(end, key)| {
-                    Some((end.to_owned(), text_of(property.get(key)?, logical)))
-                })
+                .filter_map(bound)
                 .collect();
             if !found.is_empty() {
                 entries.push(entry(rule, Value::Object(found)));
             }
-        };
-        if logical.is_numeric() {
-            bounds("range", ["minimum", "maximum"]);
         }
-        if *logical == LogicalType::Utf8 {
-            let found: Map<String, Value> = [("min", "minLength"), ("max", "maxLength")]
-                .into_iter()
-                .filter_map(|(end, key)| Some((end.to_owned(), property.get(key)?.clone())))
-                .collect();
-            if !found.is_empty() {
-                entries.push(entry("length", Value::Object(found)));
+        let pattern = property.get("pattern").filter(|_| is_text);
+        if let Some(pattern) = pattern.and_then(Value::as_str) {
+            match Pattern::new(pattern) {
+                Ok(_) => entries.push(entry("pattern", json!(pattern))),
+                Err(_) => self.warn(name, format_args!("the pattern {pattern} is none here")),
             }
-            if let Some(pattern) = property.get("pattern").and_then(Value::as_str) {
-                match crate::rule::Pattern::new(pattern) {
-                    Ok(_) => entries.push(entry("pattern", json!(pattern))),
-                    Err(_) => self.warn(name, format_args!("the pattern {pattern} is none here")),
-                }
-            }
-        }
-        let only = property.get("const").map(std::slice::from_ref);
-        let listed = property
-            .get("enum")
-            .and_then(Value::as_array)
-            .map(Vec::as_slice);
-        if let Some(values) = listed.or(only).filter(|_| *logical != LogicalType::Json) {
-            let values = values.iter().filter(|value| !value.is_null());
-            let values: Vec<Value> = values.map(|value| text_of(value, logical)).collect();
-            entries.push(entry("one_of", json!(values)));
         }
     }
 
-    fn leftovers(&mut self, name: &str, schema: &Value, known: &[&str]) {
-        let keys = schema.as_object().into_iter().flat_map(Map::keys);
-        let left = keys.filter(|key| !known.contains(&key.as_str()) && !key.starts_with("x-"));
-        for key in left.cloned().collect::<Vec<_>>() {
-            self.warn(
-                name,
-                format_args!("`{key}` has no counterpart and is left out"),
-            );
+    fn leftovers<'k>(
+        &mut self,
+        name: &str,
+        said: Option<&Map<String, Value>>,
+        known: impl Iterator<Item = &'k &'k str>,
+    ) {
+        let known: Vec<&str> = known.copied().collect();
+        for key in said.into_iter().flat_map(Map::keys) {
+            if !known.contains(&key.as_str()) && !key.starts_with("x-") {
+                self.warn(
+                    name,
+                    format_args!("`{key}` has no counterpart and is left out"),
+                );
+            }
         }
     }
 }
 
-/// Numbers with a fraction as text, which keeps their digits; in text fields everything as text.
+/// `oneOf` or `anyOf` of something and null is something that may be null: the key, and what.
+fn something_or_null(said: &Map<String, Value>) -> Option<(&'static str, Map<String, Value>)> {
+    let is_null = |one: &Value| one.get("type") == Some(&json!("null"));
+    ["oneOf", "anyOf"].into_iter().find_map(|key| {
+        let [one, other] = said.get(key)?.as_array()?.as_slice() else {
+            return None;
+        };
+        let something = match (is_null(one), is_null(other)) {
+            (false, true) => one,
+            (true, false) => other,
+            _ => return None,
+        };
+        Some((key, something.as_object().cloned().unwrap_or_default()))
+    })
+}
+
+/// JSON Schema's word for the type of a value.
+fn kind_of(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "null",
+        Value::Bool(_) => "boolean",
+        Value::Number(number) if number.is_f64() => "number",
+        Value::Number(_) => "integer",
+        Value::String(_) => "string",
+        Value::Array(_) => "array",
+        Value::Object(_) => "object",
+    }
+}
+
+/// A value as a schema file holds it: numbers with a fraction as text, which keeps their digits; in
+/// text fields everything as text, and json as its text.
 fn text_of(value: &Value, logical: &LogicalType) -> Value {
     match (value, logical) {
+        (value, LogicalType::Json) => json!(value.to_string()),
         (Value::String(_), _) => value.clone(),
         (Value::Number(number), _) if number.as_i64().is_none() => json!(number.to_string()),
         (value, LogicalType::Utf8) => json!(value.to_string()),
-        (value, LogicalType::Json) => json!(value.to_string()),
         _ => value.clone(),
     }
 }

@@ -119,6 +119,117 @@ fn other_programs_read_what_they_understand() {
 }
 
 #[test]
+fn what_is_exported_is_what_values_are() {
+    let text = "[fields.nothing]\ntype = 'null'\n[fields.opens]\ntype = 'time64'\n\
+        [fields.name]\ntype = 'utf8'\nrequired = true\npattern = '^a'\nnot_empty = true\n\
+        [fields.place]\ntype = 'vector(2)'\nrequired = true\ndefault = '[0,1]'\n";
+    let version = read("user@1.0.0".parse().unwrap(), text).unwrap();
+    expect![[r#"
+        {
+          "nothing": {
+            "type": "null"
+          },
+          "opens": {
+            "type": [
+              "string",
+              "null"
+            ]
+          },
+          "name": {
+            "type": "string",
+            "pattern": "^a",
+            "allOf": [
+              {
+                "pattern": "\\S"
+              }
+            ]
+          },
+          "place": {
+            "type": "array",
+            "items": {
+              "type": "number"
+            },
+            "minItems": 2,
+            "maxItems": 2,
+            "default": [
+              0,
+              1
+            ]
+          }
+        }"#]]
+    .assert_eq(&format!("{:#}", json_schema(&version)["properties"]));
+}
+
+#[test]
+fn nothing_of_somebody_elses_schema_is_lost_without_a_word() {
+    let schema = json!({
+        "$defs": { "code": { "type": "string", "maxLength": 8 } },
+        "required": ["code", "elsewhere"],
+        "additionalProperties": { "type": "string" },
+        "properties": {
+            "code": { "$ref": "#/$defs/code", "minLength": 2 },
+            "size": { "anyOf": [{ "type": "integer" }, { "type": "null" }], "maximum": 9 },
+            "either": { "anyOf": [{ "type": "string" }, { "type": "integer" }], "default": "x" },
+            "level": { "enum": [1, 2, null] },
+            "on": { "const": true },
+            "mixed": { "enum": ["a", 1] },
+            "opens": { "type": "string", "format": "time" },
+            "nothing": { "type": "null" },
+            "text": { "type": "string", "enum": ["a", null] }
+        }
+    });
+    let imported = from_json_schema("user@1.0.0".parse().unwrap(), &schema.to_string()).unwrap();
+    expect![[r#"
+        open = true
+
+        [fields.code]
+        type = "utf8"
+        required = true
+        length = { min = 2, max = 8 }
+
+        [fields.size]
+        type = "int64"
+        range = { max = 9 }
+
+        [fields.either]
+        type = "json"
+        default = "\"x\""
+
+        [fields.level]
+        type = "int64"
+        one_of = [1, 2]
+
+        [fields.on]
+        type = "boolean"
+        one_of = [true]
+
+        [fields.mixed]
+        type = "json"
+
+        [fields.opens]
+        type = "utf8"
+
+        [fields.nothing]
+        type = "null"
+
+        [fields.text]
+        type = "utf8"
+        one_of = ["a"]
+
+        [fields.elsewhere]
+        type = "json"
+        required = true
+    "#]]
+    .assert_eq(&toml(&imported.version));
+    expect![[r#"
+        `either`: `anyOf` has no counterpart and is left out
+        `mixed`: integer or string is taken as json
+        `opens`: the format time is not checked
+        `the schema`: of `additionalProperties` nothing is checked"#]]
+    .assert_eq(&imported.warnings.join("\n"));
+}
+
+#[test]
 fn somebody_elses_schema_is_taken_over_and_what_cannot_be_said_is_told() {
     let schema = json!({
         "$schema": "https://json-schema.org/draft/2020-12/schema",
