@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, StringArray, StringBuilder};
+use arrow::array::{ArrayRef, AsArray, RecordBatch, StringArray, StringBuilder};
 use arrow::datatypes::SchemaRef;
 use dkhost_core::{Changed, Error, Field, LogicalType, Result, Role, Schema, Step};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::VERSION_FIELD;
+use crate::expr::convert::convert;
 use crate::steps::built_in::{Facts, Work, changed, step};
 use crate::steps::rest::{entries, following, object};
 
@@ -38,22 +39,25 @@ impl StampAt {
         }
     }
 
-    /// What each record says; `None` where it says nothing.
+    /// What each record says; `None` where it says nothing. A number means what it is written as,
+    /// and a type that has no text says nothing.
     pub(super) fn read(self, records: &RecordBatch, input: &Schema) -> Result<Vec<Option<String>>> {
-        let column = records.column(self.column());
-        let is_text = column.data_type() == &LogicalType::Utf8.arrow();
-        if column.null_count() == column.len() || !is_text {
-            return Ok(vec![None; column.len()]);
-        }
-        let texts = column.as_string::<i32>().iter();
-        let is_json = input.fields[self.column()].logical == LogicalType::Json;
-        Ok(match self {
-            StampAt::Field(_) if !is_json => texts.map(|text| text.map(str::to_owned)).collect(),
-            StampAt::Field(_) => texts.map(|text| text.and_then(plain)).collect(),
+        let (column, rows) = (records.column(self.column()), records.num_rows());
+        let logical = &input.fields[self.column()].logical;
+        let said = match self {
+            StampAt::Meta(_) => column.clone(),
+            StampAt::Field(_) => match convert(column, logical, &LogicalType::Utf8) {
+                Ok(texts) => texts.values,
+                Err(_) => return Ok(vec![None; rows]),
+            },
+        };
+        let texts = said.as_string::<i32>().iter();
+        match self {
+            StampAt::Field(_) => Ok(texts.map(|text| text.map(str::to_owned)).collect()),
             StampAt::Meta(_) => texts
                 .map(|text| Ok(text.map(in_metadata).transpose()?.flatten()))
-                .collect::<Result<_>>()?,
-        })
+                .collect(),
+        }
     }
 }
 
@@ -162,5 +166,40 @@ impl Stamp {
             stamped.append_value(object(&all)?);
         }
         Ok(Arc::new(stamped.finish()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::steps::testing::{batch, input};
+
+    #[test]
+    fn a_version_is_read_out_of_a_column_of_any_type() {
+        for (logical, records, expected) in [
+            (
+                "utf8",
+                r#"{"_schema_version":"2.0.0"}{}"#,
+                [Some("2.0.0"), None],
+            ),
+            ("int64", r#"{"_schema_version":2}{}"#, [Some("2"), None]),
+            (
+                "float64",
+                r#"{"_schema_version":1.1}{}"#,
+                [Some("1.1"), None],
+            ),
+            (
+                "json",
+                r#"{"_schema_version":"2.0.0"}{"_schema_version":2}"#,
+                [Some("2.0.0"), Some("2")],
+            ),
+            ("null", "{}{}", [None, None]),
+        ] {
+            let schema = input(&[("id", "int64"), (VERSION_FIELD, logical)]);
+            let at = StampAt::of(&schema).unwrap();
+            let read = at.read(&batch(&schema, records).records, &schema).unwrap();
+            let read: Vec<Option<&str>> = read.iter().map(Option::as_deref).collect();
+            assert_eq!(read, expected, "{logical}");
+        }
     }
 }
