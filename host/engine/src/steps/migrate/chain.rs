@@ -31,22 +31,21 @@ impl Chain {
         self.steps.last().map_or(&self.input, |step| step.output())
     }
 
-    /// The input's columns under the names they have behind the first `steps` steps.
-    fn carried(&self, steps: usize) -> Vec<(String, String)> {
+    /// The input's columns and the names they have before the first step: their own.
+    fn own_names(&self) -> Vec<(String, String)> {
         let same = |name: &str| (name.to_owned(), name.to_owned());
-        let mut carried: Vec<(String, String)> = self.input.names().map(same).collect();
-        for step in &self.steps[..steps] {
-            let carries = step.carries();
-            carried = carried
-                .into_iter()
-                .flat_map(|(first, now)| {
-                    let names = carries.iter().filter(move |(from, _)| *from == now);
-                    names.map(move |(_, to)| (first.clone(), to.clone()))
-                })
-                .collect();
-        }
-        carried
+        self.input.names().map(same).collect()
     }
+}
+
+/// The columns that a step carries, under the names they have behind it.
+fn carried(step: &dyn Step, before: Vec<(String, String)>) -> Vec<(String, String)> {
+    let carries = step.carries();
+    let behind = |(first, now): (String, String)| {
+        let names = carries.iter().filter(move |(from, _)| *from == now);
+        names.map(move |(_, to)| (first.clone(), to.clone()))
+    };
+    before.into_iter().flat_map(behind).collect()
 }
 
 impl Step for Chain {
@@ -60,19 +59,24 @@ impl Step for Chain {
 
     fn reads(&self) -> Vec<String> {
         let mut read: Vec<String> = Vec::new();
-        for (at, step) in self.steps.iter().enumerate() {
+        let mut names = self.own_names();
+        for step in &self.steps {
             let reads = step.reads();
-            for (first, now) in self.carried(at) {
-                if reads.contains(&now) && !read.contains(&first) {
-                    read.push(first);
+            for (first, now) in &names {
+                if reads.contains(now) && !read.contains(first) {
+                    read.push(first.clone());
                 }
             }
+            names = carried(step.as_ref(), names);
         }
         read
     }
 
     fn carries(&self) -> Vec<(String, String)> {
-        self.carried(self.steps.len())
+        let steps = self.steps.iter();
+        steps.fold(self.own_names(), |names, step| {
+            carried(step.as_ref(), names)
+        })
     }
 
     fn keeps_unknown(&self) -> bool {
