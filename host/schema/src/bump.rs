@@ -45,15 +45,22 @@ impl Bump {
     }
 
     /// What lies between two versions; below 1.0.0 a minor version may break what a major one may.
+    /// Of a pre-release and its release, or another pre-release, it is what the release is itself.
+    ///
+    /// *Source* – Semantic Versioning 2.0.0, items 4, 6 to 9.
     pub fn between(from: &Version, to: &Version) -> Bump {
-        let (first, second) = match from.major == 0 && to.major == 0 {
+        let (minor, patch) = match from.major == 0 && to.major == 0 {
             true => (Bump::Major, Bump::Minor),
             false => (Bump::Minor, Bump::Patch),
         };
-        match (from.major == to.major, from.minor == to.minor) {
-            (false, _) => Bump::Major,
-            (true, false) => first,
-            (true, true) => second,
+        let is_same = (from.major, from.minor, from.patch) == (to.major, to.minor, to.patch);
+        match is_same && !from.pre.is_empty() {
+            true if to.patch > 0 => patch,
+            true if to.minor > 0 => minor,
+            true => Bump::Major,
+            false if from.major != to.major => Bump::Major,
+            false if from.minor != to.minor => minor,
+            false => patch,
         }
     }
 
@@ -93,5 +100,40 @@ fn next(version: &Version, bump: Bump) -> Version {
         (Bump::Major, 1..) => Version::new(major + 1, 0, 0),
         (Bump::Minor, 1..) | (Bump::Major, 0) => Version::new(major, minor + 1, 0),
         _ => Version::new(major, minor, patch + 1),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_part_that_differs_says_what_lies_between() {
+        for (from, to, bump) in [
+            ("1.2.3", "1.2.4", Bump::Patch),
+            ("1.2.3", "1.3.0", Bump::Minor),
+            ("1.2.3", "2.0.0", Bump::Major),
+            ("0.2.3", "0.2.4", Bump::Minor),
+            ("0.2.3", "0.3.0", Bump::Major),
+            ("0.2.3", "1.0.0", Bump::Major),
+        ] {
+            let [from, to] = [from, to].map(|version| version.parse().unwrap());
+            assert_eq!(Bump::between(&from, &to), bump, "{from} to {to}");
+        }
+    }
+
+    #[test]
+    fn what_a_release_may_change_its_pre_releases_may() {
+        for (from, to, bump) in [
+            ("2.0.0-beta.1", "2.0.0-beta.2", Bump::Major),
+            ("2.0.0-rc.1", "2.0.0", Bump::Major),
+            ("1.3.0-rc.1", "1.3.0", Bump::Minor),
+            ("1.2.4-rc.1", "1.2.4", Bump::Patch),
+            ("0.3.0-rc.1", "0.3.0", Bump::Major),
+            ("2.0.0-rc.1", "2.0.1", Bump::Patch),
+        ] {
+            let [from, to] = [from, to].map(|version| version.parse().unwrap());
+            assert_eq!(Bump::between(&from, &to), bump, "{from} to {to}");
+        }
     }
 }
