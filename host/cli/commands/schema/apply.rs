@@ -10,7 +10,6 @@ use dkhost_engine::history::{
 use dkhost_engine::plan::{Evolution, Purpose};
 use dkhost_engine::run::Ended;
 use dkhost_engine::{Job, Plan, RunOptions, apply};
-use dkhost_schema::Direction;
 use serde_json::json;
 
 use super::history::digest_now;
@@ -167,10 +166,7 @@ fn way(evolution: &Evolution, voice: &Voice) {
 }
 
 fn hop_words(hop: &Hop) -> String {
-    let direction = match hop.direction {
-        Direction::Up => "up",
-        Direction::Down => "down",
-    };
+    let direction = hop.direction.word();
     let by = match &hop.by {
         Author::File(file) => file.clone(),
         Author::Plugin(name) => format!("plugin {name}"),

@@ -10,7 +10,6 @@ use dkhost_engine::history::{
     edited,
 };
 use dkhost_engine::job::{DEFAULT_SCHEMAS, DEFAULT_STATE};
-use dkhost_schema::Direction;
 use serde_json::{Value, json};
 
 use crate::args::StateArgs;
@@ -189,7 +188,7 @@ fn row(record: &ApplicationRecord, paint: Paint) -> [Cell; 13] {
         Cell::new(moment(&record.started_at)),
         name(&application.schema),
         name(&format!("{from} -> {}", application.to)),
-        Cell::new(way(application.direction)),
+        Cell::new(application.direction.word()),
         name(&application.job),
         name(&application.store),
         name(&application.who),
@@ -200,13 +199,6 @@ fn row(record: &ApplicationRecord, paint: Paint) -> [Cell; 13] {
         Cell::new(took).right(),
         status(record.status, paint),
     ]
-}
-
-fn way(direction: Direction) -> &'static str {
-    match direction {
-        Direction::Up => "up",
-        Direction::Down => "down",
-    }
 }
 
 fn status(status: Status, paint: Paint) -> Cell {

@@ -171,7 +171,7 @@ impl History {
             .bind(&application.schema)
             .bind(&application.from)
             .bind(&application.to)
-            .bind(direction::word(application.direction))
+            .bind(application.direction.word())
             .bind(&application.job)
             .bind(&application.store)
             .bind(&application.who)
@@ -297,23 +297,13 @@ mod direction {
     use serde::de::Error;
     use serde::{Deserialize, Deserializer, Serializer};
 
-    pub fn word(direction: Direction) -> &'static str {
-        match direction {
-            Direction::Up => "up",
-            Direction::Down => "down",
-        }
-    }
-
     pub fn from_word(word: &str) -> Option<Direction> {
-        match word {
-            "up" => Some(Direction::Up),
-            "down" => Some(Direction::Down),
-            _ => None,
-        }
+        let both = [Direction::Up, Direction::Down];
+        both.into_iter().find(|direction| direction.word() == word)
     }
 
     pub fn serialize<S: Serializer>(direction: &Direction, to: S) -> Result<S::Ok, S::Error> {
-        to.serialize_str(word(*direction))
+        to.serialize_str(direction.word())
     }
 
     pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Direction, D::Error> {

@@ -129,10 +129,7 @@ impl Fields {
 
     /// Whether these are the fields of the version the way leads to.
     fn end(&self, direction: Direction, from: &SchemaVersion, to: &SchemaVersion) -> Result<()> {
-        let way = match direction {
-            Direction::Up => "up",
-            Direction::Down => "down",
-        };
+        let way = direction.word();
         let wrong = |what: String, help: String| {
             let message = format!("the way {way} from {} to {} {what}", from.id.version, to.id);
             Err(Error::config("schema::migration_end", message).help(help))

@@ -103,6 +103,16 @@ pub enum Verb {
     Constrain(Vec<String>),
 }
 
+impl Direction {
+    /// In a word: `up`, `down`.
+    pub fn word(self) -> &'static str {
+        match self {
+            Direction::Up => "up",
+            Direction::Down => "down",
+        }
+    }
+}
+
 impl Migration {
     /// The operations of a direction; `None` where it has no way down.
     pub fn operations(&self, direction: Direction) -> Option<&[Operation]> {
