@@ -27,3 +27,4 @@ mod schemas;
 mod state_postgres;
 mod stores;
 mod texts;
+mod unsampled;

@@ -9,7 +9,7 @@ use arrow::array::{ArrayRef, RecordBatch, make_comparator};
 use arrow::compute::{SortOptions, take};
 use dkhost_core::text::Appender;
 use dkhost_core::{
-    Batch, Changed, Error, Locator, Payload, Position, Result, Schema, SourceRows, Step,
+    Batch, Changed, Error, Locator, Payload, Position, Result, RowReject, Schema, SourceRows, Step,
 };
 use dkhost_schema::{SchemaVersion, sample};
 
@@ -45,26 +45,52 @@ pub fn trial(up: Way, down: Option<Way>, count: usize, seed: u64) -> Result<Tria
         .hops
         .last()
         .map_or_else(|| start.clone(), |hop| hop.to.clone());
-    let input = start.schema();
-    let records = valid(&start, made_up(&start, &input, count, seed)?)?;
-    let up = bound(up, &end, &input)?;
-    let changed = up.open(0)?.apply(&batch(records.clone()))?;
+    let records = made_up(&start, count, seed)?;
+    let up = bound(up, &end, &start.schema())?;
+    let there = bring(up.as_ref(), records.clone())?;
     let mut trial = Trial {
         tried: records.num_rows(),
-        refused: changed.rejects.len(),
-        reason: changed.rejects.first().map(|reject| reject.message.clone()),
+        refused: there.rejects.len(),
+        reason: there.rejects.first().map(|reject| reject.message.clone()),
         ..Trial::default()
     };
-    let (there, origin) = settled(changed)?;
     if let Some(down) = down {
         let down = bound(down, &start, up.output())?;
-        let changed = down.open(0)?.apply(&batch(there))?;
-        trial.refused_down = changed.rejects.len();
-        let (back, from) = settled(changed)?;
-        let origin: Vec<u32> = from.iter().map(|row| origin[*row as usize]).collect();
-        trial.compare(&start, &records, &back, &origin)?;
+        let back = bring(down.as_ref(), there.records)?;
+        trial.refused_down = back.rejects.len();
+        let origin = back.origin.iter().map(|row| there.origin[*row as usize]);
+        trial.compare(&start, &records, &back.records, &origin.collect::<Vec<_>>())?;
     }
     Ok(trial)
+}
+
+/// Records of a version, made up, as a batch of [`SchemaVersion::schema`]; fewer than `count` where
+/// some break its checks.
+///
+/// *Errors* – `schema::no_sample` if they cannot be made up; what binding the checks says.
+pub fn made_up(version: &SchemaVersion, count: usize, seed: u64) -> Result<RecordBatch> {
+    let schema = version.schema();
+    let scope = Scope::stage("validate", &schema);
+    let step = steps::validate::build(version, false, &(0..0), &scope)?;
+    let records = columns(version, &schema, count, seed)?;
+    Ok(bring(step.as_ref(), records)?.records)
+}
+
+/// Records behind a step.
+pub struct Brought {
+    /// Those that go on.
+    pub records: RecordBatch,
+    /// For each of them, which of the records before the step it was.
+    pub origin: Vec<u32>,
+    /// Those that were refused, and why.
+    pub rejects: Vec<RowReject>,
+}
+
+/// Brings records, a batch of the step's input, through a step.
+///
+/// *Errors* – what the step says.
+pub fn bring(step: &dyn Step, records: RecordBatch) -> Result<Brought> {
+    settled(step.open(0)?.apply(&batch(records))?)
 }
 
 impl Trial {
@@ -110,8 +136,8 @@ fn bound(way: Way, to: &SchemaVersion, input: &Schema) -> Result<Box<dyn Step>> 
     migrate::build(&wanted, &Scope::stage("migrate", input))
 }
 
-/// The rows that go on, without those that were refused, and where they came from.
-fn settled(changed: Changed) -> Result<(RecordBatch, Vec<u32>)> {
+/// The rows that go on, without those that were refused.
+fn settled(changed: Changed) -> Result<Brought> {
     let rows = changed.records.num_rows() as u32;
     let origin = changed.origin.unwrap_or_else(|| (0..rows).collect());
     let is_refused = |row: &u32| changed.rejects.iter().any(|reject| reject.row == *row);
@@ -119,21 +145,14 @@ fn settled(changed: Changed) -> Result<(RecordBatch, Vec<u32>)> {
         .filter(|at| !is_refused(&origin[*at as usize]))
         .collect();
     let rows = arrow::array::UInt32Array::from(kept.clone());
-    let records = arrow::compute::take_record_batch(&changed.records, &rows)?;
-    let origin = kept.iter().map(|at| origin[*at as usize]).collect();
-    Ok((records, origin))
+    Ok(Brought {
+        records: arrow::compute::take_record_batch(&changed.records, &rows)?,
+        origin: kept.iter().map(|at| origin[*at as usize]).collect(),
+        rejects: changed.rejects,
+    })
 }
 
-/// Those that satisfy the version's checks, too.
-fn valid(version: &SchemaVersion, records: RecordBatch) -> Result<RecordBatch> {
-    let input = version.schema();
-    let scope = Scope::stage("validate", &input);
-    let step = steps::validate::build(version, false, &(0..0), &scope)?;
-    let changed = step.open(0)?.apply(&batch(records))?;
-    Ok(settled(changed)?.0)
-}
-
-fn made_up(
+fn columns(
     version: &SchemaVersion,
     schema: &Schema,
     count: usize,

@@ -79,26 +79,48 @@ restore = ['legacy']
 
 /// A world with the schema `user` in three versions and the migrations between them.
 fn world() -> World {
-    let world = World::new();
-    let folder = world.folder.path().join("schemas/user");
-    std::fs::create_dir_all(&folder).unwrap();
-    for (name, text) in [
+    world_of(&[
         ("1.0.0", V1),
         ("1.1.0", V11),
         ("2.0.0", V2),
         ("1.0.0--1.1.0", TO_V11),
         ("1.1.0--2.0.0", TO_V2),
-    ] {
+    ])
+}
+
+/// A world with these files of the schema `user`.
+fn world_of(files: &[(&str, &str)]) -> World {
+    let world = World::new();
+    let folder = world.folder.path().join("schemas/user");
+    std::fs::create_dir_all(&folder).unwrap();
+    for (name, text) in files {
         std::fs::write(folder.join(format!("{name}.toml")), text).unwrap();
     }
     world
 }
 
 fn migrated(table: &str, records: &str, migrate: &str) -> Vec<String> {
+    migrated_in(&world(), table, records, migrate)
+}
+
+fn migrated_in(world: &World, table: &str, records: &str, migrate: &str) -> Vec<String> {
     let steps = format!("[[steps]]\nmigrate = {migrate}\n[run]\non_error = \"dead-letter\"\n");
-    let ended = world().run(&job(table, records, &steps)).unwrap();
+    let ended = world.run(&job(table, records, &steps)).unwrap();
     assert!(ended.error.is_none(), "{:?}", ended.error);
     rows(table)
+}
+
+/// Row and reason of each dead letter.
+fn refusals(world: &World) -> Vec<String> {
+    let filter = dkhost_engine::history::LetterFilter {
+        limit: 10,
+        ..Default::default()
+    };
+    let letters = world.history().letters(filter).unwrap();
+    letters
+        .iter()
+        .map(|letter| format!("{} {}", letter.letter.row, letter.letter.message))
+        .collect()
 }
 
 const OLD: &str = r#"[
@@ -174,17 +196,7 @@ fn what_cannot_be_migrated_is_refused_by_name() {
     let ended = world.run(&job("refused", records, steps)).unwrap();
     assert!(ended.error.is_none(), "{:?}", ended.error);
     assert_eq!(rows("refused").len(), 1);
-    let letters = world
-        .history()
-        .letters(dkhost_engine::history::LetterFilter {
-            limit: 10,
-            ..Default::default()
-        })
-        .unwrap();
-    let why: Vec<String> = letters
-        .iter()
-        .map(|letter| format!("{} {}", letter.letter.row, letter.letter.message))
-        .collect();
+    let why = refusals(&world);
     for (row, words) in [
         (0, "\"many\""),
         (1, "150"),
@@ -246,4 +258,146 @@ fn a_mistake_in_a_migration_points_into_its_file() {
         .unwrap_err();
     assert_eq!(error.file(), Some(path.as_path()), "{error}");
     assert_eq!(&broken[error.place().unwrap().0.clone()], "rename");
+}
+
+/// `id`, and what else a version has.
+fn fields(open: bool, more: &[&str]) -> String {
+    let more: Vec<String> = more
+        .iter()
+        .map(|field| match field.split_once(' ') {
+            Some((name, rest)) => format!("[fields.{name}]\n{rest}\n"),
+            None => format!("[fields.{field}]\ntype = 'utf8'\n"),
+        })
+        .collect();
+    format!(
+        "open = {open}\n[fields.id]\ntype = 'int64'\n{}",
+        more.concat()
+    )
+}
+
+#[test]
+fn a_field_of_a_later_version_does_not_stop_records_of_an_open_one() {
+    let world = world_of(&[
+        ("1.0.0", &fields(true, &[])),
+        ("2.0.0", &fields(true, &["b"])),
+        (
+            "1.0.0--2.0.0",
+            "[[up]]\nadd = { b = \"'new'\" }\n[[down]]\nremove = ['b']\n",
+        ),
+    ]);
+    let records = r#"[
+        {"id": 1, "_schema_version": "1.0.0"},
+        {"id": 2, "b": "its own", "_schema_version": "2.0.0"},
+        {"id": 3, "b": "lost?", "_schema_version": "1.0.0"},
+        {"id": 4, "c": "stays", "_schema_version": "1.0.0"}
+    ]"#;
+    let to = r#"{ schema = "user", from = "1.0.0", to = "2.0.0" }"#;
+    assert_eq!(
+        migrated_in(&world, "open", records, to),
+        [
+            r#"{"id":1,"b":"new","_schema_version":"2.0.0"}"#,
+            r#"{"id":2,"b":"its own","_schema_version":"2.0.0"}"#,
+            r#"{"id":4,"b":"new","_schema_version":"2.0.0","c":"stays"}"#,
+        ]
+    );
+    assert_eq!(refusals(&world), ["2 user@1.0.0 has no field `b`"]);
+}
+
+#[test]
+fn rules_between_two_hops_are_asked_of_the_types_of_that_version() {
+    let world = world_of(&[
+        ("1.0.0", &fields(false, &[])),
+        (
+            "1.1.0",
+            &fields(false, &["n type = 'int32'\nrange = { max = 5 }"]),
+        ),
+        ("2.0.0", &fields(false, &["m type = 'int32'\nwas = 'n'"])),
+        (
+            "1.0.0--1.1.0",
+            "[[up]]\nadd = { n = 'id + 4' }\n[[up]]\nconstrain = ['n']\n[[down]]\nremove = ['n']\n",
+        ),
+        (
+            "1.1.0--2.0.0",
+            "[[up]]\nrename = { n = 'm' }\n[[down]]\nrename = { m = 'n' }\n",
+        ),
+    ]);
+    let to = r#"{ schema = "user", from = "1.0.0", to = "2.0.0" }"#;
+    assert_eq!(
+        migrated_in(&world, "between", r#"[{"id": 1}, {"id": 2}]"#, to),
+        [r#"{"id":1,"m":5}"#]
+    );
+    assert_eq!(refusals(&world).len(), 1, "{:?}", refusals(&world));
+}
+
+#[test]
+fn what_two_migrations_keep_under_one_name_goes_back_to_both() {
+    let kept = "keep_values = true\n";
+    let world = world_of(&[
+        ("1.0.0", &fields(false, &["a", "b"])),
+        ("2.0.0", &fields(false, &["a"])),
+        ("3.0.0", &fields(false, &[])),
+        (
+            "1.0.0--2.0.0",
+            &format!(
+                "[[up]]\nremove = ['a']\n{kept}[[up]]\nrename = {{ b = 'a' }}\n[[down]]\nrename = {{ a = 'b' }}\n[[down]]\nrestore = ['a']\n"
+            ),
+        ),
+        (
+            "2.0.0--3.0.0",
+            &format!("[[up]]\nremove = ['a']\n{kept}[[down]]\nrestore = ['a']\n"),
+        ),
+    ]);
+    let records = r#"[
+        {"id": 1, "a": "first", "b": "second"},
+        {"id": 2, "a": "alone"},
+        {"id": 3, "b": "alone"}
+    ]"#;
+    let up = r#"{ schema = "user", from = "1.0.0", to = "3.0.0" }"#;
+    let there = migrated_in(&world, "kept-up", records, up);
+    assert_eq!(
+        there,
+        [
+            r#"{"id":1,"_removed":{"a":"second","_removed":{"a":"first"}}}"#,
+            r#"{"id":2,"_removed":{"_removed":{"a":"alone"}}}"#,
+            r#"{"id":3,"_removed":{"a":"alone"}}"#,
+        ]
+    );
+    let down = r#"{ schema = "user", from = "3.0.0", to = "1.0.0" }"#;
+    assert_eq!(
+        migrated_in(&world, "kept-down", &format!("[{}]", there.join(",")), down),
+        [
+            r#"{"id":1,"a":"first","b":"second"}"#,
+            r#"{"id":2,"a":"alone"}"#,
+            r#"{"id":3,"b":"alone"}"#,
+        ]
+    );
+}
+
+#[test]
+fn a_field_removed_that_is_no_object_of_kept_values_is_not_overwritten() {
+    let world = world_of(&[
+        ("1.0.0", &fields(false, &["a"])),
+        ("2.0.0", &fields(false, &[])),
+        (
+            "1.0.0--2.0.0",
+            "[[up]]\nremove = ['a']\nkeep_values = true\n[[down]]\nrestore = ['a']\n",
+        ),
+    ]);
+    let to = r#"{ schema = "user", from = "1.0.0", to = "2.0.0" }"#;
+    let records = r#"[{"id": 1, "a": "x", "_removed": "mine"}, {"id": 2, "a": "x"}]"#;
+    assert_eq!(
+        migrated_in(&world, "mine", records, to),
+        [r#"{"id":2,"_removed":{"a":"x"}}"#]
+    );
+    assert_eq!(
+        refusals(&world),
+        ["0 `_removed` is no object of kept values"]
+    );
+    let steps = format!("[[steps]]\nmigrate = {to}\n");
+    let numbers = r#"[{"id": 1, "a": "x", "_removed": 5}]"#;
+    let error = world
+        .plan(&job("five", numbers, &steps))
+        .map(drop)
+        .unwrap_err();
+    assert_eq!(error.code(), "schema::cannot_keep", "{error}");
 }

@@ -77,6 +77,7 @@ enum Of {
 /// The fields of a record on its way, and what was kept of those removed.
 struct Journey {
     fields: Vec<(String, Value)>,
+    /// What was kept last comes back first.
     kept: Vec<(String, Value)>,
     /// What earlier migrations had kept and this one took.
     taken: Vec<String>,
@@ -142,7 +143,6 @@ impl Journey {
         let is_gone = |(name, _): &mut (String, Value)| names.contains(name);
         for (name, value) in self.fields.extract_if(.., is_gone) {
             if keep {
-                self.kept.retain(|(known, _)| *known != name);
                 self.kept.push((name, value));
             }
         }
@@ -150,7 +150,7 @@ impl Journey {
 
     /// Takes a kept value back; a version that does not know the field gets it as json.
     fn restore(&mut self, name: &str, end: Option<&SchemaVersion>) {
-        let at = self.kept.iter().position(|(known, _)| known == name);
+        let at = self.kept.iter().rposition(|(known, _)| known == name);
         let mut value = match at {
             Some(at) => self.kept.remove(at).1,
             None => Value {

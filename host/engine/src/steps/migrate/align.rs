@@ -14,8 +14,10 @@ use dkhost_core::{
 use dkhost_schema::{FieldVersion, REMOVED, SchemaVersion};
 
 use super::VERSION_FIELD;
+use super::stamp::StampAt;
 use crate::expr::Scope;
 use crate::expr::convert::{convert, refusal};
+use crate::expr::fault::tidy;
 use crate::steps::built_in::{Facts, Work, changed, step};
 use crate::steps::rest::{are_documents, entries, following};
 
@@ -39,7 +41,42 @@ struct Align {
     rest: Option<usize>,
     /// Columns that the version does not know, where only records without a value in them go on.
     unknown: Vec<usize>,
-    version: String,
+    /// The version they cannot pass.
+    closed: String,
+    /// Fields beside the columns that cannot pass, of an open version; of a closed one none can.
+    made: Option<Vec<String>>,
+    /// Whether a record that says its version was not asked for it.
+    is_told: bool,
+}
+
+/// What columns are brought to.
+pub(super) struct Target<'a> {
+    /// The version whose fields they become.
+    pub(super) version: &'a SchemaVersion,
+    /// What is said of columns that it needs or does not know.
+    pub(super) strictness: Strictness,
+    /// The version that does not let fields pass which it does not know: this one, or one later on
+    /// the way.
+    pub(super) closed: Option<&'a SchemaVersion>,
+    /// Fields that are made on the way: nothing else passes under these names.
+    pub(super) made: &'a [&'a str],
+}
+
+impl<'a> Target<'a> {
+    /// A version whose fields are there.
+    pub(super) fn of(version: &'a SchemaVersion) -> Self {
+        Target {
+            version,
+            strictness: Strictness::Plan,
+            closed: closed(version),
+            made: &[],
+        }
+    }
+}
+
+/// The version, if it does not let fields pass that it does not know.
+pub(super) fn closed(version: &SchemaVersion) -> Option<&SchemaVersion> {
+    (!version.open).then_some(version)
 }
 
 /// What is said of columns that a version needs and does not know.
@@ -56,15 +93,15 @@ pub(super) enum Strictness {
 /// *Errors* – `schema::missing_field`, `schema::wrong_type` where nothing converts, and
 /// `schema::unknown_field`, at `span`.
 pub(super) fn align(
-    version: &SchemaVersion,
-    strictness: Strictness,
+    target: &Target<'_>,
     span: &Span,
     scope: &Scope,
 ) -> Result<Option<Box<dyn Step>>> {
+    let version = target.version;
     let documents = are_documents(scope.input);
     let strictness = match documents {
         true => Strictness::Records,
-        false => strictness,
+        false => target.strictness,
     };
     let (mut fields, mut columns) = (Vec::new(), Vec::new());
     let mut take = |field: Field, from| {
@@ -83,11 +120,22 @@ pub(super) fn align(
     }
     let mut unknown = Vec::new();
     for (at, field) in input.data_fields().filter(|(_, field)| !is_field(field)) {
-        match version.open || is_ours(&field.name) {
-            true => take(field.clone(), From::Column(at)),
-            false if strictness == Strictness::Records => unknown.push(at),
-            false => return Err(surplus(field, version, span, scope)),
+        let name = field.name.as_str();
+        match target.closed {
+            None if strictness == Strictness::Plan || !target.made.contains(&name) => {
+                take(field.clone(), From::Column(at));
+            }
+            _ if is_ours(name) => take(field.clone(), From::Column(at)),
+            _ if strictness == Strictness::Records => unknown.push(at),
+            closed => return Err(surplus(field, closed.unwrap_or(version), span, scope)),
         }
+    }
+    if documents && target.made.contains(&REMOVED) && input.index_of(REMOVED).is_none() {
+        let kept = Field {
+            null_is_absent: true,
+            ..Field::new(REMOVED, LogicalType::Json)
+        };
+        take(kept, From::Rest);
     }
     for at in [reserved(Role::Meta), reserved(Role::Rest)]
         .into_iter()
@@ -96,10 +144,12 @@ pub(super) fn align(
         take(input.fields[at].clone(), From::Column(at));
     }
     let is_same = |(at, from): (usize, &From)| matches!(from, From::Column(index) if *index == at);
-    if columns.len() == input.fields.len() && columns.iter().enumerate().all(is_same) {
+    let is_all = columns.len() == input.fields.len() && columns.iter().enumerate().all(is_same);
+    let may_stand_beside = documents && (target.closed.is_some() || !target.made.is_empty());
+    if is_all && !may_stand_beside {
         return Ok(None);
     }
-    Ok(Some(bound(version, input, fields, columns, unknown)))
+    Ok(Some(bound(target, input, fields, columns, unknown)))
 }
 
 /// Columns that hold what a version does not say.
@@ -108,7 +158,7 @@ fn is_ours(name: &str) -> bool {
 }
 
 fn bound(
-    version: &SchemaVersion,
+    target: &Target<'_>,
     input: &Schema,
     fields: Vec<Field>,
     columns: Vec<From>,
@@ -137,7 +187,12 @@ fn bound(
         schema: facts.output.to_arrow(),
         output: facts.output.clone(),
         rest: input.role(Role::Rest),
-        version: version.id.to_string(),
+        closed: target.closed.unwrap_or(target.version).id.to_string(),
+        made: target
+            .closed
+            .is_none()
+            .then(|| target.made.iter().map(|name| (*name).to_owned()).collect()),
+        is_told: StampAt::of(input).is_none(),
         columns,
         unknown,
     };
@@ -237,6 +292,7 @@ fn surplus(field: &Field, version: &SchemaVersion, span: &Span, scope: &Scope) -
 impl Work for Align {
     fn change(&self, records: &RecordBatch) -> Result<Changed> {
         let mut rejects = self.too_much(records);
+        self.too_much_beside(records, &mut rejects)?;
         let mut columns = Vec::with_capacity(self.columns.len());
         for (field, from) in self.output.fields.iter().zip(&self.columns) {
             columns.push(self.column(records, field, from, &mut rejects)?);
@@ -292,6 +348,7 @@ impl Align {
         Ok(Some(Arc::new(found.finish())))
     }
 
+    /// Records with a value in a column that cannot pass.
     fn too_much(&self, records: &RecordBatch) -> Vec<RowReject> {
         let mut rejects = Vec::new();
         for at in &self.unknown {
@@ -300,16 +357,58 @@ impl Align {
                 continue;
             }
             let name = &self.input.fields[*at].name;
-            let version = &self.version;
             let nulls = column.logical_nulls();
             let has_value = |row: &usize| nulls.as_ref().is_none_or(|nulls| nulls.is_valid(*row));
-            rejects.extend((0..column.len()).filter(has_value).map(|row| RowReject {
-                row: row as u32,
-                column: Some(name.clone()),
-                code: "schema::unknown_field".to_owned(),
-                message: format!("{version} has no field `{name}`"),
-            }));
+            let rows = (0..column.len()).filter(has_value);
+            rejects.extend(rows.map(|row| self.unknown(row, name)));
         }
         rejects
+    }
+
+    /// Documents with a field that is no column and cannot pass: a step behind this one may make a
+    /// column of its name.
+    fn too_much_beside(&self, records: &RecordBatch, rejects: &mut Vec<RowReject>) -> Result<()> {
+        let Some(rest) = self.rest.map(|at| records.column(at).as_string::<i32>()) else {
+            return Ok(());
+        };
+        let passes = |name: &str| match &self.made {
+            _ if self.output.field(name).is_some() || is_ours(name) => true,
+            Some(made) => made.iter().all(|made| made != name),
+            None => false,
+        };
+        for (row, text) in rest.iter().enumerate() {
+            let Some(text) = text else { continue };
+            let entries = entries(text)?;
+            let mut unknown = entries
+                .iter()
+                .filter(|(name, value)| value.get() != "null" && !passes(name));
+            if let Some((name, _)) = unknown.next() {
+                rejects.push(self.unknown(row, name));
+            } else if self.is_told && entries.iter().any(|(name, _)| name == VERSION_FIELD) {
+                rejects.push(unasked(row));
+            }
+        }
+        Ok(())
+    }
+
+    fn unknown(&self, row: usize, name: &str) -> RowReject {
+        RowReject {
+            row: row as u32,
+            column: Some(name.to_owned()),
+            code: "schema::unknown_field".to_owned(),
+            message: format!("{} has no field `{}`", self.closed, tidy(name)),
+        }
+    }
+}
+
+/// Taken for what other records are, it would be migrated a second time.
+fn unasked(row: usize) -> RowReject {
+    RowReject {
+        row: row as u32,
+        column: Some(VERSION_FIELD.to_owned()),
+        code: "schema::no_version".to_owned(),
+        message: format!(
+            "the record says its version, and others do not: declare it in the source, fields = {{ {VERSION_FIELD} = \"utf8\" }}"
+        ),
     }
 }

@@ -9,6 +9,7 @@
 
 mod align;
 mod chain;
+mod kept;
 mod operation;
 mod removed;
 mod stamp;
@@ -21,10 +22,10 @@ use arrow::array::{ArrayRef, RecordBatch, new_null_array};
 use arrow::datatypes::SchemaRef;
 use chrono::{DateTime, Utc};
 use dkhost_core::{Changed, Error, Field, Node, Result, Role, Schema, Span, Step};
-use dkhost_schema::{Direction, Migration, SchemaVersion};
+use dkhost_schema::{Direction, Migration, Operation, REMOVED, SchemaVersion, Verb};
 use semver::Version;
 
-use self::align::{Strictness, align};
+use self::align::{Strictness, Target, align};
 use self::chain::Chain;
 use self::stamp::StampAt;
 use self::versions::{Candidate, Versions};
@@ -193,11 +194,14 @@ fn compiled(
         now: scope.now,
         span: wanted.span,
     };
-    binding.align(&mut chain, &way.from, strictness)?;
+    binding.align(&mut chain, &beginning(way, strictness, &made(way)))?;
     for (at, hop) in way.hops.iter().enumerate() {
-        let is_last = at + 1 == way.hops.len();
-        binding.hop(&mut chain, hop, is_last)?;
-        binding.align(&mut chain, &hop.to, Strictness::Plan)?;
+        binding.hop(&mut chain, hop)?;
+        binding.align(&mut chain, &Target::of(&hop.to))?;
+        // Behind the last hop all rules of its version are asked anyway.
+        if at + 1 < way.hops.len() {
+            binding.constrain(&mut chain, hop)?;
+        }
     }
     let input = chain.schema().clone();
     let scope = binding.scope(&input);
@@ -211,6 +215,45 @@ fn compiled(
         chain.push(stamped);
     }
     Ok(chain)
+}
+
+/// What records are brought to before the first hop: of records of several versions, that fields pass
+/// which belong to another one is not to be seen in the first version alone.
+fn beginning<'a>(way: &'a Way, strictness: Strictness, made: &'a [&str]) -> Target<'a> {
+    let start = Target::of(&way.from);
+    let later = || way.hops.iter().find_map(|hop| align::closed(&hop.to));
+    Target {
+        strictness,
+        closed: match strictness {
+            Strictness::Plan => start.closed,
+            Strictness::Records => start.closed.or_else(later),
+        },
+        made,
+        ..start
+    }
+}
+
+/// The fields that operations of a way make under new names, [`REMOVED`] among them.
+fn made(way: &Way) -> Vec<&str> {
+    let operations = way.hops.iter().flat_map(Hop::operations);
+    let names = operations.flat_map(|operation| match &operation.verb {
+        Verb::Add(fields) => fields.iter().map(|(name, _)| name.as_str()).collect(),
+        Verb::Rename(names) => names.iter().map(|(_, new)| new.as_str()).collect(),
+        Verb::Restore(names) => names.iter().map(String::as_str).chain([REMOVED]).collect(),
+        Verb::Remove { keep: true, .. } => vec![REMOVED],
+        _ => Vec::new(),
+    });
+    names.collect()
+}
+
+impl Hop {
+    /// What a file does on this way; nothing is known of a component's.
+    fn operations(&self) -> &[Operation] {
+        match &self.by {
+            By::File { migration, .. } => migration.operations(self.direction).unwrap_or_default(),
+            By::Plugin { .. } => &[],
+        }
+    }
 }
 
 /// What all steps of a way have in common.
@@ -229,21 +272,16 @@ impl Binding<'_> {
         }
     }
 
-    fn align(
-        &mut self,
-        chain: &mut Chain,
-        version: &SchemaVersion,
-        strictness: Strictness,
-    ) -> Result<()> {
+    fn align(&mut self, chain: &mut Chain, to: &Target<'_>) -> Result<()> {
         let input = chain.schema().clone();
-        let step = align(version, strictness, self.span, &self.scope(&input))?;
+        let step = align(to, self.span, &self.scope(&input))?;
         if let Some(step) = step {
             chain.push(step);
         }
         Ok(())
     }
 
-    fn hop(&mut self, chain: &mut Chain, hop: &Hop, is_last: bool) -> Result<()> {
+    fn hop(&mut self, chain: &mut Chain, hop: &Hop) -> Result<()> {
         match &hop.by {
             By::Plugin {
                 component,
@@ -267,16 +305,31 @@ impl Binding<'_> {
                     .ok_or_else(|| Error::bug("a way goes down where there is none"))?;
                 for operation in operations {
                     let input = chain.schema().clone();
-                    let scope = self.scope(&input);
-                    let steps = operation::bind(operation, &hop.to, is_last, &scope)
+                    let step = operation::bind(operation, &hop.to, &self.scope(&input))
                         .map_err(|error| error.within(path))?;
-                    for step in steps {
+                    if let Some(step) = step {
                         chain.push(step);
                     }
                 }
                 Ok(())
             }
         }
+    }
+
+    /// The fields that a hop's operations constrain.
+    fn constrain(&mut self, chain: &mut Chain, hop: &Hop) -> Result<()> {
+        let operations = hop.operations().iter();
+        let constrained = operations.filter_map(|operation| match &operation.verb {
+            Verb::Constrain(fields) => Some(fields),
+            _ => None,
+        });
+        let fields: Vec<String> = constrained.flatten().cloned().collect();
+        if !fields.is_empty() {
+            let input = chain.schema().clone();
+            let step = validate::constrain(&hop.to, &fields, self.span, &self.scope(&input))?;
+            chain.push(following(step, &input));
+        }
+        Ok(())
     }
 }
 
@@ -288,7 +341,11 @@ fn united(candidates: &mut [Candidate], to: &SchemaVersion) -> Schema {
     for way in ways {
         for field in &way.schema().fields {
             match fields.iter_mut().find(|known| known.name == field.name) {
-                Some(known) => known.nullable |= field.nullable,
+                Some(known) => {
+                    known.nullable |= field.nullable;
+                    // A record that stays as it is gets no null for a field that it does not have.
+                    known.null_is_absent |= field.null_is_absent;
+                }
                 None => fields.push(Field {
                     // Ways without it have nothing to put there.
                     nullable: field.nullable || to.field(&field.name).is_none(),

@@ -4,23 +4,21 @@ use dkhost_core::{Field, Node, NodeKind, Result, Span, Step};
 use dkhost_schema::{Operation, SchemaVersion, Verb};
 
 use super::removed;
-use super::validate;
 use crate::expr::Scope;
-use crate::steps::{self, rest::following};
+use crate::steps;
 
-/// Binds an operation that leads towards version `to`. Where it `is_last`, the version's rules are
-/// checked behind it anyway.
+/// Binds an operation that leads towards version `to`; none for a `constrain`, which is asked behind
+/// the last operation, when fields have the version's types.
 ///
 /// *Errors* – as the steps', at their places in the migration file.
 pub(super) fn bind(
     operation: &Operation,
     to: &SchemaVersion,
-    is_last: bool,
     scope: &Scope,
-) -> Result<Vec<Box<dyn Step>>> {
+) -> Result<Option<Box<dyn Step>>> {
     let span = &operation.span;
     let one = |verb: &str, kind: NodeKind| steps::build(verb, &node(kind, span), scope);
-    Ok(vec![match &operation.verb {
+    Ok(Some(match &operation.verb {
         Verb::Rename(names) => one("rename", table(names, span))?,
         Verb::Add(fields) => {
             for (name, _) in fields {
@@ -58,12 +56,8 @@ pub(super) fn bind(
             });
             removed::restore(restored.collect(), span, scope)?
         }
-        Verb::Constrain(_) if is_last => return Ok(Vec::new()),
-        Verb::Constrain(fields) => {
-            let step = validate::constrain(to, fields, span, scope)?;
-            following(step, scope.input)
-        }
-    }])
+        Verb::Constrain(_) => return Ok(None),
+    }))
 }
 
 fn taken(name: &str, span: &Span, scope: &Scope) -> dkhost_core::Error {

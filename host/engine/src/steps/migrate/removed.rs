@@ -12,11 +12,12 @@ use dkhost_core::{
 use dkhost_schema::REMOVED;
 use serde_json::value::RawValue;
 
+use super::kept::Kept;
 use crate::expr::Scope;
 use crate::expr::convert::{convert, refusal};
 use crate::steps::built_in::{Facts, Work, changed, step};
 use crate::steps::index_of;
-use crate::steps::rest::{are_documents, entries, following, object};
+use crate::steps::rest::{are_documents, following};
 
 /// Moves columns into `_removed`.
 struct Keep {
@@ -49,7 +50,7 @@ pub(super) fn keep(names: &[String], span: &Span, scope: &Scope) -> Result<Box<d
         }
         fields.push((at, field));
     }
-    let removed = input.index_of(REMOVED);
+    let removed = removed_of(span, scope)?;
     let is_left = |at: &usize| fields.iter().all(|(gone, _)| gone != at) && Some(*at) != removed;
     let left: Vec<usize> = (0..input.fields.len()).filter(is_left).collect();
     let mut output: Vec<Field> = left.iter().map(|at| input.fields[*at].clone()).collect();
@@ -97,7 +98,7 @@ pub(super) fn restore(fields: Vec<Field>, span: &Span, scope: &Scope) -> Result<
             return Err(Error::config("schema::cannot_keep", what).at(span.clone(), "here"));
         }
     }
-    let removed = input.index_of(REMOVED);
+    let removed = removed_of(span, scope)?;
     let carried = input.names().filter(|name| *name != REMOVED);
     let names: Vec<&str> = fields.iter().map(|field| field.name.as_str()).collect();
     let mut output = input.fields.clone();
@@ -133,25 +134,14 @@ impl Work for Keep {
         }
         let mut objects = StringBuilder::new();
         for row in 0..records.num_rows() {
-            let before = self.removed.map(|at| records.column(at).as_string::<i32>());
-            let before = before.filter(|texts| texts.is_valid(row));
-            let before = before.map(|texts| entries(texts.value(row))).transpose()?;
-            let mut all: Vec<(&str, &RawValue)> = Vec::new();
-            for (name, value) in before.iter().flatten() {
-                if kept.iter().all(|(kept, _)| kept != name) {
-                    all.push((name, value));
-                }
-            }
+            let before = self.removed.map(|at| records.column(at));
+            let mut all = kept_before(before, row, &mut rejects);
             for (name, values) in &kept {
                 let values = values.as_string::<i32>();
-                if values.is_valid(row) {
-                    all.push((name, raw(values.value(row))?));
-                }
+                let value = values.is_valid(row).then(|| raw(values.value(row)));
+                all.push(name, value.transpose()?);
             }
-            match all.is_empty() {
-                true => objects.append_null(),
-                false => objects.append_value(object(&all)?),
-            }
+            objects.append_option(all.text()?);
         }
         let mut columns: Vec<ArrayRef> = self
             .left
@@ -179,21 +169,12 @@ impl Work for Restore {
         let mut left = StringBuilder::new();
         let mut found: Vec<StringBuilder> =
             self.fields.iter().map(|_| StringBuilder::new()).collect();
-        for text in records.column(at).as_string::<i32>() {
-            let all = text.map(entries).transpose()?.unwrap_or_default();
+        for row in 0..rows {
+            let mut all = kept_before(Some(records.column(at)), row, &mut rejects);
             for (field, found) in self.fields.iter().zip(&mut found) {
-                let value = all.iter().find(|(name, _)| *name == field.name);
-                found.append_option(value.map(|(_, value)| value.get()));
+                found.append_option(all.pop(&field.name).map(RawValue::get));
             }
-            let is_left = |name: &str| self.fields.iter().all(|field| field.name != name);
-            let others = all.iter().filter(|(name, _)| is_left(name));
-            let others: Vec<(&str, &RawValue)> = others
-                .map(|(name, value)| (name.as_str(), *value))
-                .collect();
-            match others.is_empty() {
-                true => left.append_null(),
-                false => left.append_value(object(&others)?),
-            }
+            left.append_option(all.text()?);
         }
         columns[at] = Arc::new(left.finish());
         for (field, mut found) in self.fields.iter().zip(found) {
@@ -202,6 +183,49 @@ impl Work for Restore {
         }
         changed(self.schema.clone(), columns, rows, rejects)
     }
+}
+
+/// What a record has kept before; a record whose `_removed` is something else is refused.
+fn kept_before<'a>(
+    column: Option<&'a ArrayRef>,
+    row: usize,
+    rejects: &mut Vec<RowReject>,
+) -> Kept<'a> {
+    let texts = column.map(|column| column.as_string::<i32>());
+    let Some(texts) = texts.filter(|texts| texts.is_valid(row)) else {
+        return Kept::default();
+    };
+    Kept::read(texts.value(row)).unwrap_or_else(|| {
+        rejects.push(RowReject {
+            row: row as u32,
+            column: Some(REMOVED.to_owned()),
+            code: "schema::cannot_keep".to_owned(),
+            message: format!("`{REMOVED}` is no object of kept values"),
+        });
+        Kept::default()
+    })
+}
+
+/// Where records have what was kept before.
+///
+/// *Errors* – `schema::cannot_keep` for a column of another type.
+fn removed_of(span: &Span, scope: &Scope) -> Result<Option<usize>> {
+    let Some(at) = scope.input.index_of(REMOVED) else {
+        return Ok(None);
+    };
+    let logical = &scope.input.fields[at].logical;
+    if [LogicalType::Json, LogicalType::Utf8].contains(logical) {
+        return Ok(Some(at));
+    }
+    let what = format!(
+        "{} keeps values in `{REMOVED}`, which is {logical} here and not json",
+        scope.reader
+    );
+    Err(Error::config("schema::cannot_keep", what)
+        .at(span.clone(), "here")
+        .help(format!(
+            "rename that column in a step before this one: rename = {{ {REMOVED} = \"removed\" }}"
+        )))
 }
 
 /// A column's values as JSON text.
