@@ -211,3 +211,18 @@ fn one_default_for_all_is_no_way_back_to_values_that_differ() {
         assert!(led(&from, &to, true).1.down.is_some());
     }
 }
+
+/// Another version may come behind, and then nobody asks all rules of this one.
+#[test]
+fn a_field_that_joins_the_key_is_asked_for_a_value() {
+    let field = "[fields.a]\ntype = \"int64\"\n";
+    let (one, two) = (version("1.0.0", field), format!("key = [\"a\"]\n{field}"));
+    let (text, migration) = led(&one, &version("2.0.0", &two), false);
+    let is_asked = |verb: &Verb| matches!(verb, Verb::Constrain(fields) if *fields == ["a"]);
+    assert!(migration.up.iter().any(|one| is_asked(&one.verb)), "{text}");
+    let (text, migration) = led(&version("2.0.0", &two), &version("3.0.0", &two), false);
+    assert!(
+        !migration.up.iter().any(|one| is_asked(&one.verb)),
+        "{text}"
+    );
+}

@@ -245,7 +245,15 @@ impl<'a> Change<'a> {
                     )
             })
         };
-        let fields: Vec<&FieldVersion> = self.to.fields.iter().filter(refused).collect();
+        // A change of the key is one of the version, and asks a value of each of its fields.
+        let joins_the_key = |field: &&FieldVersion| {
+            let was_there = |(old, new): &(&FieldVersion, &FieldVersion)| {
+                new.name == field.name && self.from.key.contains(&old.name)
+            };
+            self.to.key.contains(&field.name) && !self.pairs.iter().any(was_there)
+        };
+        let is_asked = |field: &&FieldVersion| refused(field) || joins_the_key(field);
+        let fields: Vec<&FieldVersion> = self.to.fields.iter().filter(is_asked).collect();
         if !fields.is_empty() {
             let comment = format!("records that {} does not allow are refused", self.to.id);
             operation("up", &comment, "constrain", &list(&fields), text);
