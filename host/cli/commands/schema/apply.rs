@@ -4,8 +4,8 @@ use std::sync::Mutex;
 
 use dkhost_core::{Error, Result};
 use dkhost_engine::history::{
-    Application, ApplicationCounts, ApplicationEnd, ApplicationFilter, Author, History, Hop,
-    JobLock, RunRecord, Status, edited,
+    Application, ApplicationCounts, ApplicationEnd, ApplicationFilter, Author, Edited, History,
+    Hop, JobLock, RunRecord, Status, edited,
 };
 use dkhost_engine::plan::{Evolution, Purpose};
 use dkhost_engine::run::Ended;
@@ -51,26 +51,41 @@ pub fn apply(args: &ApplyArgs, screen: &mut Screen) -> Result<i32> {
     };
     let mut plan =
         Plan::make(applied, &registry, purpose).map_err(|error| said_here(error, args))?;
-    let evolution = evolution(&plan)?.clone();
-    if args.dry_run {
-        if !args.quiet {
-            plan::show(&plan, screen)?;
-            way(&evolution, &voice);
-        }
-        let stop = stop_flag(&voice)?;
-        return validate::check(&mut plan, &stop, args.quiet, screen);
+    match args.dry_run {
+        true => look(&mut plan, args, &voice, screen),
+        false => write(&plan, &job, args, &voice, screen),
     }
+}
+
+/// Shows the plan and checks every record.
+fn look(plan: &mut Plan, args: &ApplyArgs, voice: &Voice, screen: &mut Screen) -> Result<i32> {
+    if !args.quiet {
+        plan::show(plan, screen)?;
+        way(evolution(plan)?, voice);
+    }
+    validate::check(plan, &stop_flag(voice)?, args.quiet, screen)
+}
+
+/// Carries the plan out; `job` is the one whose target the store is.
+fn write(
+    plan: &Plan,
+    job: &Job,
+    args: &ApplyArgs,
+    voice: &Voice,
+    screen: &mut Screen,
+) -> Result<i32> {
+    let evolution = evolution(plan)?;
     let history = History::open(&plan.job.state)?;
     if !args.accept_edited {
-        refuse_edited(&history, &plan, &evolution)?;
+        refuse_edited(&history, plan, evolution)?;
     }
     // The job itself must not write to the store meanwhile.
     let _lock = JobLock::take(&history, &job.name)?;
-    refuse_interrupted(&history, &job)?;
-    told(&plan, &evolution, &voice);
-    let row = application(&plan, &evolution, &job.name);
-    let ended = carried_out(&plan, &history, row, args, &voice, screen)?;
-    conclude(&ended.0, &plan.job, ended.1, args.quiet, screen)
+    refuse_interrupted(&history, job)?;
+    told(plan, evolution, voice);
+    let row = application(plan, evolution, &job.name);
+    let (ended, peak) = carried_out(plan, &history, row, args, voice, screen)?;
+    conclude(&ended, &plan.job, peak, args.quiet, screen)
 }
 
 /// Points at the command, where the plan of a job would point at the job.
@@ -209,18 +224,13 @@ fn carried_out(
         .into_inner()
         .unwrap_or_else(std::sync::PoisonError::into_inner)?;
     let report = &ended.report;
-    let kept = report.stages.iter().map(|stage| stage.kept).sum();
     let end = ApplicationEnd {
         status: match report.status {
             "done" => Status::Done,
             "stopped" => Status::Stopped,
             _ => Status::Failed,
         },
-        counts: ApplicationCounts {
-            changed: (report.counts.written + report.counts.unchanged).saturating_sub(kept),
-            unchanged: kept,
-            rejected: report.counts.dead_lettered + report.counts.skipped,
-        },
+        counts: ApplicationCounts::of(&json!(report)).unwrap_or_default(),
         duration_ms: report.duration_ms,
         message: ended.error.as_ref().map(Error::chain),
     };
@@ -259,30 +269,28 @@ fn who() -> String {
 fn refuse_edited(history: &History, plan: &Plan, evolution: &Evolution) -> Result<()> {
     let records = history.applications(ApplicationFilter {
         schema: Some(&evolution.schema),
-        limit: 1_000,
+        limit: u32::MAX,
         ..ApplicationFilter::default()
     })?;
     let edits = edited(&records, &|schema, hop| {
         digest_now(&plan.job.schemas, schema, hop)
     });
     let store = &plan.sink.plan().label;
-    // What brought the store to where it is.
-    let latest = |by: &Author| {
-        let done = records
-            .iter()
-            .filter(|record| record.status == Status::Done && record.application.store == *store);
-        let mut hops = done.flat_map(|record| &record.application.hops);
-        hops.find(|hop| hop.by == *by)
+    // What brought the store to where it is, the latest first.
+    let done = records
+        .iter()
+        .filter(|record| record.status == Status::Done);
+    let own = done.filter(|record| record.application.store == *store);
+    let applied: Vec<&Hop> = own.flat_map(|record| &record.application.hops).collect();
+    let is_accepted = |hop: &Hop| {
+        let latest = applied.iter().find(|applied| applied.by == hop.by);
+        latest.is_some_and(|latest| latest.digest == hop.digest)
     };
-    let used = evolution.hops.iter().filter_map(|hop| match &hop.by {
-        Author::File(file) => match latest(&hop.by) {
-            Some(latest) if latest.digest == hop.digest => None,
-            _ => Some(file),
-        },
-        Author::Plugin(_) => None,
-    });
-    let used: Vec<&String> = used.collect();
-    match edits.iter().find(|edit| used.contains(&&edit.file)) {
+    let is_used = |edit: &&Edited| {
+        let mut hops = evolution.hops.iter();
+        hops.any(|hop| hop.by == Author::File(edit.file.clone()) && !is_accepted(hop))
+    };
+    match edits.iter().find(is_used) {
         None => Ok(()),
         Some(edit) => Err(Error::config(
             "schema::edited",
