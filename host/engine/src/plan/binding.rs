@@ -9,8 +9,9 @@ use dkhost_core::error::nearest;
 use dkhost_core::{Class, Error, Node, NodeKind, Result, Schema, Span, Step};
 
 use super::PlannedStage;
-use super::evolution::{self, Bound, Offer};
+use super::evolution::{self, Bound};
 use super::opening::Opened;
+use super::ways::Offer;
 use crate::expr::{Expression, Scope};
 use crate::job::{Job, OnError, PluginSettings, StepSpec};
 use crate::registry::{LoadedPlugin, Registry};

@@ -12,6 +12,7 @@ mod opening;
 mod past;
 mod reshape;
 mod view;
+mod ways;
 
 use chrono::{DateTime, Utc};
 use dkhost_core::error::nearest;

@@ -39,6 +39,14 @@ pub struct Hop {
 }
 
 impl Hop {
+    /// The version it starts from.
+    pub fn start(&self) -> &Version {
+        match self.direction {
+            Direction::Up => &self.edge.from,
+            Direction::Down => &self.edge.to,
+        }
+    }
+
     /// The version it leads to.
     pub fn end(&self) -> &Version {
         match self.direction {
@@ -86,7 +94,7 @@ fn reached<'a>(hops: &[&'a Hop], from: &Version) -> Vec<(Version, Vec<&'a Hop>)>
     while next < found.len() {
         let (version, way) = found[next].clone();
         next += 1;
-        let mut onward: Vec<&&Hop> = hops.iter().filter(|hop| start(hop) == &version).collect();
+        let mut onward: Vec<&&Hop> = hops.iter().filter(|hop| *hop.start() == version).collect();
         // The longest step first, and of the same step the component.
         onward.sort_by(|one, two| {
             let longer = match one.direction {
@@ -105,13 +113,6 @@ fn reached<'a>(hops: &[&'a Hop], from: &Version) -> Vec<(Version, Vec<&'a Hop>)>
         }
     }
     found
-}
-
-fn start(hop: &Hop) -> &Version {
-    match hop.direction {
-        Direction::Up => &hop.edge.from,
-        Direction::Down => &hop.edge.to,
-    }
 }
 
 fn no_way(schema: &str, hops: &[Hop], from: &Version, to: &Version) -> Error {
@@ -175,8 +176,8 @@ fn leading_to(hops: &[Hop], to: &Version) -> Vec<Version> {
         let version = found[next].clone();
         next += 1;
         for hop in hops.iter().filter(|hop| *hop.end() == version) {
-            if !found.contains(start(hop)) {
-                found.push(start(hop).clone());
+            if !found.contains(hop.start()) {
+                found.push(hop.start().clone());
             }
         }
     }
