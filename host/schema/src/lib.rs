@@ -23,7 +23,7 @@ pub mod version;
 pub use bump::Bump;
 pub use compatibility::Mode;
 pub use difference::{Difference, Kind, Verdict, differences};
-pub use migration::{Direction, Migration, Operation, REMOVED, Verb};
+pub use migration::{Direction, Migration, Operation, REMOVED, RESERVED, VERSION_FIELD, Verb};
 pub use read::read;
 pub use registry::Registry;
 pub use tightening::Change;

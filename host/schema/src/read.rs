@@ -6,7 +6,7 @@ use dkhost_core::{
 
 use crate::compatibility::{MODES, Mode};
 use crate::constant::{Constant, is_ordered};
-use crate::migration::REMOVED;
+use crate::migration::RESERVED;
 use crate::rule::{Bounds, Pattern, Rules};
 use crate::version::{FieldVersion, SchemaId, SchemaVersion};
 
@@ -81,10 +81,6 @@ const BOUNDS: &[OptionSpec] = &[
     OptionSpec::optional("min", OptionType::Any, "the least"),
     OptionSpec::optional("max", OptionType::Any, "the most"),
 ];
-
-/// What a migration removed and keeps, and the version of a record without metadata: a field of
-/// such a name would be overwritten.
-pub(crate) const RESERVED: [&str; 2] = [REMOVED, "_schema_version"];
 
 /// Reads the text of a schema file.
 ///

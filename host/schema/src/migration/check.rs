@@ -4,8 +4,7 @@ use dkhost_core::error::nearest;
 use dkhost_core::{Error, LogicalType, Result, Span};
 
 use super::text::{toml_key, toml_text};
-use super::{Direction, Migration, Operation, REMOVED, Verb};
-use crate::read::RESERVED;
+use super::{Direction, Migration, Operation, REMOVED, RESERVED, Verb};
 use crate::version::SchemaVersion;
 
 /// Looks at a migration against both its versions, up and down.

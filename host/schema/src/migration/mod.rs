@@ -41,6 +41,12 @@ pub use read::{VERBS, read};
 /// an object of the removed fields' values. No version has a field of this name.
 pub const REMOVED: &str = "_removed";
 
+/// The field, of type utf8, that holds a record's version where records have no metadata.
+pub const VERSION_FIELD: &str = "_schema_version";
+
+/// What migrations keep for themselves: a version's field of such a name would be overwritten.
+pub const RESERVED: [&str; 2] = [REMOVED, VERSION_FIELD];
+
 /// A migration file, read.
 #[derive(Debug, Clone)]
 pub struct Migration {

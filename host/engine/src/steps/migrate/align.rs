@@ -11,7 +11,7 @@ use dkhost_core::error::nearest;
 use dkhost_core::{
     Changed, Error, Field, LogicalType, Result, Role, RowReject, Schema, Span, Step,
 };
-use dkhost_schema::{FieldVersion, REMOVED, SchemaVersion};
+use dkhost_schema::{FieldVersion, REMOVED, RESERVED, SchemaVersion};
 
 use super::VERSION_FIELD;
 use super::stamp::StampAt;
@@ -125,7 +125,7 @@ pub(super) fn align(
             None if strictness == Strictness::Plan || !target.made.contains(&name) => {
                 take(field.clone(), From::Column(at));
             }
-            _ if is_ours(name) => take(field.clone(), From::Column(at)),
+            _ if RESERVED.contains(&name) => take(field.clone(), From::Column(at)),
             _ if strictness == Strictness::Records => unknown.push(at),
             closed => return Err(surplus(field, closed.unwrap_or(version), span, scope)),
         }
@@ -150,11 +150,6 @@ pub(super) fn align(
         return Ok(None);
     }
     Ok(Some(bound(target, input, fields, columns, unknown)))
-}
-
-/// Columns that hold what a version does not say.
-fn is_ours(name: &str) -> bool {
-    name == REMOVED || name == VERSION_FIELD
 }
 
 fn bound(
@@ -372,7 +367,7 @@ impl Align {
             return Ok(());
         };
         let passes = |name: &str| match &self.made {
-            _ if self.output.field(name).is_some() || is_ours(name) => true,
+            _ if self.output.field(name).is_some() || RESERVED.contains(&name) => true,
             Some(made) => made.iter().all(|made| made != name),
             None => false,
         };

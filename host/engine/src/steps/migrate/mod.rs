@@ -35,8 +35,7 @@ use super::validate;
 use crate::expr::Scope;
 use crate::registry::LoadedPlugin;
 
-/// The field that holds a record's version where records have no metadata.
-pub const VERSION_FIELD: &str = "_schema_version";
+pub use dkhost_schema::VERSION_FIELD;
 
 /// From one version to the wanted one.
 pub struct Way {

@@ -5,14 +5,11 @@ mod refusals;
 use arrow::array::ArrayRef;
 use dkhost_core::{Field, LogicalType, Node, NodeKind, Result, Role, Schema, Span};
 use dkhost_schema::rule::Rules;
-use dkhost_schema::{FieldVersion, REMOVED, SchemaVersion};
+use dkhost_schema::{FieldVersion, RESERVED, SchemaVersion};
 
 use super::rules::native;
 use crate::expr::convert::refusal;
 use crate::expr::{Expression, Scope};
-
-/// The column that says which version a record is of, where records have no metadata.
-const VERSION_FIELD: &str = "_schema_version";
 
 /// What is done besides checking rules.
 #[derive(Clone, Copy)]
@@ -257,9 +254,7 @@ impl Binding<'_> {
             .fields
             .iter()
             .filter(|field| field.role.is_some());
-        let names = reserved
-            .map(|field| field.name.as_str())
-            .chain([VERSION_FIELD, REMOVED]);
+        let names = reserved.map(|field| field.name.as_str()).chain(RESERVED);
         is_closed.then(|| names.map(str::to_owned).collect())
     }
 
@@ -268,9 +263,8 @@ impl Binding<'_> {
         if self.known().is_none() {
             return Vec::new();
         }
-        let is_unknown = |name: &str| {
-            self.version.field(name).is_none() && ![VERSION_FIELD, REMOVED].contains(&name)
-        };
+        let is_unknown =
+            |name: &str| self.version.field(name).is_none() && !RESERVED.contains(&name);
         let columns = self.scope.input.data_fields();
         let unknown = columns.filter(|(_, field)| is_unknown(&field.name));
         unknown.map(|(at, _)| at).collect()
