@@ -3,12 +3,14 @@
 use std::fs;
 use std::path::Path;
 
-use dkhost_core::{Backend, Error, OpenSource, Options, Result, Schema};
+use dkhost_core::{Backend, Error, Field, OpenSource, Options, Result, Schema};
 use dkhost_engine::plan::Purpose;
 use dkhost_file::FileBackend;
+use dkhost_schema::compatibility::Mode;
 use dkhost_schema::json_schema::{Imported, from_json_schema};
+use dkhost_schema::rule::Rules;
 use dkhost_schema::toml_text::toml;
-use dkhost_schema::{Registry, SchemaId, read};
+use dkhost_schema::{FieldVersion, RESERVED, Registry, SchemaId, SchemaVersion, read};
 use serde_json::json;
 
 use super::path;
@@ -119,39 +121,34 @@ fn is_json_schema(path: &Path) -> Result<bool> {
 
 /// A version of a source's columns. Documents may have further fields, so theirs is open.
 fn of_columns(id: &SchemaId, schema: &Schema) -> Result<Imported> {
-    let key: Vec<&str> = schema
-        .key()
-        .into_iter()
-        .map(|at| &*schema.fields[at].name)
-        .collect();
-    let documents = schema.data_fields().any(|(_, field)| field.null_is_absent);
-    let mut text = String::new();
-    if !key.is_empty() {
-        text += &format!("key = {}\n", json!(key));
-    }
-    if documents {
-        text += "open = true\n";
-    }
-    let mut warnings = Vec::new();
-    for (_, field) in schema.data_fields() {
-        if [dkhost_schema::REMOVED, "_schema_version"].contains(&&*field.name) {
-            warnings.push(format!(
-                "`{}` belongs to migrations and is left out",
-                field.name
-            ));
-            continue;
-        }
-        text += &format!(
-            "[fields.{}]\ntype = {}\n",
-            json!(field.name),
-            json!(field.logical.to_string())
-        );
-        if !field.nullable && !key.contains(&&*field.name) {
-            text += "required = true\n";
-        }
-    }
+    let key = schema.key().into_iter();
+    let key: Vec<String> = key.map(|at| schema.fields[at].name.clone()).collect();
+    let is_reserved = |field: &&Field| RESERVED.contains(&&*field.name);
+    let columns = schema.data_fields().map(|(_, field)| field);
+    let (reserved, columns): (Vec<&Field>, Vec<&Field>) = columns.partition(is_reserved);
+    let fields = columns.iter().map(|field| FieldVersion {
+        name: field.name.clone(),
+        logical: field.logical.clone(),
+        required: !field.nullable && !key.contains(&field.name),
+        default: None,
+        description: String::new(),
+        was: None,
+        rules: Rules::default(),
+    });
+    let version = SchemaVersion {
+        id: id.clone(),
+        description: String::new(),
+        open: columns.iter().any(|field| field.null_is_absent),
+        compatibility: Mode::None,
+        fields: fields.collect(),
+        checks: Vec::new(),
+        key,
+    };
+    let left_out =
+        |field: &&Field| format!("`{}` belongs to migrations and is left out", field.name);
     Ok(Imported {
-        version: read(id.clone(), &text)?,
-        warnings,
+        // What makes no sense as a version is found by reading it.
+        version: read(id.clone(), &toml(&version))?,
+        warnings: reserved.iter().map(left_out).collect(),
     })
 }
