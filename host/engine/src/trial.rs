@@ -3,6 +3,7 @@
 //!
 //! What a migration promises is decided from its operations; here it is seen.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, RecordBatch, make_comparator};
@@ -140,9 +141,9 @@ fn bound(way: Way, to: &SchemaVersion, input: &Schema) -> Result<Box<dyn Step>> 
 fn settled(changed: Changed) -> Result<Brought> {
     let rows = changed.records.num_rows() as u32;
     let origin = changed.origin.unwrap_or_else(|| (0..rows).collect());
-    let is_refused = |row: &u32| changed.rejects.iter().any(|reject| reject.row == *row);
+    let refused: HashSet<u32> = changed.rejects.iter().map(|reject| reject.row).collect();
     let kept: Vec<u32> = (0..rows)
-        .filter(|at| !is_refused(&origin[*at as usize]))
+        .filter(|at| !refused.contains(&origin[*at as usize]))
         .collect();
     let rows = arrow::array::UInt32Array::from(kept.clone());
     Ok(Brought {
@@ -193,9 +194,9 @@ fn batch(records: RecordBatch) -> Batch {
     }
 }
 
-/// Records that came from nowhere.
+/// So many records that came from nowhere.
 #[derive(Debug)]
-struct MadeUp(usize);
+pub(crate) struct MadeUp(pub(crate) usize);
 
 impl SourceRows for MadeUp {
     fn len(&self) -> usize {

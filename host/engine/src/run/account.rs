@@ -115,28 +115,9 @@ pub fn is_expanded(batch: &Batch) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use dkhost_core::{Locator, Payload, Position, SourceRows, StageKind};
+    use crate::trial::MadeUp;
+    use dkhost_core::{Position, StageKind};
     use std::sync::Arc;
-
-    #[derive(Debug)]
-    struct Rows(usize);
-    impl SourceRows for Rows {
-        fn len(&self) -> usize {
-            self.0
-        }
-        fn locator(&self, row: usize) -> Locator {
-            Locator::of([("row", row.into())])
-        }
-        fn payload(&self, _row: usize) -> Payload {
-            Payload {
-                bytes: Vec::new(),
-                media: "json",
-            }
-        }
-        fn memory_bytes(&self) -> usize {
-            0
-        }
-    }
 
     fn batch(records: usize, origin: &[u32], rejected: &[u32]) -> Batch {
         let column = Arc::new(arrow::array::Int64Array::from_iter_values(
@@ -153,7 +134,7 @@ mod tests {
         Batch {
             records: arrow::array::RecordBatch::try_from_iter([("n", column as _)]).unwrap(),
             origin: Some(origin.into()),
-            source: Arc::new(Rows(records)),
+            source: Arc::new(MadeUp(records)),
             rejects: rejected.iter().map(reject).collect(),
             until: Position::start(),
             source_bytes: 7,

@@ -4,13 +4,13 @@ use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, StringArray};
 use dkhost_core::{
-    Batch, Error, Field, Locator, LogicalType, Node, Payload, Position, Role, Schema, SourceRows,
-    StageKind, Step,
+    Batch, Error, Field, LogicalType, Node, Position, Role, Schema, StageKind, Step,
 };
 use serde_json::{Map, Value};
 
 use crate::expr::Scope;
 use crate::expr::convert::convert;
+use crate::trial::MadeUp;
 
 /// A schema of nullable columns.
 pub(crate) fn input(columns: &[(&str, &str)]) -> Schema {
@@ -117,7 +117,7 @@ pub(crate) fn batch(schema: &Schema, records: &str) -> Batch {
     Batch {
         records: RecordBatch::try_new(schema.to_arrow(), columns).unwrap(),
         origin: None,
-        source: Arc::new(Rows(rows.len())),
+        source: Arc::new(MadeUp(rows.len())),
         rejects: Vec::new(),
         until: Position::default(),
         source_bytes: 0,
@@ -174,28 +174,4 @@ fn quoted(texts: &ArrayRef) -> ArrayRef {
         .iter()
         .map(|text| text.map(|text| serde_json::to_string(text).unwrap()));
     Arc::new(texts.collect::<StringArray>())
-}
-
-#[derive(Debug)]
-struct Rows(usize);
-
-impl SourceRows for Rows {
-    fn len(&self) -> usize {
-        self.0
-    }
-
-    fn locator(&self, row: usize) -> Locator {
-        Locator::of([("row", row.into())])
-    }
-
-    fn payload(&self, _row: usize) -> Payload {
-        Payload {
-            bytes: Vec::new(),
-            media: "json",
-        }
-    }
-
-    fn memory_bytes(&self) -> usize {
-        0
-    }
 }
