@@ -4,6 +4,7 @@
 //! only where none of them can be refused or lose a value.
 
 use crate::check::touched;
+use crate::constant::Constant;
 use crate::tightening::{Change, rules};
 use crate::types::TypeChange;
 use crate::version::{FieldVersion, SchemaVersion};
@@ -104,17 +105,44 @@ pub struct Difference {
     pub note: Option<String>,
 }
 
+impl Difference {
+    fn new(field: Option<&str>, kind: Kind, verdict: Verdict) -> Self {
+        Difference {
+            field: field.map(str::to_owned),
+            kind,
+            from: String::new(),
+            to: String::new(),
+            verdict,
+            note: None,
+        }
+    }
+
+    fn between(self, from: impl Into<String>, to: impl Into<String>) -> Self {
+        Difference {
+            from: from.into(),
+            to: to.into(),
+            ..self
+        }
+    }
+
+    fn noted(self, note: impl Into<String>) -> Self {
+        Difference {
+            note: Some(note.into()),
+            ..self
+        }
+    }
+}
+
 /// All differences, those of the record first, then fields as the newer version has them, then what
 /// is gone.
 pub fn differences(from: &SchemaVersion, to: &SchemaVersion) -> Vec<Difference> {
-    let mut found = Vec::new();
-    of_records(from, to, &mut found);
+    let mut found = of_records(from, to);
     let mut known = Vec::new();
     for field in &to.fields {
         match before(field, from, to) {
             Some(old) => {
                 known.push(old.name.as_str());
-                of_field(from, old, field, &mut found);
+                found.extend(of_field(from, old, field));
             }
             None => found.push(added(from, field)),
         }
@@ -152,67 +180,54 @@ pub(crate) fn gets_default(schema: &SchemaVersion, old: &FieldVersion, new: &Fie
     new.default.is_some() && !schema.needs(old) && asks
 }
 
-fn of_records(from: &SchemaVersion, to: &SchemaVersion, found: &mut Vec<Difference>) {
-    let mut tell = |kind, from: &str, to: &str, verdict| {
-        found.push(Difference {
-            field: None,
-            kind,
-            from: from.to_owned(),
-            to: to.to_owned(),
-            verdict,
-            note: None,
-        });
+fn of_records(from: &SchemaVersion, to: &SchemaVersion) -> Vec<Difference> {
+    let described = (from.description != to.description).then(|| {
+        Difference::new(None, Kind::Description, Verdict::Safe)
+            .between(&from.description, &to.description)
+    });
+    let opened = match (from.open, to.open) {
+        (false, true) => Some(Difference::new(None, Kind::Opened, Verdict::Safe)),
+        (true, false) => Some(Difference::new(None, Kind::Closed, Verdict::MayReject)),
+        _ => None,
     };
-    if from.description != to.description {
-        tell(
-            Kind::Description,
-            &from.description,
-            &to.description,
-            Verdict::Safe,
-        );
-    }
+    let single = [described, key(from, to), opened];
+    single
+        .into_iter()
+        .flatten()
+        .chain(checks(from, to))
+        .collect()
+}
+
+fn key(from: &SchemaVersion, to: &SchemaVersion) -> Option<Difference> {
     let renamed = from.key.iter().map(|name| after(name, from, to));
-    if !renamed.eq(to.key.iter().map(|name| Some(name.as_str()))) {
-        let verdict = match to.key.is_empty() {
-            true => Verdict::Safe,
-            false => Verdict::MayReject,
-        };
-        tell(Kind::Key, &from.key.join(", "), &to.key.join(", "), verdict);
+    if renamed.eq(to.key.iter().map(|name| Some(name.as_str()))) {
+        return None;
     }
-    match (from.open, to.open) {
-        (false, true) => tell(Kind::Opened, "", "", Verdict::Safe),
-        (true, false) => tell(Kind::Closed, "", "", Verdict::MayReject),
-        _ => (),
-    }
-    for check in from
+    let verdict = match to.key.is_empty() {
+        true => Verdict::Safe,
+        false => Verdict::MayReject,
+    };
+    let key = Difference::new(None, Kind::Key, verdict);
+    Some(key.between(from.key.join(", "), to.key.join(", ")))
+}
+
+/// Checks that are gone, that are new, and that are there as before and mean something else.
+fn checks(from: &SchemaVersion, to: &SchemaVersion) -> Vec<Difference> {
+    let gone = from
         .checks
         .iter()
-        .filter(|check| !to.checks.contains(check))
-    {
-        tell(Kind::Check(Change::Loosened), check, "", Verdict::Safe);
-    }
-    for check in to
+        .filter(|check| !to.checks.contains(check));
+    let new = to
         .checks
         .iter()
-        .filter(|check| !from.checks.contains(check))
-    {
-        tell(
-            Kind::Check(Change::Tightened),
-            "",
-            check,
-            Verdict::MayReject,
-        );
-    }
-    for (check, why) in touched(from, to) {
-        found.push(Difference {
-            field: None,
-            kind: Kind::Check(Change::Tightened),
-            from: check.to_owned(),
-            to: check.to_owned(),
-            verdict: Verdict::MayReject,
-            note: Some(why),
-        });
-    }
+        .filter(|check| !from.checks.contains(check));
+    let loosened = Difference::new(None, Kind::Check(Change::Loosened), Verdict::Safe);
+    let tightened = Difference::new(None, Kind::Check(Change::Tightened), Verdict::MayReject);
+    let gone = gone.map(|check| loosened.clone().between(check, ""));
+    let new = new.map(|check| tightened.clone().between("", check));
+    let touched =
+        touched(from, to).map(|(check, why)| tightened.clone().between(check, check).noted(why));
+    gone.chain(new).chain(touched).collect()
 }
 
 /// A field's name in the newer version, if it has it.
@@ -225,44 +240,31 @@ fn after<'a>(name: &str, from: &SchemaVersion, to: &'a SchemaVersion) -> Option<
 }
 
 fn added(from: &SchemaVersion, field: &FieldVersion) -> Difference {
-    let (verdict, note) = match &field.default {
-        _ if from.open => (
-            Verdict::MayReject,
-            Some("records of an open schema may hold it already, as anything".to_owned()),
-        ),
-        Some(default) if field.rules.unique => (
-            Verdict::MayReject,
-            Some(format!(
-                "all records would have {default}, and it is unique"
-            )),
-        ),
-        None if field.required => (Verdict::NeedsDefault, None),
-        Some(default) => (Verdict::Safe, Some(format!("records get {default}"))),
-        None => (Verdict::Safe, None),
+    let added = |verdict| {
+        let added = Difference::new(Some(&field.name), Kind::Added, verdict);
+        added.between("", field.logical.to_string())
     };
-    Difference {
-        field: Some(field.name.clone()),
-        kind: Kind::Added,
-        from: String::new(),
-        to: field.logical.to_string(),
-        verdict,
-        note,
+    match &field.default {
+        _ if from.open => added(Verdict::MayReject)
+            .noted("records of an open schema may hold it already, as anything"),
+        Some(default) if field.rules.unique => added(Verdict::MayReject).noted(format!(
+            "all records would have {default}, and it is unique"
+        )),
+        Some(default) => added(Verdict::Safe).noted(format!("records get {default}")),
+        None if field.required => added(Verdict::NeedsDefault),
+        None => added(Verdict::Safe),
     }
 }
 
 fn removed(old: &FieldVersion, from: &SchemaVersion, to: &SchemaVersion) -> Difference {
-    Difference {
-        field: Some(old.name.clone()),
-        kind: Kind::Removed,
-        from: old.logical.to_string(),
-        to: String::new(),
-        verdict: Verdict::LosesData,
-        note: successor(old, from, to).map(|name| {
-            format!(
-                "if it is `{name}` now, say so: [fields.{name}] was = \"{}\"",
-                old.name
-            )
-        }),
+    let name = &old.name;
+    let removed = Difference::new(Some(name), Kind::Removed, Verdict::LosesData)
+        .between(old.logical.to_string(), "");
+    match successor(old, from, to) {
+        Some(new) => removed.noted(format!(
+            "if it is `{new}` now, say so: [fields.{new}] was = \"{name}\""
+        )),
+        None => removed,
     }
 }
 
@@ -279,110 +281,71 @@ fn successor<'a>(
     fitting.next().is_none().then_some(&only.name)
 }
 
-fn of_field(
-    schema: &SchemaVersion,
-    old: &FieldVersion,
-    new: &FieldVersion,
-    found: &mut Vec<Difference>,
-) {
-    let mut tell = |kind, from: String, to: String, verdict, note: Option<&str>| {
-        found.push(Difference {
-            field: Some(new.name.clone()),
-            kind,
-            from,
-            to,
-            verdict,
-            note: note.map(str::to_owned),
-        });
-    };
-    if old.name != new.name {
-        let (verdict, note) = match schema.open && schema.field(&new.name).is_none() {
-            true => (
-                Verdict::MayReject,
-                Some("records of an open schema may hold the new name already"),
-            ),
-            false => (Verdict::Safe, None),
-        };
-        tell(
-            Kind::Renamed,
-            old.name.clone(),
-            new.name.clone(),
-            verdict,
-            note,
-        );
-    }
+fn of_field(schema: &SchemaVersion, old: &FieldVersion, new: &FieldVersion) -> Vec<Difference> {
+    let safe = |kind| Difference::new(Some(&new.name), kind, Verdict::Safe);
+    let mut found = Vec::new();
+    found.extend(renamed(schema, old, new));
     if let Some(change) = TypeChange::between(&old.logical, &new.logical) {
         let verdict = match change {
             TypeChange::Widening => Verdict::Safe,
             TypeChange::Narrowing | TypeChange::Incompatible => Verdict::MayReject,
         };
-        tell(
-            Kind::Type(change),
-            old.logical.to_string(),
-            new.logical.to_string(),
-            verdict,
-            None,
-        );
+        let retyped = Difference::new(Some(&new.name), Kind::Type(change), verdict);
+        found.push(retyped.between(old.logical.to_string(), new.logical.to_string()));
     }
-    // All records without a value would have the same one.
-    let collides = new.rules.unique && gets_default(schema, old, new);
-    let filled = match collides {
-        true => Verdict::MayReject,
-        false => Verdict::Safe,
-    };
-    let (was_needed, is_needed) = (schema.needs(old), new.required);
-    if is_needed && !was_needed {
-        let (verdict, note) = match &new.default {
-            Some(default) if collides => (
-                Verdict::MayReject,
-                Some(format!(
-                    "all records without would have {default}, and it is unique"
-                )),
-            ),
-            Some(default) => (
-                Verdict::Safe,
-                Some(format!("records without get {default}")),
-            ),
-            None => (Verdict::NeedsDefault, None),
-        };
-        tell(
-            Kind::Required,
-            String::new(),
-            String::new(),
-            verdict,
-            note.as_deref(),
-        );
+    if new.required && !schema.needs(old) {
+        found.push(required(schema, old, new));
     } else if old.required && !new.required {
-        tell(
-            Kind::Optional,
-            String::new(),
-            String::new(),
-            Verdict::Safe,
-            None,
-        );
+        found.push(safe(Kind::Optional));
     }
     if old.default != new.default {
         let shown = |field: &FieldVersion| {
-            let text = field
-                .default
-                .as_ref()
-                .map(|default| default.text().to_owned());
-            text.unwrap_or_default()
+            let default = field.default.as_ref();
+            default.map_or_else(String::new, Constant::to_string)
         };
-        tell(Kind::Default, shown(old), shown(new), filled, None);
+        let verdict = match collides(schema, old, new) {
+            true => Verdict::MayReject,
+            false => Verdict::Safe,
+        };
+        let default = Difference::new(Some(&new.name), Kind::Default, verdict);
+        found.push(default.between(shown(old), shown(new)));
     }
-    for rule in rules(old, new) {
-        let verdict = rule.verdict();
-        tell(
-            Kind::Rule(rule.name, rule.change),
-            rule.from,
-            rule.to,
-            verdict,
-            None,
-        );
-    }
+    found.extend(rules(old, new).into_iter().map(|rule| {
+        let kind = Kind::Rule(rule.name, rule.change);
+        Difference::new(Some(&new.name), kind, rule.verdict()).between(rule.from, rule.to)
+    }));
     if old.description != new.description {
-        let (from, to) = (old.description.clone(), new.description.clone());
-        tell(Kind::Description, from, to, Verdict::Safe, None);
+        found.push(safe(Kind::Description).between(&old.description, &new.description));
     }
+    found
+}
+
+fn renamed(schema: &SchemaVersion, old: &FieldVersion, new: &FieldVersion) -> Option<Difference> {
+    if old.name == new.name {
+        return None;
+    }
+    let renamed = |verdict| {
+        Difference::new(Some(&new.name), Kind::Renamed, verdict).between(&old.name, &new.name)
+    };
+    Some(match schema.open && schema.field(&new.name).is_none() {
+        true => renamed(Verdict::MayReject)
+            .noted("records of an open schema may hold the new name already"),
+        false => renamed(Verdict::Safe),
+    })
+}
+
+fn required(schema: &SchemaVersion, old: &FieldVersion, new: &FieldVersion) -> Difference {
+    let required = |verdict| Difference::new(Some(&new.name), Kind::Required, verdict);
+    match &new.default {
+        Some(default) if collides(schema, old, new) => required(Verdict::MayReject).noted(format!(
+            "all records without would have {default}, and it is unique"
+        )),
+        Some(default) => required(Verdict::Safe).noted(format!("records without get {default}")),
+        None => required(Verdict::NeedsDefault),
+    }
+}
+
+/// Whether all records without a value would have the same one, of which there may be one only.
+fn collides(schema: &SchemaVersion, old: &FieldVersion, new: &FieldVersion) -> bool {
+    new.rules.unique && gets_default(schema, old, new)
 }
