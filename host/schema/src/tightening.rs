@@ -5,7 +5,7 @@ use std::fmt::Display;
 
 use crate::constant::Constant;
 use crate::difference::Verdict;
-use crate::rule::{Bounds, Pattern, contains, shown};
+use crate::rule::{self, Bounds, Pattern, contains};
 use crate::version::FieldVersion;
 
 /// Which way a rule changed.
@@ -54,75 +54,64 @@ impl RuleChange {
 /// for tightened unless it says the same of both types.
 pub fn rules(old: &FieldVersion, new: &FieldVersion) -> Vec<RuleChange> {
     let (from, to) = (&old.rules, &new.rules);
-    let as_new = |old_value: &Constant| old_value.widened(&old.logical, &new.logical);
-    let by_value = |one: &Constant, two: &Constant| one.order(&as_new(two)?, &new.logical);
-    let by_size = |one: &u64, two: &u64| Some(one.cmp(two));
-    let holds =
-        |one: &Constant| as_new(one).is_some_and(|one| contains(&to.one_of, &one, &new.logical));
-    let more_choices =
-        to.one_of.is_empty() || (!from.one_of.is_empty() && from.one_of.iter().all(holds));
-    let wider_range = wider(&from.range, &to.range, by_value);
-    let wider_length = wider(&from.length, &to.length, by_size);
-    let text = |pattern: &Option<Pattern>| Some(pattern.as_ref()?.text().to_owned());
-    let flag = |on: bool| on.then(|| "yes".to_owned());
     let found = [
-        (
-            "range",
-            [show(&from.range), show(&to.range)],
-            from.range == to.range && wider_range,
-            wider_range,
-        ),
-        (
-            "length",
-            [show(&from.length), show(&to.length)],
-            from.length == to.length,
-            wider_length,
-        ),
-        (
-            "pattern",
-            [text(&from.pattern), text(&to.pattern)],
-            from.pattern == to.pattern,
-            to.pattern.is_none(),
-        ),
-        (
-            "one_of",
-            [listed(&from.one_of), listed(&to.one_of)],
-            from.one_of.len() == to.one_of.len() && more_choices,
-            more_choices,
-        ),
-        (
-            "unique",
-            [flag(from.unique), flag(to.unique)],
-            from.unique == to.unique,
-            !to.unique,
-        ),
-        (
-            "not_empty",
-            [flag(from.not_empty), flag(to.not_empty)],
-            from.not_empty == to.not_empty,
-            !to.not_empty,
-        ),
+        range(old, new),
+        (from.length != to.length).then(|| {
+            let is_looser = wider(&from.length, &to.length, |one, two| Some(one.cmp(two)));
+            changed("length", [&from.length, &to.length].map(shown), is_looser)
+        }),
+        (from.pattern != to.pattern).then(|| {
+            let text = |pattern: &Option<Pattern>| Some(pattern.as_ref()?.text().to_owned());
+            let is_looser = to.pattern.is_none();
+            changed("pattern", [&from.pattern, &to.pattern].map(text), is_looser)
+        }),
+        one_of(old, new),
+        flag("unique", from.unique, to.unique),
+        flag("not_empty", from.not_empty, to.not_empty),
     ];
-    let changed = found.into_iter().filter(|(_, _, is_same, _)| !is_same);
-    changed
-        .map(|(name, [from, to], _, is_looser)| RuleChange {
-            name,
-            change: match is_looser {
-                true => Change::Loosened,
-                false => Change::Tightened,
-            },
-            from: from.unwrap_or_default(),
-            to: to.unwrap_or_default(),
-        })
-        .collect()
+    found.into_iter().flatten().collect()
 }
 
-fn show<T: Display>(bounds: &Option<Bounds<T>>) -> Option<String> {
+fn range(old: &FieldVersion, new: &FieldVersion) -> Option<RuleChange> {
+    let (from, to) = (&old.rules.range, &new.rules.range);
+    let order = |one: &Constant, two: &Constant| {
+        one.order(&two.widened(&old.logical, &new.logical)?, &new.logical)
+    };
+    let is_looser = wider(from, to, order);
+    (from != to || !is_looser).then(|| changed("range", [from, to].map(shown), is_looser))
+}
+
+fn one_of(old: &FieldVersion, new: &FieldVersion) -> Option<RuleChange> {
+    let (from, to) = (&old.rules.one_of, &new.rules.one_of);
+    let holds = |one: &Constant| {
+        let one = one.widened(&old.logical, &new.logical);
+        one.is_some_and(|one| contains(to, &one, &new.logical))
+    };
+    let is_looser = to.is_empty() || (!from.is_empty() && from.iter().all(holds));
+    let listed = |list: &Vec<Constant>| (!list.is_empty()).then(|| rule::shown(list));
+    (from.len() != to.len() || !is_looser)
+        .then(|| changed("one_of", [from, to].map(listed), is_looser))
+}
+
+fn flag(name: &'static str, from: bool, to: bool) -> Option<RuleChange> {
+    let shown = |on: bool| on.then(|| "yes".to_owned());
+    (from != to).then(|| changed(name, [from, to].map(shown), !to))
+}
+
+fn changed(name: &'static str, [from, to]: [Option<String>; 2], is_looser: bool) -> RuleChange {
+    RuleChange {
+        name,
+        change: match is_looser {
+            true => Change::Loosened,
+            false => Change::Tightened,
+        },
+        from: from.unwrap_or_default(),
+        to: to.unwrap_or_default(),
+    }
+}
+
+fn shown<T: Display>(bounds: &Option<Bounds<T>>) -> Option<String> {
     bounds.as_ref().map(Bounds::to_string)
-}
-
-fn listed(list: &[Constant]) -> Option<String> {
-    (!list.is_empty()).then(|| shown(list))
 }
 
 /// Whether the new bounds admit all that the old ones do.
