@@ -52,30 +52,36 @@ impl Registry {
     /// *Errors* – `schema::unknown_schema`; `schema::file_name` for a TOML file that is called
     /// neither after a version nor after two.
     pub fn versions(&self, name: &str) -> Result<Vec<Version>> {
-        let folder = self.folder.join(name);
-        if !folder.is_dir() || name.is_empty() || name.contains(['/', '\\']) {
-            return Err(self.unknown_schema(name)?);
-        }
-        let mut versions = Vec::new();
-        for path in entries(&folder)? {
-            let is_toml = path.extension().is_some_and(|end| end == "toml");
-            let stem = path
-                .file_stem()
-                .and_then(|stem| stem.to_str())
-                .unwrap_or_default();
-            if !is_toml || stem.contains("--") {
-                continue;
-            }
-            versions.push(Version::parse(stem).map_err(|cause| {
+        let files = self.files(name)?.into_iter();
+        let read = |(path, stem): (PathBuf, String)| {
+            Version::parse(&stem).map_err(|cause| {
                 Error::config(
                     "schema::file_name",
                     format!("{} is called after no version: {cause}", path.display()),
                 )
                 .help("files are called 1.0.0.toml, migrations 1.0.0--2.0.0.toml")
-            })?);
-        }
+            })
+        };
+        let files = files.filter(|(_, stem)| !stem.contains("--"));
+        let mut versions: Vec<Version> = files.map(read).collect::<Result<_>>()?;
         versions.sort();
         Ok(versions)
+    }
+
+    /// The TOML files of a schema, and what they are called without their ending.
+    fn files(&self, name: &str) -> Result<Vec<(PathBuf, String)>> {
+        let folder = self.folder.join(name);
+        if !folder.is_dir() || name.is_empty() || name.contains(['/', '\\']) {
+            return Err(self.unknown_schema(name)?);
+        }
+        let paths = entries(&folder)?.into_iter();
+        let toml = paths.filter(|path| path.extension().is_some_and(|end| end == "toml"));
+        let named = toml.map(|path| {
+            let stem = path.file_stem().unwrap_or_default();
+            let stem = stem.to_string_lossy().into_owned();
+            (path, stem)
+        });
+        Ok(named.collect())
     }
 
     /// Where a version's file lies, or would.
@@ -142,17 +148,11 @@ impl Registry {
     /// *Errors* – `schema::unknown_schema`; `schema::file_name` for a file that is called after no two
     /// versions, or after two in the wrong order.
     pub fn migrations(&self, name: &str) -> Result<Vec<(Version, Version)>> {
-        self.versions(name)?;
         let mut found = Vec::new();
-        for path in entries(&self.folder.join(name))? {
-            let stem = path.file_stem().and_then(|stem| stem.to_str());
-            let is_toml = path.extension().is_some_and(|end| end == "toml");
-            let Some((from, to)) = stem.and_then(|stem| stem.split_once("--")) else {
+        for (path, stem) in self.files(name)? {
+            let Some((from, to)) = stem.split_once("--") else {
                 continue;
             };
-            if !is_toml {
-                continue;
-            }
             match (Version::parse(from), Version::parse(to)) {
                 (Ok(from), Ok(to)) if from < to => found.push((from, to)),
                 _ => {
