@@ -35,8 +35,9 @@ pub struct Applied {
 
 /// The job that brings the target of `job` to another version.
 ///
-/// *Errors* – `schema::other_version` if the store says neither the version that was given nor the
-/// one that is asked for, and what opening the store may say. That nobody says a version is found
+/// *Errors* – `schema::other_schema`, `schema::wrong_id` if the store says another schema or no
+/// version; `schema::other_version` if it says neither the version that was given nor the one that
+/// is asked for, and what opening the store may say. That nobody says a version is found
 /// by whoever makes the plan: `schema::no_version`.
 pub fn job_for(job: &Job, registry: &Registry, request: &Request) -> Result<Applied> {
     let backend = registry.backend(&job.target.backend.0, &job.target.backend.1)?;
@@ -48,7 +49,8 @@ pub fn job_for(job: &Job, registry: &Registry, request: &Request) -> Result<Appl
     {
         return Err(other_schema(request, other).at_least(job.target.backend.1.clone()));
     }
-    let said = stamp.and_then(|stamp| Version::parse(&stamp.version).ok());
+    let said = stamp.as_ref().map(said).transpose();
+    let said = said.map_err(|error| error.at_least(job.target.backend.1.clone()))?;
     let is_there = said.as_ref() == Some(&request.to) && !capabilities.documents;
     let from = starting_version(request, said, capabilities.documents, job)?;
     let versions = versions(job, &request.schema)?;
@@ -89,6 +91,20 @@ fn other_schema(request: &Request, said: &Stamp) -> Error {
     .help(format!(
         "name the schema `{schema}`, or the job of another store"
     ))
+}
+
+/// The version that a store says its records are of.
+fn said(stamp: &Stamp) -> Result<Version> {
+    Version::parse(&stamp.version).map_err(|cause| {
+        let Stamp {
+            schema, version, ..
+        } = stamp;
+        Error::config(
+            "schema::wrong_id",
+            format!("the store says that its records are of {schema} `{version}`, which is no version: {cause}"),
+        )
+        .help("put right what somebody wrote where the store says it; `dkhost schema history` knows what was applied")
+    })
 }
 
 /// The version of the records, or, where records say their own, of those that do not.

@@ -309,6 +309,17 @@ fn a_store_of_another_schema_is_not_called_something_else() {
 }
 
 #[test]
+fn a_store_that_says_no_version_of_its_schema_is_not_taken_to_say_nothing() {
+    let applying = Applying::filled(TABLE, OLD);
+    applying.apply(0, "--from 1.0.0 --to 2.0.0 --quiet");
+    let database = rusqlite::Connection::open(applying.world.path("store/t.db")).unwrap();
+    let says = "UPDATE dkhost_schema_version SET version = 'two'";
+    assert_eq!(database.execute(says, ()).unwrap(), 1);
+    let (code, answer) = applying.refused(2, "--from 1.0.0 --to 2.0.0");
+    assert_eq!(code, "schema::wrong_id", "{}", answer.out);
+}
+
+#[test]
 fn a_job_that_was_interrupted_is_finished_first() {
     let applying = Applying::filled(TABLE, OLD);
     let more = format!("{OLD}{{\"id\":10}}\n{{\"id\":11}}\n{{\"id\":\"x\"}}\n");
