@@ -2,8 +2,10 @@
 
 use std::path::PathBuf;
 
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Subcommand};
 use dkhost_engine::job::PluginBinding;
+use dkhost_schema::compatibility::{MODES, Mode};
 
 use super::StateArgs;
 
@@ -95,8 +97,8 @@ pub struct CheckArgs {
     /// Only this schema
     pub name: Option<String>,
     /// What every version is to promise to the one before; left out, what each declares
-    #[arg(long, value_name = "MODE", value_parser = clap::builder::PossibleValuesParser::new(dkhost_schema::compatibility::MODES))]
-    pub mode: Option<String>,
+    #[arg(long, value_name = "MODE", value_parser = modes())]
+    pub mode: Option<Mode>,
     /// Promises hold towards all versions before, not only the last
     #[arg(long)]
     pub all: bool,
@@ -185,6 +187,11 @@ pub struct ApplyArgs {
     /// JSON instead of text
     #[arg(long)]
     pub json: bool,
+}
+
+/// The modes, by name for help and completion.
+fn modes() -> impl TypedValueParser<Value = Mode> {
+    PossibleValuesParser::new(MODES).try_map(|word| word.parse::<Mode>())
 }
 
 const CHECK_EXAMPLES: &str = "\

@@ -28,15 +28,13 @@ pub fn check(registry: &Registry, args: &CheckArgs, screen: &mut Screen) -> Resu
         Some(name) => vec![name.clone()],
         None => registry.names()?,
     };
-    let mode = args.mode.as_deref().map(str::parse::<Mode>).transpose();
-    let mode = mode.map_err(|why| Error::config("schema::mode", why))?;
     let mut code = 0;
     for name in &names {
         let versions = registry.versions(name)?;
-        let mut look = Look {
+        let look = Look {
             registry,
             name,
-            mode,
+            mode: args.mode,
             all: args.all,
             records: args.records,
         };
@@ -114,7 +112,7 @@ impl Look<'_> {
     }
 
     /// A version: itself, its number, and what it promises to those before.
-    fn version(&mut self, version: &Version, before: &[Version]) -> Result<String> {
+    fn version(&self, version: &Version, before: &[Version]) -> Result<String> {
         let read = self.read(version)?;
         let Some(last) = before.last() else {
             return Ok("the first version".to_owned());
@@ -142,7 +140,7 @@ impl Look<'_> {
     }
 
     /// A migration: against both versions, and tried on made-up records.
-    fn migration(&mut self, from: &Version, to: &Version) -> Result<String> {
+    fn migration(&self, from: &Version, to: &Version) -> Result<String> {
         let migration = self.registry.migration(self.name, from, to)?;
         let path = self.registry.migration_path(self.name, from, to);
         let (from, to) = (self.read(from)?, self.read(to)?);

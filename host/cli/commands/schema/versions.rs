@@ -18,51 +18,25 @@ pub fn list(registry: &Registry, name: Option<&str>, screen: &mut Screen) -> Res
         None => registry.names()?,
     };
     let mut table = Table::indented(0);
-    let mut wrong = Vec::new();
+    let mut wrong = None;
     for name in &names {
         let migrations = registry.migrations(name)?;
         for version in registry.versions(name)? {
+            let leads = migrations.iter().filter(|(from, _)| *from == version);
+            let leads: Vec<String> = leads.map(|(_, to)| to.to_string()).collect();
             let id = SchemaId {
                 name: name.clone(),
                 version,
             };
-            let read = match registry.version_alone(&id) {
-                Ok(read) => read,
+            match registry.version_alone(&id) {
+                Ok(read) if screen.json => screen.object(&listed(&read, &leads))?,
+                Ok(read) => table.row(row(&read, &leads, screen.paint)),
                 Err(error) => {
                     // The others are wanted all the same.
-                    table.row([
-                        Cell::new(escape(&id.to_string())).painted(|text| screen.paint.bold(text)),
-                        Cell::new("wrong").painted(|text| screen.paint.red(text)),
-                    ]);
-                    wrong.push(error);
-                    continue;
+                    table.row(broken(&id, screen.paint));
+                    wrong.get_or_insert(error);
                 }
-            };
-            let leads: Vec<String> = migrations
-                .iter()
-                .filter(|(from, _)| *from == id.version)
-                .map(|(_, to)| to.to_string())
-                .collect();
-            if screen.json {
-                screen.object(&json!({
-                    "schema": name, "version": id.version.to_string(), "fields": read.fields.len(), "key": read.key,
-                    "open": read.open, "compatibility": read.compatibility.word(),
-                    "description": read.description, "migrations": leads,
-                }))?;
-                continue;
             }
-            let paint = screen.paint;
-            let leads = match leads.is_empty() {
-                true => String::new(),
-                false => format!("migration to {}", leads.join(", ")),
-            };
-            table.row([
-                Cell::new(escape(&id.to_string())).painted(|text| paint.bold(text)),
-                counted(read.fields.len() as u64, "field").into(),
-                Cell::new(escape(&keyed(&read))),
-                Cell::new(escape(&leads)),
-                Cell::new(escape(&read.description)).painted(|text| paint.dim(text)),
-            ]);
         }
     }
     if !screen.json {
@@ -74,10 +48,36 @@ pub fn list(registry: &Registry, name: Option<&str>, screen: &mut Screen) -> Res
             false => screen.line(table.lines().join("\n"))?,
         }
     }
-    match wrong.is_empty() {
-        true => Ok(0),
-        false => Err(wrong.remove(0)),
-    }
+    wrong.map_or(Ok(0), Err)
+}
+
+fn listed(version: &SchemaVersion, leads: &[String]) -> Value {
+    json!({
+        "schema": version.id.name, "version": version.id.version.to_string(), "fields": version.fields.len(),
+        "key": version.key, "open": version.open, "compatibility": version.compatibility.word(),
+        "description": version.description, "migrations": leads,
+    })
+}
+
+fn row(version: &SchemaVersion, leads: &[String], paint: Paint) -> [Cell; 5] {
+    let leads = match leads.is_empty() {
+        true => String::new(),
+        false => format!("migration to {}", leads.join(", ")),
+    };
+    [
+        Cell::new(escape(&version.id.to_string())).painted(|text| paint.bold(text)),
+        counted(version.fields.len() as u64, "field").into(),
+        Cell::new(escape(&keyed(version))),
+        Cell::new(escape(&leads)),
+        Cell::new(escape(&version.description)).painted(|text| paint.dim(text)),
+    ]
+}
+
+fn broken(id: &SchemaId, paint: Paint) -> [Cell; 2] {
+    [
+        Cell::new(escape(&id.to_string())).painted(|text| paint.bold(text)),
+        Cell::new("wrong").painted(|text| paint.red(text)),
+    ]
 }
 
 fn keyed(version: &SchemaVersion) -> String {
