@@ -17,8 +17,12 @@ pub(super) fn reshape(
 ) -> Reshape {
     let way = ways.iter().find(|way| Some(&way.from.id.version) == from);
     let names = way.map_or_else(Vec::new, renamed);
-    let has_gone =
-        |name: &&str| output.index_of(name).is_none() && !names.iter().any(|(old, _)| old == name);
+    // Another field may have the name of one that is gone.
+    let is_taken = |name: &str| names.iter().any(|(_, new)| new == name);
+    let has_gone = |name: &&str| {
+        let goes_on = names.iter().any(|(old, _)| old == name);
+        !goes_on && (output.index_of(name).is_none() || is_taken(name))
+    };
     let needed = to.fields.iter().filter(|field| to.needs(field));
     Reshape {
         schema: to.id.name.clone(),

@@ -66,8 +66,13 @@ pub(super) fn is_ours(name: &str, sql: &str, schema: &str) -> bool {
 /// A value as SQLite compares it; `None` for types that it holds as text of another order.
 fn literal(text: &str, logical: &LogicalType) -> Option<String> {
     match logical {
-        LogicalType::Int32 | LogicalType::Int64 | LogicalType::Float32 | LogicalType::Float64 => {
-            Some(text.to_owned())
+        LogicalType::Int32 | LogicalType::Int64 | LogicalType::Float64 => Some(text.to_owned()),
+        // A value is held as the double that it is, which the same digits need not be.
+        LogicalType::Float32 => {
+            let single: f32 = text.parse().ok()?;
+            single
+                .is_finite()
+                .then(|| format!("{:?}", f64::from(single)))
         }
         LogicalType::Utf8 | LogicalType::Date32 => Some(format!("'{}'", text.replace('\'', "''"))),
         _ => None,
@@ -178,6 +183,21 @@ mod tests {
         assert_eq!(without(&with, "use"), with, "of another schema");
         let theirs = "CREATE TABLE t (a INT, CONSTRAINT \"user_a\" CHECK (a > 0))";
         assert_eq!(without(theirs, "user"), theirs, "somebody else's");
+    }
+
+    #[test]
+    fn a_bound_of_single_floats_is_the_double_that_a_value_is() {
+        let float = Constraint {
+            logical: LogicalType::Float32,
+            rule: ConstraintRule::OneOf(vec!["-0.1".into(), "0.5".into()]),
+            ..range("user_age_range")
+        };
+        assert!(
+            check(&float)
+                .unwrap()
+                .unwrap()
+                .ends_with("(\"age\" IN (-0.10000000149011612, 0.5))")
+        );
     }
 
     #[test]

@@ -46,9 +46,10 @@ pub(super) fn reshape(
         refuse_dependents(db, found, column)?;
     }
     let mut trial = Trial::of(db, found, &reshape.schema)?;
+    let removed = trial.set_aside(reshape)?;
     trial.rename(&reshape.renamed)?;
     let indexes = trial.take_indexes(&reshape.schema)?;
-    trial.remove(&reshape.removed)?;
+    trial.remove(&removed)?;
     for field in &schema.fields {
         trial.fit(field, reshape.required.contains(&field.name))?;
     }
@@ -110,6 +111,31 @@ impl Trial {
             .ok_or_else(|| Error::bug("a table that is being altered is gone"))
     }
 
+    /// The columns that go, by what they are called now and by their names: one whose name another
+    /// one gets makes room for it.
+    fn set_aside(&self, reshape: &Reshape) -> Result<Vec<(String, String)>> {
+        let table = self.table()?;
+        let mut removed = Vec::new();
+        for (at, name) in reshape.removed.iter().enumerate() {
+            if table.column(name).is_none() {
+                continue;
+            }
+            let newcomer = reshape.renamed.iter().find(|(_, new)| same(new, name));
+            let Some((old, _)) = newcomer else {
+                removed.push((name.clone(), name.clone()));
+                continue;
+            };
+            // Without its old name it has arrived: nothing is left of the one that goes.
+            if table.column(old).is_some() {
+                let aside = format!("dkhost_removed_{at}");
+                let change = format!("RENAME COLUMN {} TO {aside}", quote(name)?);
+                self.alter(&change, &format!("drop column `{name}`"))?;
+                removed.push((aside, name.clone()));
+            }
+        }
+        Ok(removed)
+    }
+
     /// All at once, so that two can be swapped.
     fn rename(&mut self, names: &[(String, String)]) -> Result<()> {
         let table = self.table()?;
@@ -139,12 +165,9 @@ impl Trial {
         Ok(all.into_iter().filter(is_theirs).collect())
     }
 
-    fn remove(&mut self, names: &[String]) -> Result<()> {
-        for name in names {
-            if self.table()?.column(name).is_none() {
-                continue;
-            }
-            let change = format!("DROP COLUMN {}", quote(name)?);
+    fn remove(&mut self, columns: &[(String, String)]) -> Result<()> {
+        for (column, name) in columns {
+            let change = format!("DROP COLUMN {}", quote(column)?);
             self.alter(&change, &format!("drop column `{name}`"))?;
             self.effects.push(format!("drops column {name}"));
         }

@@ -383,3 +383,33 @@ fn catalog_of(folder: &Folder, table: &str) -> Vec<String> {
     );
     folder.dump(&sql)
 }
+
+/// And what hangs on it goes with it.
+#[test]
+fn a_column_goes_and_another_one_gets_its_name() {
+    let folder = Folder::with(
+        "CREATE TABLE users (id INTEGER PRIMARY KEY, a TEXT, b TEXT);
+         CREATE INDEX of_a ON users (a); CREATE INDEX of_b ON users (b);",
+    );
+    let reshape = Reshape {
+        renamed: vec![("b".into(), "a".into())],
+        removed: vec!["a".into()],
+        ..plain(&[])
+    };
+    let sink = folder
+        .reshaping(
+            json!({"table": "users"}),
+            &schema(&["!id int64", "a utf8"]),
+            reshape,
+        )
+        .unwrap();
+    let changes = &sink.plan().effects[1..4];
+    assert_eq!(
+        changes,
+        [
+            "renames column b to a",
+            "drops column a",
+            "drops index of_a, whose column goes",
+        ]
+    );
+}
