@@ -1,5 +1,7 @@
 //! A schema file to a version: every key known, every default and bound in the type of its field.
 
+use std::cmp::Ordering;
+
 use dkhost_core::{
     Error, LogicalType, Node, NodeKind, OptionSpec, OptionType, Options, Result, tree,
 };
@@ -190,54 +192,12 @@ fn field(name: &str, node: Node) -> Result<FieldVersion> {
 }
 
 fn rules(options: &mut Options, logical: &LogicalType) -> Result<Rules> {
-    let is_text = *logical == LogicalType::Utf8;
-    for (name, suits, which) in [
-        ("range", is_ordered(logical), "numbers and times"),
-        ("length", is_text, "text"),
-        ("pattern", is_text, "text"),
-        ("not_empty", is_text, "text"),
-        (
-            "unique",
-            *logical != LogicalType::Json,
-            "all types but json",
-        ),
-        (
-            "one_of",
-            *logical != LogicalType::Json,
-            "all types but json",
-        ),
-    ] {
-        if options.get(name).is_some() && !suits {
-            return Err(Error::config(
-                "schema::unsuited_rule",
-                format!("`{name}` says nothing about {logical}"),
-            )
-            .at(options.span_of(name), format!("a rule for {which}")));
-        }
-    }
-    let range = bounds(options, "range", |node, name| {
-        Constant::read(node, name, logical)
-    })?;
-    if let Some(Bounds {
-        min: Some(min),
-        max: Some(max),
-    }) = &range
-        && min.order(max, logical) == Some(std::cmp::Ordering::Greater)
-    {
-        return Err(empty(options, "range"));
-    }
-    let length = bounds(options, "length", |node, name| node.parse::<u64>(name))?;
-    if let Some(Bounds {
-        min: Some(min),
-        max: Some(max),
-    }) = &length
-        && min > max
-    {
-        return Err(empty(options, "length"));
-    }
+    suited(options, logical)?;
+    let value = |node: &Node, name: &str| Constant::read(node, name, logical);
+    let characters = |node: &Node, name: &str| node.parse::<u64>(name);
     Ok(Rules {
-        range,
-        length,
+        range: bounds(options, "range", value, |min, max| min.order(max, logical))?,
+        length: bounds(options, "length", characters, u64::partial_cmp)?,
         pattern: pattern(options)?,
         one_of: one_of(options, logical)?,
         unique: options.take("unique")?.unwrap_or_default(),
@@ -245,18 +205,32 @@ fn rules(options: &mut Options, logical: &LogicalType) -> Result<Rules> {
     })
 }
 
-fn empty(options: &Options, name: &str) -> Error {
-    Error::config(
-        "schema::empty_range",
-        format!("no value is within this `{name}`"),
-    )
-    .at(options.span.clone(), "min is more than max")
+/// Refuses rules that say nothing about values of the type.
+fn suited(options: &Options, logical: &LogicalType) -> Result<()> {
+    let is_text = *logical == LogicalType::Utf8;
+    let is_json = *logical == LogicalType::Json;
+    for (name, suits, which) in [
+        ("range", is_ordered(logical), "numbers and times"),
+        ("length", is_text, "text"),
+        ("pattern", is_text, "text"),
+        ("not_empty", is_text, "text"),
+        ("unique", !is_json, "all types but json"),
+        ("one_of", !is_json, "all types but json"),
+    ] {
+        if options.get(name).is_some() && !suits {
+            let message = format!("`{name}` says nothing about {logical}");
+            let error = Error::config("schema::unsuited_rule", message);
+            return Err(error.at(options.span_of(name), format!("a rule for {which}")));
+        }
+    }
+    Ok(())
 }
 
 fn bounds<T>(
     options: &mut Options,
     name: &'static str,
     read: impl Fn(&Node, &str) -> Result<T>,
+    order: impl Fn(&T, &T) -> Option<Ordering>,
 ) -> Result<Option<Bounds<T>>> {
     let Some(node) = options.take_node(name) else {
         return Ok(None);
@@ -265,25 +239,25 @@ fn bounds<T>(
     let mut options = Options::new(format!("`{name}`"), node)?;
     options.check(&[BOUNDS])?;
     let mut one = |end| {
-        options
-            .take_node(end)
-            .map(|node| read(&node, end))
-            .transpose()
+        let node = options.take_node(end);
+        node.map(|node| read(&node, end)).transpose()
     };
-    let bounds = Bounds {
-        min: one("min")?,
-        max: one("max")?,
-    };
-    if bounds.min.is_none() && bounds.max.is_none() {
-        return Err(
-            Error::config("schema::empty_rule", format!("`{name}` bounds nothing"))
-                .at(span, "neither min nor max")
-                .help(format!(
-                    "write {name} = {{ min = 0, max = 150 }}, or one of them"
-                )),
-        );
+    let (min, max) = (one("min")?, one("max")?);
+    match (&min, &max) {
+        (None, None) => Err(Error::config(
+            "schema::empty_rule",
+            format!("`{name}` bounds nothing"),
+        )
+        .at(span, "neither min nor max")
+        .help(format!(
+            "write {name} = {{ min = 0, max = 150 }}, or one of them"
+        ))),
+        (Some(least), Some(most)) if order(least, most) == Some(Ordering::Greater) => {
+            let message = format!("no value is within this `{name}`");
+            Err(Error::config("schema::empty_range", message).at(span, "min is more than max"))
+        }
+        _ => Ok(Some(Bounds { min, max })),
     }
-    Ok(Some(bounds))
 }
 
 fn pattern(options: &mut Options) -> Result<Option<Pattern>> {
@@ -361,6 +335,84 @@ mod tests {
             let error = read("user@1.0.0".parse().unwrap(), &text).unwrap_err();
             assert_eq!(error.code(), "schema::reserved_name");
             assert_eq!(&text[error.place().unwrap().0.clone()], name);
+        }
+    }
+
+    #[test]
+    fn mistakes_have_their_place() {
+        let field = |lines: &str| format!("[fields.a]\ntype = 'int64'\n{lines}");
+        let text = |lines: &str| format!("[fields.a]\ntype = 'utf8'\n{lines}");
+        for (file, code, place) in [
+            ("keys = ['a']".to_owned(), "job::unknown_key", "keys"),
+            ("[fields]".to_owned(), "schema::no_fields", "[fields]"),
+            ("fields = 5".to_owned(), "job::wrong_type", "5"),
+            (
+                field("compatibility = 'full'"),
+                "job::unknown_key",
+                "compatibility",
+            ),
+            (
+                "[fields.a]\ntype = 'int'".to_owned(),
+                "schema::unknown_type",
+                "'int'",
+            ),
+            (field("default = 'x'"), "schema::wrong_value", "'x'"),
+            (
+                field("default = 5\nrange = { max = 4 }"),
+                "schema::default",
+                "5",
+            ),
+            (
+                field("range = { min = 5, max = 4 }"),
+                "schema::empty_range",
+                "{ min = 5, max = 4 }",
+            ),
+            (field("range = {}"), "schema::empty_rule", "{}"),
+            (field("range = { most = 4 }"), "job::unknown_key", "most"),
+            (
+                field("length = { max = 4 }"),
+                "schema::unsuited_rule",
+                "{ max = 4 }",
+            ),
+            (
+                text("range = { max = 4 }"),
+                "schema::unsuited_rule",
+                "{ max = 4 }",
+            ),
+            (text("length = { min = -1 }"), "job::wrong_value", "-1"),
+            (
+                text("length = { min = 2, max = 1 }"),
+                "schema::empty_range",
+                "{ min = 2, max = 1 }",
+            ),
+            (text("pattern = '('"), "schema::pattern", "'('"),
+            (text("one_of = []"), "job::wrong_type", "[]"),
+            (text("one_of = ['x', 5]"), "schema::wrong_value", "5"),
+            (
+                "[fields.a]\ntype = 'json'\nunique = true".to_owned(),
+                "schema::unsuited_rule",
+                "true",
+            ),
+            (text("was = 'a'"), "schema::was", "a"),
+            (
+                text("was = 'x'\n[fields.b]\ntype = 'utf8'\nwas = 'x'"),
+                "schema::was",
+                "b",
+            ),
+            (format!("key = ['b']\n{}", text("")), "schema::key", "['b']"),
+            (
+                format!("key = ['a', 'a']\n{}", text("")),
+                "schema::key",
+                "['a', 'a']",
+            ),
+        ] {
+            let error = read("user@1.0.0".parse().unwrap(), &file).unwrap_err();
+            let (span, _) = error.place().unwrap_or_else(|| panic!("{file}: {error}"));
+            assert_eq!(
+                (error.code(), &file[span.clone()]),
+                (code, place),
+                "{file}: {error}"
+            );
         }
     }
 }
