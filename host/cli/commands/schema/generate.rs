@@ -1,8 +1,6 @@
 //! `dkhost schema generate`: the migration between two versions, written beside them.
 
-use std::fs;
-
-use dkhost_core::{Error, Result};
+use dkhost_core::Result;
 use dkhost_schema::migration::generate::{Generate, generate};
 use dkhost_schema::migration::{self, lossless};
 use dkhost_schema::{Bump, Registry, SchemaId, differences};
@@ -33,14 +31,7 @@ pub fn write(registry: &Registry, args: &GenerateArgs, screen: &mut Screen) -> R
         return Ok(0);
     }
     let path = registry.migration_path(&args.name, &args.from, &args.to);
-    if path.exists() && !args.force {
-        return Err(Error::config(
-            "schema::exists",
-            format!("there is a migration already: {}", path.display()),
-        )
-        .help("look at what would be written with --stdout; --force writes it anew"));
-    }
-    fs::write(&path, &file.text).map_err(|cause| Error::io("write", &path, cause))?;
+    super::write(&path, &file.text, "a migration", args.force)?;
     let migration = migration::read(&args.name, args.from.clone(), args.to.clone(), &file.text)?;
     let promise = lossless::promise(&migration, &from);
     let paint = screen.paint;

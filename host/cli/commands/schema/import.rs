@@ -45,14 +45,7 @@ pub fn import(args: &ImportArgs, screen: &mut Screen) -> Result<i32> {
         .map_err(|cause| Error::io("create", folder.join(&id.name), cause))?;
     let registry = Registry::open(folder)?;
     let file = registry.path(&id);
-    if file.exists() && !args.force {
-        return Err(Error::config(
-            "schema::exists",
-            format!("there is {id} already: {}", file.display()),
-        )
-        .help("look at what would be written with --stdout; --force writes it anew"));
-    }
-    fs::write(&file, text).map_err(|cause| Error::io("write", &file, cause))?;
+    super::write(&file, &text, &id.to_string(), args.force)?;
     let paint = screen.paint;
     let earlier = registry.versions(&id.name)?;
     let earlier = earlier.iter().rfind(|version| **version < id.version);

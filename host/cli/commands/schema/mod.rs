@@ -10,7 +10,7 @@ mod versions;
 
 use std::path::Path;
 
-use dkhost_core::Result;
+use dkhost_core::{Error, Result};
 use dkhost_engine::job::DEFAULT_SCHEMAS;
 use dkhost_schema::Registry;
 
@@ -60,6 +60,20 @@ pub fn schema(command: SchemaCommand, screen: &mut Screen) -> Result<i32> {
             screen,
         ),
     }
+}
+
+/// Writes a file of a schema: one that is there, called `what`, only with `force`.
+///
+/// *Errors* – `schema::exists`.
+fn write(path: &Path, text: &str, what: &str, force: bool) -> Result<()> {
+    if path.exists() && !force {
+        return Err(Error::config(
+            "schema::exists",
+            format!("there is {what} already: {}", path.display()),
+        )
+        .help("look at what would be written with --stdout; --force writes it anew"));
+    }
+    std::fs::write(path, text).map_err(|cause| Error::io("write", path, cause))
 }
 
 fn registry(folder: &FolderArgs) -> Result<Registry> {
