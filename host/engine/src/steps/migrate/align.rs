@@ -5,13 +5,14 @@
 
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, StringBuilder, new_null_array};
+use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, StringArray, new_null_array};
 use arrow::datatypes::SchemaRef;
 use dkhost_core::error::nearest;
 use dkhost_core::{
     Changed, Error, Field, LogicalType, Result, Role, RowReject, Schema, Span, Step,
 };
 use dkhost_schema::{FieldVersion, REMOVED, RESERVED, SchemaVersion};
+use serde_json::value::RawValue;
 
 use super::VERSION_FIELD;
 use super::stamp::StampAt;
@@ -32,6 +33,9 @@ enum From {
     /// Nowhere: null.
     Nothing,
 }
+
+/// The fields that a record has beside its columns, values as they are written.
+type Beside<'a> = Vec<(String, &'a RawValue)>;
 
 struct Align {
     input: Schema,
@@ -287,10 +291,11 @@ fn surplus(field: &Field, version: &SchemaVersion, span: &Span, scope: &Scope) -
 impl Work for Align {
     fn change(&self, records: &RecordBatch) -> Result<Changed> {
         let mut rejects = self.too_much(records);
-        self.too_much_beside(records, &mut rejects)?;
+        let beside = self.beside(records)?;
+        self.too_much_beside(&beside, &mut rejects);
         let mut columns = Vec::with_capacity(self.columns.len());
         for (field, from) in self.output.fields.iter().zip(&self.columns) {
-            columns.push(self.column(records, field, from, &mut rejects)?);
+            columns.push(self.column(records, &beside, field, from, &mut rejects)?);
         }
         changed(self.schema.clone(), columns, records.num_rows(), rejects)
     }
@@ -300,6 +305,7 @@ impl Align {
     fn column(
         &self,
         records: &RecordBatch,
+        beside: &[Beside<'_>],
         field: &Field,
         from: &From,
         rejects: &mut Vec<RowReject>,
@@ -309,10 +315,8 @@ impl Align {
             From::Column(at) => return Ok(records.column(*at).clone()),
             From::Nothing => return nothing(),
             From::Converted(at) => (records.column(*at).clone(), &self.input.fields[*at].logical),
-            From::Rest => match self.in_rest(records, &field.name)? {
-                Some(values) => (values, &LogicalType::Json),
-                None => return nothing(),
-            },
+            From::Rest if beside.is_empty() => return nothing(),
+            From::Rest => (found(beside, &field.name), &LogicalType::Json),
         };
         let converted =
             convert(&values, logical, &field.logical).map_err(|fault| Error::bug(fault.message))?;
@@ -325,22 +329,14 @@ impl Align {
         Ok(converted.values)
     }
 
-    /// A field's values in the rest, as JSON; `None` if no record has it.
-    fn in_rest(&self, records: &RecordBatch, name: &str) -> Result<Option<ArrayRef>> {
-        let Some(rest) = self.rest.map(|at| records.column(at)) else {
-            return Ok(None);
-        };
-        if rest.null_count() == rest.len() {
-            return Ok(None);
-        }
-        let mut found = StringBuilder::new();
-        for text in rest.as_string::<i32>() {
-            let entries = text.map(entries).transpose()?.unwrap_or_default();
-            let value = entries.iter().find(|(entry, _)| entry == name);
-            let value = value.map(|(_, value)| value.get());
-            found.append_option(value.filter(|value| *value != "null"));
-        }
-        Ok(Some(Arc::new(found.finish())))
+    /// What the rest of each record holds; nothing at all where no record has a rest.
+    fn beside<'r>(&self, records: &'r RecordBatch) -> Result<Vec<Beside<'r>>> {
+        let rest = self.rest.map(|at| records.column(at).as_string::<i32>());
+        let rest = rest.filter(|rest| rest.null_count() < rest.len());
+        let texts = rest.into_iter().flatten();
+        texts
+            .map(|text| Ok(text.map(entries).transpose()?.unwrap_or_default()))
+            .collect()
     }
 
     /// Records with a value in a column that cannot pass.
@@ -362,18 +358,13 @@ impl Align {
 
     /// Documents with a field that is no column and cannot pass: a step behind this one may make a
     /// column of its name.
-    fn too_much_beside(&self, records: &RecordBatch, rejects: &mut Vec<RowReject>) -> Result<()> {
-        let Some(rest) = self.rest.map(|at| records.column(at).as_string::<i32>()) else {
-            return Ok(());
-        };
+    fn too_much_beside(&self, beside: &[Beside<'_>], rejects: &mut Vec<RowReject>) {
         let passes = |name: &str| match &self.made {
             _ if self.output.field(name).is_some() || RESERVED.contains(&name) => true,
             Some(made) => made.iter().all(|made| made != name),
             None => false,
         };
-        for (row, text) in rest.iter().enumerate() {
-            let Some(text) = text else { continue };
-            let entries = entries(text)?;
+        for (row, entries) in beside.iter().enumerate() {
             let mut unknown = entries
                 .iter()
                 .filter(|(name, value)| value.get() != "null" && !passes(name));
@@ -383,7 +374,6 @@ impl Align {
                 rejects.push(unasked(row));
             }
         }
-        Ok(())
     }
 
     fn unknown(&self, row: usize, name: &str) -> RowReject {
@@ -394,6 +384,15 @@ impl Align {
             message: format!("{} has no field `{}`", self.closed, tidy(name)),
         }
     }
+}
+
+/// A field's values in the rest, as JSON; a null is none.
+fn found(beside: &[Beside<'_>], name: &str) -> ArrayRef {
+    let values = beside.iter().map(|entries| {
+        let (_, value) = entries.iter().find(|(entry, _)| entry == name)?;
+        Some(value.get()).filter(|value| *value != "null")
+    });
+    Arc::new(values.collect::<StringArray>())
 }
 
 /// Taken for what other records are, it would be migrated a second time.
