@@ -124,24 +124,20 @@ fn by_record(at: StampAt, wanted: &Wanted<'_>, scope: &Scope) -> Result<Box<dyn 
     let mut candidates = Vec::new();
     let mut refused = None;
     for way in wanted.ways {
-        let bound = compiled(way, Strictness::Records, wanted, scope);
-        let is_given = Some(&way.from.id.version) == wanted.from;
-        let way_of = |result: Result<Chain>| Candidate {
-            version: way.from.id.version.clone(),
-            way: result.map_err(|error| error.chain()),
-        };
-        match bound {
+        let version = way.from.id.version.clone();
+        let way = match compiled(way, Strictness::Records, wanted, scope) {
+            Ok(chain) => Ok(chain),
             // What a component refuses is a mistake of the job, and no record's fault.
-            Err(error) if is_given || error.code().starts_with("plugin::") => return Err(error),
-            Err(error) if refused.is_none() => {
-                candidates.push(Candidate {
-                    version: way.from.id.version.clone(),
-                    way: Err(error.chain()),
-                });
-                refused = Some(error);
+            Err(error) if wanted.from == Some(&version) || error.code().starts_with("plugin::") => {
+                return Err(error);
             }
-            result => candidates.push(way_of(result)),
-        }
+            Err(error) => {
+                let why = error.chain();
+                refused.get_or_insert(error);
+                Err(why)
+            }
+        };
+        candidates.push(Candidate { version, way });
     }
     if let Some(error) = refused
         && candidates.iter().all(|one| one.way.is_err())
