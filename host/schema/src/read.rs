@@ -170,15 +170,19 @@ fn field(name: &str, node: Node) -> Result<FieldVersion> {
         .take_node("default")
         .map(|node| Constant::read(&node, "default", &logical))
         .transpose()?;
-    if let Some(default) = &default
-        && let Some(rule) = rules.broken_by(default, &logical)
-    {
-        return Err(Error::config(
-            "schema::default",
-            format!("the default of `{name}` does not satisfy its own {rule}"),
-        )
-        .at(place, "this value")
-        .help("records without a value would be refused: change the default or the rule"));
+    if let Some(default) = &default {
+        let broken = match logical == LogicalType::Json && default.text().trim() == "null" {
+            true => Some("type: json's null is no value".to_owned()),
+            false => rules.broken_by(default, &logical),
+        };
+        if let Some(rule) = broken {
+            return Err(Error::config(
+                "schema::default",
+                format!("the default of `{name}` does not satisfy its own {rule}"),
+            )
+            .at(place, "this value")
+            .help("records without a value would be refused: change the default or the rule"));
+        }
     }
     Ok(FieldVersion {
         name: name.to_owned(),
@@ -386,6 +390,11 @@ mod tests {
                 "{ min = 2, max = 1 }",
             ),
             (text("pattern = '('"), "schema::pattern", "'('"),
+            (
+                "[fields.a]\ntype = 'json'\ndefault = 'null'".to_owned(),
+                "schema::default",
+                "'null'",
+            ),
             (text("one_of = []"), "job::wrong_type", "[]"),
             (text("one_of = ['x', 5]"), "schema::wrong_value", "5"),
             (

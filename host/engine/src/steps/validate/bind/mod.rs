@@ -196,10 +196,7 @@ impl Binding<'_> {
     fn field(&self, field: &FieldVersion) -> Result<BoundField> {
         let column = self.column(&field.name);
         let default = match (&self.mode, &field.default) {
-            // A default that is JSON's null fills nothing.
-            (Mode::Coerce, Some(default)) if default.text() != "null" => {
-                Some(native([default], &field.logical)?)
-            }
+            (Mode::Coerce, Some(default)) => Some(native([default], &field.logical)?),
             _ => None,
         };
         let required = self.version.needs(field);

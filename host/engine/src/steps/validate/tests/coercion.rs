@@ -285,6 +285,13 @@ fn defaults_take_the_place_of_nulls_and_of_columns() {
 }
 
 #[test]
+fn the_word_null_is_a_default_for_text() {
+    let toml = one("utf8", "default = 'null'");
+    let schema = input(&[("v", "utf8")]);
+    check(&toml, true, &schema, "{}", r#"{"v":"null"}"#, &[]);
+}
+
+#[test]
 fn a_default_fills_what_documents_leave_out_or_set_to_null() {
     let mut schema = with_reserved(input(&[("v", "int64")]));
     schema.fields[1].null_is_absent = true;
