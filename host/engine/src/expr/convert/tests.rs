@@ -504,3 +504,25 @@ fn a_value_that_the_type_does_not_hold_exactly_is_refused() {
         ]
     );
 }
+
+/// A migration is generated with a cast wherever a schema does not call the change incompatible.
+#[test]
+fn what_a_schema_calls_a_change_of_type_there_is_a_cast_for() {
+    use dkhost_schema::TypeChange::{self, Incompatible, Widening};
+    let types = "null boolean int32 int64 uint64 float32 float64 decimal(38,4) decimal(9,0) number \
+                 utf8 binary json date32 time64 timestamp timestamp(UTC) timestamp(Europe/Berlin) uuid \
+                 vector(2)";
+    let types: Vec<LogicalType> = types.split_whitespace().map(logical).collect();
+    for (from, to) in types
+        .iter()
+        .flat_map(|from| types.iter().map(move |to| (from, to)))
+    {
+        let change = TypeChange::between(from, to);
+        if change.is_some_and(|change| change != Incompatible) {
+            assert_eq!(refusal(from, to), None, "{from} to {to}");
+        }
+        if change == Some(Widening) && *from != LogicalType::Null {
+            assert_eq!(refusal(to, from), None, "{to} back to {from}");
+        }
+    }
+}
