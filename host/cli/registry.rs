@@ -115,12 +115,10 @@ impl LoadedPlugin for Loaded {
 
     fn migrations(&self) -> Result<Vec<MigrationStep>> {
         let step = |step: &Migration| MigrationStep {
-            plugin: step.plugin.clone(),
             schema: step.schema.clone(),
             from: step.from.clone(),
             to: step.to.clone(),
             reversible: step.reversible,
-            lossless: step.lossless,
         };
         Ok(self.0.migrations().iter().map(step).collect())
     }

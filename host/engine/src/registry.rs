@@ -56,8 +56,6 @@ pub trait LoadedPlugin: Send + Sync {
 /// A migration that a component offers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MigrationStep {
-    /// The plugin it belongs to.
-    pub plugin: String,
     /// The schema's name.
     pub schema: String,
     /// The older version.
@@ -66,8 +64,6 @@ pub struct MigrationStep {
     pub to: Version,
     /// Whether it can be gone down.
     pub reversible: bool,
-    /// Whether down after up gives every record back.
-    pub lossless: bool,
 }
 
 /// What this build can do.

@@ -42,7 +42,6 @@ pub fn history(
     let filter = ApplicationFilter {
         schema: named,
         job: job.as_ref().map(|job| job.name.as_str()),
-        store: None,
         limit: u32::MAX,
     };
     let all = open(job.as_ref(), state)?.applications(filter)?;

@@ -124,8 +124,6 @@ pub struct ApplicationFilter<'a> {
     pub schema: Option<&'a str>,
     /// By this job only.
     pub job: Option<&'a str>,
-    /// To this store only.
-    pub store: Option<&'a str>,
     /// So many at most.
     pub limit: u32,
 }
@@ -221,12 +219,11 @@ impl History {
                      CASE WHEN run.status <> 'running' THEN coalesce(a.ended_at, run.finished_at) END AS ended_at,
                      CASE WHEN run.status <> 'running' THEN coalesce(a.message, run.message) END AS message
                  FROM schema_application a JOIN run ON run.id = a.run
-                 WHERE ($1 IS NULL OR a.\"schema\" = $1) AND ($2 IS NULL OR a.job = $2) AND ($3 IS NULL OR a.store = $3)
-                 ORDER BY a.id DESC LIMIT $4",
+                 WHERE ($1 IS NULL OR a.\"schema\" = $1) AND ($2 IS NULL OR a.job = $2)
+                 ORDER BY a.id DESC LIMIT $3",
             )
             .bind(filter.schema)
             .bind(filter.job)
-            .bind(filter.store)
             .bind(filter.limit)
             .rows(tx)
             .await?;
@@ -235,17 +232,6 @@ impl History {
         let records = rows.iter().map(|row| self.application(row));
         let records: Result<_, _> = records.collect();
         records.map_err(|refusal| self.refused(doing, refusal))
-    }
-
-    /// The latest application of a schema to a store, however it ended.
-    pub fn last_application(&self, schema: &str, store: &str) -> Result<Option<ApplicationRecord>> {
-        let latest = ApplicationFilter {
-            schema: Some(schema),
-            store: Some(store),
-            limit: 1,
-            ..ApplicationFilter::default()
-        };
-        Ok(self.applications(latest)?.into_iter().next())
     }
 
     fn application(&self, row: &Row) -> Result<ApplicationRecord, Refusal> {

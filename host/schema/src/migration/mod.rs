@@ -35,7 +35,7 @@ pub(crate) mod text;
 use dkhost_core::{LogicalType, Span};
 use semver::Version;
 
-pub use read::{VERBS, read};
+pub use read::read;
 
 /// The field, of type json, that holds what a migration took out of a record and was asked to keep:
 /// an object of the removed fields' values. No version has a field of this name.

@@ -28,7 +28,7 @@ const FILE: &[OptionSpec] = &[
 ];
 
 /// The verbs of an operation, for help.
-pub const VERBS: &[OptionSpec] = &[
+const VERBS: &[OptionSpec] = &[
     OptionSpec::optional(
         "rename",
         OptionType::TextTable,

@@ -11,7 +11,7 @@ in_both_stores! {
     an_application_stands_as_its_run_does
     a_process_whose_run_was_taken_over_cannot_end_its_application
     an_application_needs_a_run_and_a_beginning
-    applications_are_told_apart_by_schema_job_and_store
+    applications_are_told_apart_by_schema_and_job
     a_history_from_before_applications_is_brought_up_to_date
 }
 
@@ -94,8 +94,6 @@ fn an_application_comes_back_as_it_was_written(store: &Store) {
     assert_eq!((held.status, held.duration_ms), (Status::Done, 17));
     assert_eq!(held.counts, Some(done().counts));
     assert!(held.ended_at.unwrap() >= held.started_at);
-    let last = store.open().last_application("user", &odd.store).unwrap();
-    assert_eq!(last.unwrap().application.run, "a");
 }
 
 fn a_run_that_was_killed_leaves_its_application_running_and_takes_it_up_again(store: &Store) {
@@ -175,8 +173,7 @@ fn an_application_stands_as_its_run_does(store: &Store) {
         ..ended(Status::Done, &[])
     };
     history.end("b", 2, &end).unwrap();
-    let last = history.last_application("user", "table users").unwrap();
-    let last = last.unwrap();
+    let last = history.applications(all()).unwrap().remove(0);
     assert_eq!(
         (last.status, last.counts),
         (Status::Done, Some(done().counts))
@@ -210,22 +207,21 @@ fn an_application_needs_a_run_and_a_beginning(store: &Store) {
     assert_eq!(error.class(), Class::Bug);
 }
 
-fn applications_are_told_apart_by_schema_job_and_store(store: &Store) {
+fn applications_are_told_apart_by_schema_and_job(store: &Store) {
     let history = store.open();
-    let of = |run: &str, schema: &str, job: &str, table: &str| {
+    let of = |run: &str, schema: &str, job: &str| {
         begin(&history, run, 1);
         let application = Application {
             schema: schema.into(),
             job: job.into(),
-            store: table.into(),
             ..application(run)
         };
         history.begin_application(&application).unwrap();
     };
-    of("a", "user", "one", "x");
-    of("b", "user", "two", "x");
-    of("c", "film", "two", "y");
-    of("d", "user", "two", "y");
+    of("a", "user", "one");
+    of("b", "user", "two");
+    of("c", "film", "two");
+    of("d", "user", "two");
     let runs = |filter| {
         let found = history.applications(filter).unwrap();
         let runs = found.into_iter().map(|record| record.application.run);
@@ -238,12 +234,7 @@ fn applications_are_told_apart_by_schema_job_and_store(store: &Store) {
     let job = Some("two");
     let of_job = ApplicationFilter { job, ..all() };
     assert_eq!(runs(of_job), ["d", "c", "b"]);
-    let store = Some("x");
-    let in_both = ApplicationFilter { store, ..of_job };
-    assert_eq!(runs(in_both), ["b"]);
-    let last = |store| history.last_application("user", store).unwrap();
-    assert_eq!(last("y").unwrap().application.run, "d");
-    assert_eq!(last("z"), None);
+    assert_eq!(runs(ApplicationFilter { schema, ..of_job }), ["d", "b"]);
 }
 
 fn a_history_from_before_applications_is_brought_up_to_date(store: &Store) {
