@@ -14,9 +14,11 @@
 //! | `keep` | id, meta and rest stay; of the rest only what belongs to kept columns |
 //! | `filter` | nothing |
 //! | `validate` | looks through the rest; the key is the version's, if it has one |
+//! | `migrate` | the version goes into meta, and fields of the rest into columns; the key is the version's |
 
 mod apply;
 mod assign;
+mod behind;
 mod built_in;
 mod filter;
 pub mod migrate;

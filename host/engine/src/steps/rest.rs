@@ -19,19 +19,16 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, StringArray, StringBuilder};
-use dkhost_core::{
-    Batch, Changed, Error, Result, Role, RowReject, Schema, Stage, StageKind, Step, StepNote,
-};
+use dkhost_core::{Changed, Error, Result, Role, RowReject, Schema, Step};
 use serde_json::value::RawValue;
+
+use super::behind::{Behind, behind};
 
 /// `step`, with the rest of each record following its columns. Without a rest, or if there is
 /// nothing to follow, it is `step` itself.
 pub fn following(step: Box<dyn Step>, input: &Schema) -> Box<dyn Step> {
     match Edits::of(step.as_ref(), input) {
-        Some(edits) => Box::new(Following {
-            step,
-            edits: Arc::new(edits),
-        }),
+        Some(edits) => behind(step, edits),
         None => step,
     }
 }
@@ -40,65 +37,6 @@ pub fn following(step: Box<dyn Step>, input: &Schema) -> Box<dyn Step> {
 pub(super) fn are_documents(input: &Schema) -> bool {
     let mut fields = input.data_fields();
     input.role(Role::Rest).is_some() && fields.any(|(_, field)| field.null_is_absent)
-}
-
-struct Following {
-    step: Box<dyn Step>,
-    edits: Arc<Edits>,
-}
-
-impl Step for Following {
-    fn kind(&self) -> StageKind {
-        self.step.kind()
-    }
-
-    fn output(&self) -> &Schema {
-        self.step.output()
-    }
-
-    fn reads(&self) -> Vec<String> {
-        self.step.reads()
-    }
-
-    fn carries(&self) -> Vec<(String, String)> {
-        self.step.carries()
-    }
-
-    fn keeps_unknown(&self) -> bool {
-        self.step.keeps_unknown()
-    }
-
-    fn remembers(&self) -> bool {
-        self.step.remembers()
-    }
-
-    fn note(&self) -> StepNote {
-        self.step.note()
-    }
-
-    fn open(&self, partition: u32) -> Result<Box<dyn Stage>> {
-        Ok(Box::new(FollowingStage {
-            stage: self.step.open(partition)?,
-            edits: self.edits.clone(),
-        }))
-    }
-}
-
-struct FollowingStage {
-    stage: Box<dyn Stage>,
-    edits: Arc<Edits>,
-}
-
-impl Stage for FollowingStage {
-    fn apply(&mut self, batch: &Batch) -> Result<Changed> {
-        let mut changed = self.stage.apply(batch)?;
-        self.edits.apply(&mut changed)?;
-        Ok(changed)
-    }
-
-    fn counters(&self) -> Vec<(String, u64)> {
-        self.stage.counters()
-    }
 }
 
 /// What becomes of an entry under the name of an input column.
@@ -187,35 +125,6 @@ impl Edits {
         changes.then_some(edits)
     }
 
-    fn apply(&self, changed: &mut Changed) -> Result<()> {
-        let records = &changed.records;
-        let rest = records.column(self.rest);
-        if rest.null_count() == rest.len() {
-            return Ok(());
-        }
-        let rest = rest.as_string::<i32>();
-        let mut edited = StringBuilder::with_capacity(rest.len(), rest.value_data().len());
-        let mut rejects = Vec::new();
-        for row in 0..rest.len() {
-            if rest.is_null(row) {
-                edited.append_null();
-                continue;
-            }
-            match self.edit(rest.value(row), records, row)? {
-                Edited::Same => edited.append_value(rest.value(row)),
-                Edited::Empty => edited.append_null(),
-                Edited::Text(text) => edited.append_value(text),
-                Edited::NameTaken(name) => {
-                    edited.append_null();
-                    rejects.push(name_taken(row, &name, changed.origin.as_deref()));
-                }
-            }
-        }
-        changed.records = with_column(records, self.rest, edited.finish())?;
-        changed.rejects.extend(rejects);
-        Ok(())
-    }
-
     fn edit(&self, text: &str, records: &RecordBatch, row: usize) -> Result<Edited> {
         let entries = entries(text)?;
         let mut kept: Vec<(&str, &RawValue)> = Vec::with_capacity(entries.len());
@@ -245,6 +154,37 @@ impl Edits {
             false if same => Edited::Same,
             false => Edited::Text(object(&kept)?),
         })
+    }
+}
+
+impl Behind for Edits {
+    fn then(&self, changed: &mut Changed) -> Result<()> {
+        let records = &changed.records;
+        let rest = records.column(self.rest);
+        if rest.null_count() == rest.len() {
+            return Ok(());
+        }
+        let rest = rest.as_string::<i32>();
+        let mut edited = StringBuilder::with_capacity(rest.len(), rest.value_data().len());
+        let mut rejects = Vec::new();
+        for row in 0..rest.len() {
+            if rest.is_null(row) {
+                edited.append_null();
+                continue;
+            }
+            match self.edit(rest.value(row), records, row)? {
+                Edited::Same => edited.append_value(rest.value(row)),
+                Edited::Empty => edited.append_null(),
+                Edited::Text(text) => edited.append_value(text),
+                Edited::NameTaken(name) => {
+                    edited.append_null();
+                    rejects.push(name_taken(row, &name, changed.origin.as_deref()));
+                }
+            }
+        }
+        changed.records = with_column(records, self.rest, edited.finish())?;
+        changed.rejects.extend(rejects);
+        Ok(())
     }
 }
 

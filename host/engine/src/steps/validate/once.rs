@@ -4,117 +4,39 @@
 //! is tried again, or in halves, would meet its own values.
 
 use std::collections::HashSet;
-use std::sync::Arc;
 
 use arrow::array::ArrayRef;
-use dkhost_core::{
-    Batch, Changed, LogicalType, Result, RowReject, Schema, Stage, StageKind, Step, StepNote,
-};
+use dkhost_core::{Changed, LogicalType, Result, Step};
 use dkhost_schema::SchemaVersion;
 
 use super::unique::{Unique, turns};
 use super::violations::Violations;
 use super::work::{earlier, marked};
+use crate::steps::behind::{Behind, behind};
 
 /// `step`, refusing records that repeat a value of a unique field of the version; `step` itself where
 /// no field is unique.
 pub(super) fn once(step: Box<dyn Step>, version: &SchemaVersion) -> Box<dyn Step> {
     let is_unique = |name: &str| version.field(name).is_some_and(|field| field.rules.unique);
-    let columns = step.output().fields.iter().enumerate();
-    let columns = columns.filter(|(_, column)| column.role.is_none() && is_unique(&column.name));
-    let columns: Vec<usize> = columns.map(|(index, _)| index).collect();
-    match Unique::of(columns) {
+    let fields = step.output().fields.iter().enumerate();
+    let fields = fields.filter(|(_, field)| field.role.is_none() && is_unique(&field.name));
+    let columns = fields.map(|(index, field)| (index, field.name.clone(), field.logical.clone()));
+    let columns: Vec<(usize, String, LogicalType)> = columns.collect();
+    match Unique::of(columns.iter().map(|(index, ..)| *index).collect()) {
         None => step,
-        Some(unique) => Box::new(Once {
-            step,
-            unique: Arc::new(unique),
-        }),
+        Some(unique) => behind(step, Once { columns, unique }),
     }
 }
 
 struct Once {
-    step: Box<dyn Step>,
-    /// By column of the output.
-    unique: Arc<Unique>,
-}
-
-impl Step for Once {
-    fn kind(&self) -> StageKind {
-        self.step.kind()
-    }
-
-    fn output(&self) -> &Schema {
-        self.step.output()
-    }
-
-    fn reads(&self) -> Vec<String> {
-        self.step.reads()
-    }
-
-    fn carries(&self) -> Vec<(String, String)> {
-        self.step.carries()
-    }
-
-    fn keeps_unknown(&self) -> bool {
-        self.step.keeps_unknown()
-    }
-
-    fn remembers(&self) -> bool {
-        true
-    }
-
-    fn note(&self) -> StepNote {
-        let note = self.step.note();
-        let fields = &self.step.output().fields;
-        let names = self.unique.fields.iter();
-        let names = names.map(|index| fields[*index].name.as_str());
-        StepNote {
-            summary: note.summary + &turns(names),
-            ..note
-        }
-    }
-
-    fn open(&self, partition: u32) -> Result<Box<dyn Stage>> {
-        let fields = &self.step.output().fields;
-        let columns = self.unique.fields.iter();
-        let columns = columns.map(|index| {
-            let field = &fields[*index];
-            (*index, field.name.clone(), field.logical.clone())
-        });
-        Ok(Box::new(AtWork {
-            stage: self.step.open(partition)?,
-            columns: columns.collect(),
-            unique: self.unique.clone(),
-        }))
-    }
-}
-
-struct AtWork {
-    stage: Box<dyn Stage>,
+    /// Columns of the output: index, name, type.
     columns: Vec<(usize, String, LogicalType)>,
-    unique: Arc<Unique>,
+    unique: Unique,
 }
 
-impl Stage for AtWork {
-    fn apply(&mut self, batch: &Batch) -> Result<Changed> {
-        let mut changed = self.stage.apply(batch)?;
-        let rejects = self.repeated(&changed)?;
-        changed.rejects.extend(rejects);
-        Ok(changed)
-    }
-
-    fn kept(&self) -> u64 {
-        self.stage.kept()
-    }
-
-    fn counters(&self) -> Vec<(String, u64)> {
-        self.stage.counters()
-    }
-}
-
-impl AtWork {
-    /// Refusals of rows of the input, the engine takes their rows out.
-    fn repeated(&self, changed: &Changed) -> Result<Vec<RowReject>> {
+impl Behind for Once {
+    /// Adds refusals of rows of the input; the engine takes their rows out.
+    fn then(&self, changed: &mut Changed) -> Result<()> {
         let (records, rows) = (&changed.records, changed.records.num_rows());
         let columns = self.columns.iter();
         let values: Vec<(Option<&ArrayRef>, &LogicalType)> = columns
@@ -142,6 +64,15 @@ impl AtWork {
         for reject in &mut rejects {
             reject.row = input_row(reject.row as usize);
         }
-        Ok(rejects)
+        changed.rejects.extend(rejects);
+        Ok(())
+    }
+
+    fn remembers(&self) -> bool {
+        true
+    }
+
+    fn summary(&self) -> String {
+        turns(self.columns.iter().map(|(_, name, _)| name.as_str()))
     }
 }
