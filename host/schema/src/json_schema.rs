@@ -48,54 +48,36 @@ fn property(field: &FieldVersion, needed: bool) -> Value {
     {
         *word = json!([word, "null"]);
     }
-    let mut say = |key: &str, value: Value| {
-        property.insert(key.to_owned(), value);
-    };
-    if !field.description.is_empty() {
-        say("description", json!(field.description));
-    }
-    let value = |constant: &Constant| constant.to_json(&field.logical);
-    if let Some(default) = &field.default {
-        say("default", value(default));
-    }
     let rules = &field.rules;
+    let value = |constant: &Constant| constant.to_json(&field.logical);
     let range = rules.range.as_ref().filter(|_| field.logical.is_numeric());
+    // Infinity is no number of JSON.
+    let number = |end: &Option<Constant>| end.as_ref().map(value).filter(Value::is_number);
+    let ends = range.map(|range| [&range.min, &range.max].map(number));
+    let [minimum, maximum] = ends.unwrap_or_default();
     let length = rules.length.as_ref();
-    for (key, end) in [
-        (
-            "minimum",
-            range.and_then(|range| range.min.as_ref().map(value)),
-        ),
-        (
-            "maximum",
-            range.and_then(|range| range.max.as_ref().map(value)),
-        ),
-        (
-            "minLength",
-            length.and_then(|length| length.min.map(Value::from)),
-        ),
-        (
-            "maxLength",
-            length.and_then(|length| length.max.map(Value::from)),
-        ),
-        (
-            "pattern",
-            rules.pattern.as_ref().map(|pattern| json!(pattern.text())),
-        ),
-        // Beside a pattern, which may be satisfied by white space.
-        (
-            "allOf",
-            rules.not_empty.then(|| json!([{ "pattern": "\\S" }])),
-        ),
+    let ends = length.map(|length| [length.min, length.max].map(|end| end.map(Value::from)));
+    let [shortest, longest] = ends.unwrap_or_default();
+    let pattern = rules.pattern.as_ref().map(|pattern| json!(pattern.text()));
+    // Beside a pattern, which may be satisfied by white space.
+    let not_empty = rules.not_empty.then(|| json!([{ "pattern": "\\S" }]));
+    let described = (!field.description.is_empty()).then(|| json!(field.description));
+    let null = (!needed).then_some(Value::Null);
+    let values = (!rules.one_of.is_empty()).then(|| rules.one_of.iter().map(value).chain(null));
+    for (key, said) in [
+        ("description", described),
+        ("default", field.default.as_ref().map(value)),
+        ("minimum", minimum),
+        ("maximum", maximum),
+        ("minLength", shortest),
+        ("maxLength", longest),
+        ("pattern", pattern),
+        ("allOf", not_empty),
+        ("enum", values.map(Value::from_iter)),
     ] {
-        if let Some(end) = end {
-            say(key, end);
+        if let Some(said) = said {
+            property.insert(key.to_owned(), said);
         }
-    }
-    if !rules.one_of.is_empty() {
-        let null = (!needed).then_some(Value::Null);
-        let values = rules.one_of.iter().map(value).chain(null);
-        say("enum", values.collect());
     }
     Value::Object(property)
 }

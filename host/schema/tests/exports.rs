@@ -122,7 +122,8 @@ fn other_programs_read_what_they_understand() {
 fn what_is_exported_is_what_values_are() {
     let text = "[fields.nothing]\ntype = 'null'\n[fields.opens]\ntype = 'time64'\n\
         [fields.name]\ntype = 'utf8'\nrequired = true\npattern = '^a'\nnot_empty = true\n\
-        [fields.place]\ntype = 'vector(2)'\nrequired = true\ndefault = '[0,1]'\n";
+        [fields.place]\ntype = 'vector(2)'\nrequired = true\ndefault = '[0,1]'\n\
+        [fields.share]\ntype = 'float64'\nrequired = true\nrange = { min = '-inf', max = 1 }\n";
     let version = read("user@1.0.0".parse().unwrap(), text).unwrap();
     expect![[r#"
         {
@@ -155,6 +156,10 @@ fn what_is_exported_is_what_values_are() {
               0,
               1
             ]
+          },
+          "share": {
+            "type": "number",
+            "maximum": 1
           }
         }"#]]
     .assert_eq(&format!("{:#}", json_schema(&version)["properties"]));
