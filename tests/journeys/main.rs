@@ -20,6 +20,10 @@ mod applying;
 mod customers;
 mod dataknobs;
 mod hostile;
+mod made_up;
+#[path = "../../host/engine/tests/random_versions/versions.rs"]
+#[allow(dead_code, reason = "shared with the tests of the engine")]
+mod random_versions;
 mod rounds;
 mod stores;
 mod versions;
