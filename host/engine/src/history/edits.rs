@@ -4,6 +4,8 @@
 //! something else now would bring the next store elsewhere, and the way back that it describes is
 //! no longer that of the store that went up.
 
+use std::collections::HashSet;
+
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
@@ -36,49 +38,36 @@ pub fn edited(
     records: &[ApplicationRecord],
     now: &dyn Fn(&str, &Hop) -> Option<String>,
 ) -> Vec<Edited> {
-    let mut found: Vec<Edited> = Vec::new();
+    let mut found = Vec::new();
+    // Each text is looked for once, however often it was applied.
+    let mut known = HashSet::new();
     let done = records
         .iter()
         .filter(|record| record.status == Status::Done);
     for record in done {
-        for hop in &record.application.hops {
-            let Some(edited) = compare(record, hop, now) else {
+        let application = &record.application;
+        for hop in &application.hops {
+            let Author::File(file) = &hop.by else {
                 continue;
             };
-            let is_known = |known: &Edited| {
-                (&known.schema, &known.file, &known.digest)
-                    == (&edited.schema, &edited.file, &edited.digest)
-            };
-            if !found.iter().any(is_known) {
-                found.push(edited);
+            if !known.insert((&application.schema, file, &hop.digest)) {
+                continue;
+            }
+            let now = now(&application.schema, hop);
+            if now.as_ref() != Some(&hop.digest) {
+                let ended_at = record.ended_at.as_ref();
+                found.push(Edited {
+                    schema: application.schema.clone(),
+                    file: file.clone(),
+                    applied_at: ended_at.unwrap_or(&record.started_at).clone(),
+                    store: application.store.clone(),
+                    digest: hop.digest.clone(),
+                    now,
+                });
             }
         }
     }
     found
-}
-
-fn compare(
-    record: &ApplicationRecord,
-    hop: &Hop,
-    now: &dyn Fn(&str, &Hop) -> Option<String>,
-) -> Option<Edited> {
-    let Author::File(file) = &hop.by else {
-        return None;
-    };
-    let application = &record.application;
-    let now = now(&application.schema, hop);
-    (now.as_ref() != Some(&hop.digest)).then(|| Edited {
-        schema: application.schema.clone(),
-        file: file.clone(),
-        applied_at: record
-            .ended_at
-            .as_ref()
-            .unwrap_or(&record.started_at)
-            .clone(),
-        store: application.store.clone(),
-        digest: hop.digest.clone(),
-        now,
-    })
 }
 
 /// `sha256:…` of a file's bytes, as plugins have it of their components.
