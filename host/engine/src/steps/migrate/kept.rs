@@ -9,6 +9,10 @@ use serde_json::value::RawValue;
 
 use crate::steps::rest::{entries, object};
 
+/// How often one field is removed before it is restored, at the most. Each level is read with all
+/// below it, so that a record made up of levels would keep the step busy for minutes.
+const DEPTH_MAX: usize = 64;
+
 /// Values by field, those kept last first; a field without a value above older ones was null.
 #[derive(Default)]
 pub(super) struct Kept<'a> {
@@ -16,11 +20,14 @@ pub(super) struct Kept<'a> {
 }
 
 impl<'a> Kept<'a> {
-    /// Reads what a record has; `None` for what is no object of that kind.
+    /// Reads what a record has; `None` for what is no object of that kind, or too deep.
     pub(super) fn read(text: &'a str) -> Option<Self> {
         let mut kept = Kept::default();
         let mut next = Some(text);
         while let Some(text) = next {
+            if kept.levels.len() == DEPTH_MAX {
+                return None;
+            }
             let mut level = entries(text).ok()?;
             let older = level.iter().position(|(name, _)| name == REMOVED);
             next = older.map(|at| level.remove(at).1.get());
@@ -145,5 +152,15 @@ mod tests {
         for text in ["5", "[]", "null", r#"{"_removed":5}"#, "{"] {
             assert!(Kept::read(text).is_none(), "{text}");
         }
+    }
+
+    #[test]
+    fn what_no_migrations_nest_so_deep_is_not_read() {
+        let nested = |levels: usize| {
+            let (open, close) = (r#"{"_removed":"#.repeat(levels), "}".repeat(levels));
+            format!(r#"{open}{{"a":1}}{close}"#)
+        };
+        assert!(Kept::read(&nested(DEPTH_MAX - 1)).is_some());
+        assert!(Kept::read(&nested(DEPTH_MAX)).is_none());
     }
 }
