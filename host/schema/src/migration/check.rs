@@ -196,12 +196,13 @@ fn taken(name: &str, span: &Span) -> Error {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use crate::migration;
     use semver::Version;
 
-    fn version(version: &str, fields: &str) -> SchemaVersion {
+    /// A version of fields like `id:int64 name:utf8`.
+    pub fn version(number: &str, fields: &str) -> SchemaVersion {
         let text: String = fields
             .split_whitespace()
             .map(|field| {
@@ -209,7 +210,7 @@ mod tests {
                 format!("[fields.{name}]\ntype = \"{logical}\"\n")
             })
             .collect();
-        crate::read(format!("user@{version}").parse().unwrap(), &text).unwrap()
+        crate::read(format!("user@{number}").parse().unwrap(), &text).unwrap()
     }
 
     fn checked(text: &str) -> Result<()> {

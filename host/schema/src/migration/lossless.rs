@@ -228,18 +228,8 @@ impl Value {
 mod tests {
     use super::*;
     use crate::migration;
+    use crate::migration::check::tests::version;
     use semver::Version;
-
-    fn version(number: &str, fields: &str) -> SchemaVersion {
-        let text: String = fields
-            .split_whitespace()
-            .map(|field| {
-                let (name, logical) = field.split_once(':').unwrap();
-                format!("[fields.{name}]\ntype = \"{logical}\"\n")
-            })
-            .collect();
-        crate::read(format!("user@{number}").parse().unwrap(), &text).unwrap()
-    }
 
     fn operations(way: &str, verbs: &str) -> String {
         let verbs = verbs.split(';').map(|verb| verb.trim().to_owned());
