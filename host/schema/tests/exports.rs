@@ -180,7 +180,8 @@ fn nothing_of_somebody_elses_schema_is_lost_without_a_word() {
             "mixed": { "enum": ["a", 1] },
             "opens": { "type": "string", "format": "time" },
             "nothing": { "type": "null" },
-            "text": { "type": "string", "enum": ["a", null] }
+            "text": { "type": "string", "enum": ["a", null] },
+            "half": { "type": "integer", "minimum": 0.5, "maximum": 1e3, "enum": [1, 1.5], "default": "none" }
         }
     });
     let imported = from_json_schema("user@1.0.0".parse().unwrap(), &schema.to_string()).unwrap();
@@ -221,6 +222,10 @@ fn nothing_of_somebody_elses_schema_is_lost_without_a_word() {
         type = "utf8"
         one_of = ["a"]
 
+        [fields.half]
+        type = "int64"
+        one_of = [1]
+
         [fields.elsewhere]
         type = "json"
         required = true
@@ -230,6 +235,10 @@ fn nothing_of_somebody_elses_schema_is_lost_without_a_word() {
         `either`: `anyOf` has no counterpart and is left out
         `mixed`: integer or string is taken as json
         `opens`: the format time is not checked
+        `half`: `minimum` 0.5 is no int64 and is left out
+        `half`: `maximum` 1000.0 is no int64 and is left out
+        `half`: `enum` 1.5 is no int64 and is left out
+        `half`: `default` "none" is no int64 and is left out
         `the schema`: of `additionalProperties` nothing is checked"#]]
     .assert_eq(&imported.warnings.join("\n"));
 }

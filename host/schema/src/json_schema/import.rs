@@ -3,6 +3,7 @@
 use dkhost_core::{Error, LogicalType, Node, NodeKind, Result};
 use serde_json::{Map, Value, json};
 
+use crate::constant::Constant;
 use crate::read::{self, read};
 use crate::rule::Pattern;
 use crate::version::{SchemaId, SchemaVersion};
@@ -158,14 +159,14 @@ impl Import<'_> {
         self.rules(name, &property, &logical, &mut entries);
         let values = values.filter(|_| logical != LogicalType::Json);
         let values = values.unwrap_or_default().iter();
-        let values = values.filter(|value| !value.is_null());
-        let values: Vec<Value> = values.map(|value| text_of(value, &logical)).collect();
+        let values = values.filter_map(|value| self.value(name, "enum", value, &logical));
+        let values: Vec<Value> = values.collect();
         if !values.is_empty() {
             entries.push(entry("one_of", json!(values)));
         }
-        if let Some(value) = property.get("default").filter(|value| !value.is_null()) {
-            entries.push(entry("default", text_of(value, &logical)));
-        }
+        let default = property.get("default");
+        let default = default.and_then(|value| self.value(name, "default", value, &logical));
+        entries.extend(default.map(|value| entry("default", value)));
         if let Some(text) = property.get("description").filter(|text| text.is_string()) {
             entries.push(entry("description", text.clone()));
         }
@@ -249,20 +250,14 @@ impl Import<'_> {
             ("range", logical.is_numeric(), ["minimum", "maximum"]),
             ("length", is_text, ["minLength", "maxLength"]),
         ] {
-            let bound = |(end, key): (&str, &str)| {
-                let value = property.get(key).filter(|_| suits)?;
-                let value = if is_text {
-                    value.clone()
-                } else {
-                    text_of(value, logical)
+            let mut found = Map::new();
+            for (end, key) in ["min", "max"].into_iter().zip(ends) {
+                let value = match property.get(key).filter(|_| suits) {
+                    Some(length) if is_text => Some(length.clone()),
+                    bound => bound.and_then(|bound| self.value(name, key, bound, logical)),
                 };
-                Some((end.to_owned(), value))
-            };
-            let found: Map<String, Value> = ["min", "max"]
-                .into_iter()
-                .zip(ends)
-                .filter_map(bound)
-                .collect();
+                found.extend(value.map(|value| (end.to_owned(), value)));
+            }
             if !found.is_empty() {
                 entries.push(entry(rule, Value::Object(found)));
             }
@@ -274,6 +269,26 @@ impl Import<'_> {
                 Err(_) => self.warn(name, format_args!("the pattern {pattern} is none here")),
             }
         }
+    }
+
+    /// A value as a schema file holds it; `None` for null, and for one that is none of the type.
+    fn value(
+        &mut self,
+        name: &str,
+        key: &str,
+        value: &Value,
+        logical: &LogicalType,
+    ) -> Option<Value> {
+        let text = text_of(value, logical);
+        if value.is_null() {
+            return None;
+        }
+        if Constant::read(&Node::from_json(&text), key, logical).is_err() {
+            let what = format_args!("`{key}` {value} is no {logical} and is left out");
+            self.warn(name, what);
+            return None;
+        }
+        Some(text)
     }
 
     fn leftovers<'k>(
