@@ -207,7 +207,10 @@ impl Trial {
             false => declared,
         };
         self.redefine(&table, column, &type_now, required)?;
-        let now = shown(&type_now, required);
+        let now = match column.not_null && !required {
+            true => format!("{type_now}, no longer NOT NULL"),
+            false => shown(&type_now, required),
+        };
         self.effects
             .push(format!("changes column {} to {now}", column.name));
         Ok(())
@@ -357,8 +360,8 @@ fn holds(column: &ColumnDef, logical: &LogicalType, strict: bool) -> bool {
             Affinity::Integer => *logical == LogicalType::Int64,
             Affinity::Text => *logical == LogicalType::Utf8,
             Affinity::Real => *logical == LogicalType::Float64,
-            // Anything is held there as it is.
-            Affinity::Blob | Affinity::Numeric => true,
+            // Anything is held there as it is; but for json, which is written as its text.
+            Affinity::Blob | Affinity::Numeric => *logical != LogicalType::Json,
         },
     }
 }

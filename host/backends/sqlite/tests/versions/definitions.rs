@@ -46,7 +46,7 @@ fn what_else_a_column_says_stays_when_its_type_changes() {
         told[..2],
         [
             "changes column n to INTEGER NOT NULL",
-            "changes column note to TEXT"
+            "changes column note to TEXT, no longer NOT NULL"
         ]
     );
     assert!(
@@ -56,6 +56,21 @@ fn what_else_a_column_says_stays_when_its_type_changes() {
             ),
         "{sql}"
     );
+}
+
+#[test]
+fn a_column_without_a_type_becomes_one_of_json_text_in_the_open() {
+    for declared in ["", "NUMERIC"] {
+        let (told, sql, folder) = becomes(
+            &format!("CREATE TABLE users (id INTEGER PRIMARY KEY, any {declared})"),
+            &["!id int64", "any json"],
+            &[Some("1"), Some("\"5\"")],
+            plain(&["id"]),
+        );
+        assert_eq!(told[0], "changes column any to JSON TEXT", "{declared}");
+        assert!(sql.contains("any JSON TEXT"), "{sql}");
+        assert_eq!(folder.dump("SELECT any FROM users"), ["'\"5\"'"]);
+    }
 }
 
 #[test]
