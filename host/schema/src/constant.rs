@@ -7,7 +7,7 @@
 use std::cmp::Ordering;
 use std::fmt;
 
-use dkhost_core::text::{Number, fits, parse_date, parse_time, parse_timestamp};
+use dkhost_core::text::{Number, fits, parse_date, parse_time, parse_timestamp, respelled};
 use dkhost_core::{Error, LogicalType, Node, NodeKind, Result};
 
 /// A value in the type of its field.
@@ -79,14 +79,21 @@ impl Constant {
         }
     }
 
-    /// As JSON: numbers, truth values and vectors as what they are, everything else as text.
+    /// As JSON: numbers, truth values and vectors as what they are, everything else as text, spelled as
+    /// values of the type are.
     pub fn to_json(&self, logical: &LogicalType) -> serde_json::Value {
-        use LogicalType::{Boolean, Json, Vector};
+        use LogicalType::{Boolean, Json, Utf8, Vector};
+        let text = match logical {
+            logical if logical.is_numeric() => plain_number(self.text()),
+            Boolean | Json | Utf8 | Vector(_) => self.text().to_owned(),
+            logical => respelled(logical, self.text()).unwrap_or_else(|| self.text().to_owned()),
+        };
         let is_plain = logical.is_numeric() || matches!(logical, Boolean | Json | Vector(_));
-        let parsed = is_plain.then(|| serde_json::from_str(self.text()));
+        let parsed = is_plain.then(|| serde_json::from_str(&text));
         match parsed {
             Some(Ok(value)) => value,
-            _ => serde_json::Value::from(self.text()),
+            Some(Err(_)) => serde_json::Value::from(self.text()),
+            None => serde_json::Value::from(text),
         }
     }
 }
@@ -95,6 +102,23 @@ impl fmt::Display for Constant {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.text())
     }
+}
+
+/// A number as JSON spells it: no plus, no zeros in front, a digit on both sides of a point.
+fn plain_number(text: &str) -> String {
+    let (sign, rest) = match text.strip_prefix('-') {
+        Some(rest) => ("-", rest),
+        None => ("", text.strip_prefix('+').unwrap_or(text)),
+    };
+    let digits = rest.trim_start_matches('0');
+    let zero = match digits.starts_with(|c: char| c.is_ascii_digit()) {
+        true => "",
+        false => "0",
+    };
+    format!("{sign}{zero}{digits}")
+        .replace(".e", "e")
+        .trim_end_matches('.')
+        .to_owned()
 }
 
 /// Whether values of the type have an order that every store agrees on.
@@ -207,6 +231,24 @@ mod tests {
 
     fn order(logical: LogicalType, one: &str, two: &str) -> Option<Ordering> {
         Constant::of_text(one).order(&Constant::of_text(two), &logical)
+    }
+
+    #[test]
+    fn numbers_are_json_however_they_are_written() {
+        for (text, json) in [
+            ("+7", "7"),
+            ("007", "7"),
+            ("-0.50", "-0.5"),
+            (".5", "0.5"),
+            ("5.", "5"),
+            ("0", "0"),
+            ("00", "0"),
+            ("+1.e2", "100.0"),
+            ("inf", "\"inf\""),
+        ] {
+            let value = Constant::of_text(text).to_json(&LogicalType::Float64);
+            assert_eq!(value.to_string(), json, "{text}");
+        }
     }
 
     #[test]

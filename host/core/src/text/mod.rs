@@ -55,6 +55,17 @@ pub fn write(
     Ok(Cells::bind(array, logical)?.write(row, out))
 }
 
+/// A value as [`write`] spells it, from any spelling of it; `None` for what is no value of the type.
+pub fn respelled(logical: &LogicalType, text: &str) -> Option<String> {
+    let mut appender = Appender::new(logical);
+    if !appender.append(text) {
+        return None;
+    }
+    let mut out = Vec::new();
+    write(&appender.finish().ok()?, 0, logical, &mut out).ok()?;
+    String::from_utf8(out).ok()
+}
+
 /// Reads a UUID in its usual form, `0191f2a0-0000-7000-8000-000000000000`, in any case.
 pub fn parse_uuid(text: &str) -> Option<[u8; 16]> {
     let bytes = text.as_bytes();
