@@ -19,6 +19,7 @@ mod world;
 mod applying;
 mod customers;
 mod dataknobs;
+mod exported;
 mod hostile;
 mod made_up;
 #[path = "../../host/engine/tests/random_versions/versions.rs"]
