@@ -141,6 +141,36 @@ fn documents_of_several_versions_are_brought_to_one() {
     );
 }
 
+/// Nor does anything else of theirs get lost behind what the component makes.
+#[test]
+fn a_document_of_an_open_version_with_a_field_that_the_component_makes_is_refused() {
+    let world = world(DOCUMENTS, TODAY);
+    for version in ["1.0.0", "2.0.0"] {
+        let path = format!("schemas/customers/{version}.toml");
+        let text = world.read(&path);
+        world.write(&path, format!("open = true\n{text}"));
+    }
+    let job = world.read("job.toml");
+    let one = job.replace("path = \"in.jsonl\"", "path = \"in.jsonl\"\ninfer = 1");
+    world.write(
+        "job.toml",
+        one.replace("to = \"2.0.0\"", "from = \"1.0.0\", to = \"2.0.0\""),
+    );
+    world.write(
+        "in.jsonl",
+        r#"{"id": 1, "name": "Ada Lovelace", "birthdate": "1815-12-10"}
+{"id": 2, "name": "Plato", "birthdate": "2000-02-29", "age": 2400}
+{"id": 3, "name": "Plato", "birthdate": "2000-02-29", "town": "Athens"}
+"#,
+    );
+    world.expect(3, &["run", "job.toml"]);
+    expect![[r#"
+        {"id":1,"birthdate":"1815-12-10","first_name":"Ada","last_name":"Lovelace","age":210}
+        {"id":3,"birthdate":"2000-02-29","first_name":"Plato","age":25,"town":"Athens"}
+    "#]]
+    .assert_eq(&world.read("out.jsonl"));
+}
+
 #[test]
 fn a_config_that_is_refused_is_the_jobs_mistake_and_no_records() {
     let document = r#"{"id": 1, "_schema_version": "1.0.0", "name": "Ada Lovelace"}"#;

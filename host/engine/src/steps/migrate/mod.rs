@@ -228,17 +228,22 @@ fn beginning<'a>(way: &'a Way, strictness: Strictness, made: &'a [&str]) -> Targ
     }
 }
 
-/// The fields that operations of a way make under new names, [`REMOVED`] among them.
+/// The fields that a way makes: those of its later versions, whoever makes them, and what operations
+/// add or take for a while.
 fn made(way: &Way) -> Vec<&str> {
-    let operations = way.hops.iter().flat_map(Hop::operations);
+    let hops = way.hops.iter();
+    let fields = hops.clone().flat_map(|hop| &hop.to.fields);
+    let operations = hops.flat_map(Hop::operations);
     let names = operations.flat_map(|operation| match &operation.verb {
         Verb::Add(fields) => fields.iter().map(|(name, _)| name.as_str()).collect(),
         Verb::Rename(names) => names.iter().map(|(_, new)| new.as_str()).collect(),
-        Verb::Restore(names) => names.iter().map(String::as_str).chain([REMOVED]).collect(),
-        Verb::Remove { keep: true, .. } => vec![REMOVED],
+        Verb::Restore(_) | Verb::Remove { keep: true, .. } => vec![REMOVED],
         _ => Vec::new(),
     });
-    names.collect()
+    fields
+        .map(|field| field.name.as_str())
+        .chain(names)
+        .collect()
 }
 
 impl Hop {
