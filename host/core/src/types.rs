@@ -246,6 +246,11 @@ impl FromStr for LogicalType {
             ("date32", []) => LogicalType::Date32,
             ("time64", [] | ["us"]) => LogicalType::Time64,
             ("timestamp", [] | ["us"]) => LogicalType::Timestamp(None),
+            ("timestamp" | "time64", [unit @ ("s" | "ms" | "ns"), ..]) => {
+                return Err(format!(
+                    "`{text}` is kept in microseconds: write `us` for `{unit}`"
+                ));
+            }
             ("timestamp", ["us", zone] | [zone]) if is_zone(zone) => {
                 LogicalType::Timestamp(Some(Arc::from(*zone)))
             }
@@ -324,6 +329,14 @@ mod tests {
         for zone in ["", "\u{1b}[2J", "a b", "Mars\u{202e}", &"x".repeat(65)] {
             let text = format!("timestamp(us, {zone})");
             assert!(text.parse::<LogicalType>().is_err(), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn another_unit_of_time_is_no_zone() {
+        for text in ["timestamp(ns)", "timestamp(ms, UTC)", "time64(ns)"] {
+            let refused = text.parse::<LogicalType>().unwrap_err();
+            assert!(refused.contains("is kept in microseconds"), "{refused}");
         }
     }
 

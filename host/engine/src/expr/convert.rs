@@ -18,6 +18,7 @@ mod text;
 
 use std::sync::Arc;
 
+use arrow::array::timezone::Tz;
 use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, new_null_array};
 use arrow::compute::kernels::{cmp, numeric};
 use arrow::compute::{CastOptions, cast_with_options};
@@ -101,6 +102,11 @@ pub(crate) fn value_text(array: &dyn Array, row: usize, logical: &LogicalType) -
 
 /// Why there is no conversion between two types; `None` if there is one.
 pub(crate) fn refusal(from: &LogicalType, to: &LogicalType) -> Option<String> {
+    if let Some(zone) = unknown_zone(from, to) {
+        return Some(format!(
+            "there is no time zone `{zone}`; say UTC, an offset (+05:30) or a name (Europe/Berlin)"
+        ));
+    }
     let reason = match (from, to) {
         _ if is_supported(from, to) => return None,
         (
@@ -121,6 +127,19 @@ pub(crate) fn refusal(from: &LogicalType, to: &LogicalType) -> Option<String> {
         _ => "",
     };
     Some(format!("there is no cast from {from} to {to}{reason}"))
+}
+
+/// The zone that a conversion asks the clock of, if there is none of that name. A column from
+/// elsewhere may have such a zone, and keeps it, or gets another.
+fn unknown_zone<'a>(from: &'a LogicalType, to: &'a LogicalType) -> Option<&'a str> {
+    let zone = match (from, to) {
+        _ if from == to => return None,
+        (_, Timestamp(Some(zone))) => zone,
+        (Timestamp(_), Timestamp(_)) => return None,
+        (Timestamp(Some(zone)), _) => zone,
+        _ => return None,
+    };
+    zone.parse::<Tz>().is_err().then_some(zone.as_ref())
 }
 
 /// Whether the clock of a zone needs no choice: without one and in UTC, it shows what is stored.

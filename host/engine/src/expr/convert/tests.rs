@@ -299,6 +299,22 @@ fn dates_uuids_and_numbers_have_a_text() {
 }
 
 #[test]
+fn a_zone_that_there_is_not_is_refused_before_a_value_is_read() {
+    for zone in ["ns", "Z", "Mars/X"] {
+        let odd = logical(&format!("timestamp(us, {zone})"));
+        let why = format!(
+            "there is no time zone `{zone}`; say UTC, an offset (+05:30) or a name (Europe/Berlin)"
+        );
+        for other in ["utf8", "json", "date32"] {
+            assert_eq!(refusal(&logical(other), &odd), Some(why.clone()));
+            assert_eq!(refusal(&odd, &logical(other)), Some(why.clone()));
+        }
+        assert_eq!(refusal(&odd, &odd), None);
+        assert_eq!(refusal(&odd, &logical("timestamp(us, UTC)")), None);
+    }
+}
+
+#[test]
 fn a_clock_without_a_zone_is_read_in_the_zone_it_is_cast_to() {
     let berlin = "timestamp(us, Europe/Berlin)";
     assert_eq!(
