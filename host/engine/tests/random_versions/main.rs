@@ -343,3 +343,57 @@ fn shuffled(groups: &[RecordBatch]) -> (RecordBatch, Vec<(usize, u32)>) {
         .collect();
     (concat_batches(&groups[0].schema(), &rows).unwrap(), places)
 }
+
+#[test]
+fn texts_are_coerced_to_the_values_that_they_say() {
+    holds(1, 400, 150, |story| {
+        let version = story[0].parsed();
+        let Some(records) = asked(made_up(&version, RECORDS, SEED))? else {
+            return Ok(false);
+        };
+        let (texts, schema) = as_texts(&records, &version);
+        let coerced = |records: &RecordBatch, input: &Schema| {
+            let scope = Scope::stage("validate", input);
+            let step = validate::build(&version, true, &(0..0), &scope)?;
+            bring(step.as_ref(), records.clone())
+        };
+        let (Some(from_values), Some(from_texts)) = (
+            asked(coerced(&records, &version.schema()))?,
+            asked(coerced(&texts, &schema))?,
+        ) else {
+            return Ok(false);
+        };
+        let names = names(&version);
+        // A default may be what another record has.
+        prop_assert_eq!(&from_texts.rejects, &from_values.rejects);
+        prop_assert_eq!(
+            by_origin(&from_texts, &names),
+            by_origin(&from_values, &names)
+        );
+        Ok(!from_texts.origin.is_empty())
+    });
+}
+
+/// Records as a file without types holds them.
+fn as_texts(records: &RecordBatch, version: &SchemaVersion) -> (RecordBatch, Schema) {
+    let text = |column: &ArrayRef, row: usize, logical: &LogicalType| {
+        let mut out = Vec::new();
+        let is_there = dkhost_core::text::write(column, row, logical, &mut out).unwrap();
+        is_there.then(|| String::from_utf8(out).unwrap())
+    };
+    let columns = version.fields.iter().zip(records.columns());
+    let columns = columns.map(|(field, column)| -> ArrayRef {
+        let rows = 0..column.len();
+        Arc::new(StringArray::from_iter(
+            rows.map(|row| text(column, row, &field.logical)),
+        ))
+    });
+    let fields = version.fields.iter();
+    let schema = Schema::new(
+        fields
+            .map(|field| Field::new(&field.name, LogicalType::Utf8))
+            .collect(),
+    );
+    let texts = RecordBatch::try_new(schema.to_arrow(), columns.collect()).unwrap();
+    (texts, schema)
+}
