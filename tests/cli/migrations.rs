@@ -169,6 +169,13 @@ fn a_document_of_an_open_version_with_a_field_that_the_component_makes_is_refuse
         {"id":3,"birthdate":"2000-02-29","first_name":"Plato","age":25,"town":"Athens"}
     "#]]
     .assert_eq(&world.read("out.jsonl"));
+    let letter = world
+        .expect(0, &["errors", "list", "job.toml", "--json"])
+        .last();
+    assert_eq!(
+        letter["message"], "customers@1.0.0 has no field `age`",
+        "{letter}"
+    );
 }
 
 #[test]
