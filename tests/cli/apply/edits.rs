@@ -28,8 +28,15 @@ fn a_migration_that_was_edited_after_it_was_applied_is_refused_until_it_is_accep
         );
         assert_eq!(applying.records(), before, "{target}");
 
-        // Whoever looks first is not kept from it.
-        applying.apply(0, "--to 1.0.0 --dry-run --quiet");
+        // Whoever looks first is not kept from it, and told.
+        let told = applying.apply(0, "--to 1.0.0 --dry-run").err;
+        assert!(
+            told.contains("was edited after it had been applied to")
+                && told.contains("only --accept-edited applies it"),
+            "{told}"
+        );
+        let told = applying.apply(0, "--to 1.0.0 --dry-run --accept-edited");
+        assert!(!told.err.contains("was edited"), "{}", told.err);
         applying.apply(0, "--to 1.0.0 --quiet --accept-edited");
         let history = world.expect(0, &["schema", "history"]).out;
         assert!(

@@ -335,3 +335,54 @@ fn a_job_that_was_interrupted_is_finished_first() {
     applying.apply(0, "--from 1.0.0 --to 2.0.0 --quiet");
     assert_eq!(applying.records().len(), 8);
 }
+
+#[test]
+fn what_the_store_lacks_or_has_too_much_is_answered_without_a_step_to_write() {
+    let text = "schemas/user/1.0.0.toml";
+    for (change, code) in [
+        (
+            "\n[fields.more]\ntype = \"int64\"\n",
+            "schema::missing_field",
+        ),
+        ("", "schema::unknown_field"),
+    ] {
+        let applying = Applying::filled(TABLE, OLD);
+        let world = &applying.world;
+        let fields = match change {
+            "" => "[fields.id]\ntype = \"int64\"\n".to_owned(),
+            more => format!("{}{more}", world.read(text)),
+        };
+        world.write(text, fields);
+        world.write("schemas/user/1.0.0--2.0.0.toml", "reversible = false\n");
+        world.write("schemas/user/2.0.0.toml", world.read(text));
+        let (found, answer) = applying.refused(2, "--from 1.0.0 --to 2.0.0");
+        let help = answer.last()["help"].to_string();
+        assert_eq!(found, code, "{}", answer.out);
+        assert!(
+            help.contains("--from VERSION") && !help.contains(" = {"),
+            "{help}"
+        );
+        assert!(!help.contains("drop"), "{help}");
+    }
+}
+
+#[test]
+fn a_generated_column_is_refused_without_a_step_to_write() {
+    let applying = Applying::filled(TABLE, OLD);
+    let db = rusqlite::Connection::open(applying.world.path("store/t.db")).unwrap();
+    db.execute_batch("ALTER TABLE t ADD COLUMN twice INT AS (id * 2)")
+        .unwrap();
+    let version = applying.world.read("schemas/user/1.0.0.toml");
+    for name in ["1.0.0", "2.0.0"] {
+        let version = format!("{version}\n[fields.twice]\ntype = \"int64\"\n");
+        let path = format!("schemas/user/{name}.toml");
+        applying.world.write(&path, version);
+    }
+    let migration = "down = []\n[[up]]\nset = { name = \"upper(name)\" }\n";
+    let path = "schemas/user/1.0.0--2.0.0.toml";
+    applying.world.write(path, migration);
+    let (code, answer) = applying.refused(2, "--from 1.0.0 --to 2.0.0");
+    assert_eq!(code, "sqlite::generated_column", "{}", answer.out);
+    let help = answer.last()["help"].to_string();
+    assert!(help.contains("add it again"), "{help}");
+}

@@ -62,8 +62,27 @@ fn look(plan: &mut Plan, args: &ApplyArgs, voice: &Voice, screen: &mut Screen) -
     if !args.quiet {
         plan::show(plan, screen)?;
         way(evolution(plan)?, voice);
+        would_be_refused(plan, args, voice)?;
     }
     validate::check(plan, &stop_flag(voice)?, args.quiet, screen)
+}
+
+/// Says what a look is not kept from, and writing is.
+fn would_be_refused(plan: &Plan, args: &ApplyArgs, voice: &Voice) -> Result<()> {
+    let Some(history) = History::open_existing(&plan.job.state)? else {
+        return Ok(());
+    };
+    match refuse_edited(&history, plan, evolution(plan)?) {
+        Err(error) if error.code() == "schema::edited" && !args.accept_edited => {
+            voice.say(&format!(
+                "  {}: only --accept-edited applies it",
+                escape(&error.to_string())
+            ));
+            Ok(())
+        }
+        Err(error) if error.code() != "schema::edited" => Err(error),
+        _ => Ok(()),
+    }
 }
 
 /// Carries the plan out; `job` is the one whose target the store is.
@@ -95,6 +114,17 @@ fn said_here(error: Error, args: &ApplyArgs) -> Error {
             "neither the store nor its records say it: add --from VERSION, one of `dkhost schema list {}`",
             args.name
         )),
+        // There are no steps before it.
+        "schema::missing_field" => error.help(format!(
+            "give the store that field, or name the version that its records are of: --from VERSION, one of `dkhost schema list {}`",
+            args.name
+        )),
+        "schema::unknown_field" => error.help(
+            "say it in the version that the records are of, or open = true there; or name the right one with --from VERSION",
+        ),
+        "sqlite::generated_column" => error.help(
+            "drop that column, apply the schema and add it again; or migrate into another table (a job with a step `migrate`)",
+        ),
         _ => error,
     }
 }
