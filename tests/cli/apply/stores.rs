@@ -106,3 +106,15 @@ fn what_dataknobs_says_of_a_field_goes_with_its_new_name() {
     applying.apply(0, "--to 1.0.0 --quiet");
     assert_eq!(now(), record("years", json!("1.0.0")));
 }
+
+#[test]
+fn a_store_of_documents_without_a_record_is_brought_to_a_version_too() {
+    for (name, empty) in [("t.jsonl", ""), ("t.json", "[]")] {
+        let applying = Applying::to(&file(name));
+        applying.world.write(&format!("store/{name}"), empty);
+        applying.apply(0, "--from 1.0.0 --to 2.0.0 --quiet");
+        assert!(applying.records().is_empty(), "{name}");
+        let (code, _) = applying.refused(2, "--from 1.0.0 --to 1.0.0");
+        assert_eq!(code, "schema::other_version", "{name}");
+    }
+}

@@ -33,10 +33,12 @@ pub fn following(step: Box<dyn Step>, input: &Schema) -> Box<dyn Step> {
     }
 }
 
-/// Whether records with these columns are documents, each of which has fields of its own.
+/// Whether records with these columns are documents, each of which has fields of its own; where there
+/// is no record yet there is no column either.
 pub(super) fn are_documents(input: &Schema) -> bool {
-    let mut fields = input.data_fields();
-    input.role(Role::Rest).is_some() && fields.any(|(_, field)| field.null_is_absent)
+    let mut fields = input.data_fields().peekable();
+    let is_empty = fields.peek().is_none();
+    input.role(Role::Rest).is_some() && (is_empty || fields.any(|(_, field)| field.null_is_absent))
 }
 
 /// What becomes of an entry under the name of an input column.
