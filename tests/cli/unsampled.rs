@@ -50,51 +50,87 @@ const LINES: &str = "{\"id\":1,\"old\":\"a\"}\n{\"id\":2,\"new\":\"mine\"}\n{\"i
 
 #[test]
 fn a_closed_version_knows_none_of_them() {
-    becomes(false, "", UP, LINES, expect![[r#"
+    becomes(
+        false,
+        "",
+        UP,
+        LINES,
+        expect![[r#"
         {"id":1,"new":"new","_removed":{"old":"a"}}
         {"id":4,"new":"new"}
         2 user@1.0.0 has no field `new`
         3 user@1.0.0 has no field `other`
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn an_open_version_lets_pass_what_no_migration_makes() {
-    becomes(true, "", UP, LINES, expect![[r#"
+    becomes(
+        true,
+        "",
+        UP,
+        LINES,
+        expect![[r#"
         {"id":1,"new":"new","_removed":{"old":"a"}}
         {"id":3,"new":"new","other":1}
         {"id":4,"new":"new"}
         2 user@1.0.0 has no field `new`
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn a_record_that_says_its_version_where_nobody_asks_is_not_migrated_twice() {
     let lines = "{\"id\":1}\n{\"id\":2,\"new\":\"mine\",\"_schema_version\":\"2.0.0\"}\n{\"id\":3,\"_schema_version\":\"2.0.0\"}\n";
-    becomes(false, "", UP, lines, expect![[r#"
+    becomes(
+        false,
+        "",
+        UP,
+        lines,
+        expect![[r#"
         {"id":1,"new":"new"}
         2 user@1.0.0 has no field `new`
         3 the record says its version, and others do not: declare it in the source, fields = { _schema_version = "utf8" }
-    "#]]);
+    "#]],
+    );
     let asked = "fields = { _schema_version = \"utf8\" }";
-    becomes(false, asked, UP, lines, expect![[r#"
+    becomes(
+        false,
+        asked,
+        UP,
+        lines,
+        expect![[r#"
         {"id":1,"new":"new","_schema_version":"2.0.0"}
         {"id":2,"new":"mine","_schema_version":"2.0.0"}
         {"id":3,"_schema_version":"2.0.0"}
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn what_was_kept_before_stays_kept_and_comes_back() {
     let lines = "{\"id\":1}\n{\"id\":2,\"old\":\"a\",\"_removed\":{\"older\":1,\"old\":\"b\"}}\n";
-    becomes(false, "", UP, lines, expect![[r#"
+    becomes(
+        false,
+        "",
+        UP,
+        lines,
+        expect![[r#"
         {"id":1,"new":"new"}
         {"id":2,"new":"new","_removed":{"older":1,"old":"a","_removed":{"old":"b"}}}
-    "#]]);
+    "#]],
+    );
     let lines = "{\"id\":1,\"new\":\"x\"}\n{\"id\":2,\"_removed\":{\"older\":1,\"old\":\"b\"}}\n{\"id\":3,\"_removed\":5}\n";
-    becomes(false, "", DOWN, lines, expect![[r#"
+    becomes(
+        false,
+        "",
+        DOWN,
+        lines,
+        expect![[r#"
         {"id":1}
         {"id":2,"old":"b","_removed":{"older":1}}
         3 `_removed` is no object of kept values
-    "#]]);
+    "#]],
+    );
 }
