@@ -55,7 +55,7 @@ pub fn write(
     Ok(Cells::bind(array, logical)?.write(row, out))
 }
 
-/// A value as [`write`] spells it, from any spelling of it; `None` for what is no value of the type.
+/// A value as [`write()`] spells it, from any spelling of it; `None` for what is no value of the type.
 pub fn respelled(logical: &LogicalType, text: &str) -> Option<String> {
     let mut appender = Appender::new(logical);
     if !appender.append(text) {
